@@ -1,0 +1,165 @@
+//! Quantities with their unit in the type: time and size, parsed and printed in one place.
+//! A bare number never becomes a quantity here; the parsers ask for the unit.
+
+use std::fmt;
+use std::time::Duration;
+
+/// A span or an instant on the run's monotonic clock, in nanoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Nanos(pub u64);
+
+/// A size in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ByteSize(pub u64);
+
+impl Nanos {
+    /// No time at all.
+    pub const ZERO: Nanos = Nanos(0);
+
+    /// Whole milliseconds.
+    pub const fn from_millis(millis: u64) -> Nanos {
+        Nanos(millis * 1_000_000)
+    }
+
+    /// Seconds as a fraction.
+    pub fn as_secs_f64(self) -> f64 {
+        self.0 as f64 / 1e9
+    }
+
+    /// From `earlier` to this instant; zero if `earlier` is later.
+    pub fn since(self, earlier: Nanos) -> Nanos {
+        Nanos(self.0.saturating_sub(earlier.0))
+    }
+
+    /// This instant moved on by `span`.
+    pub fn after(self, span: Nanos) -> Nanos {
+        Nanos(self.0.saturating_add(span.0))
+    }
+}
+
+impl From<Nanos> for Duration {
+    fn from(nanos: Nanos) -> Duration {
+        Duration::from_nanos(nanos.0)
+    }
+}
+
+impl From<Duration> for Nanos {
+    fn from(span: Duration) -> Nanos {
+        Nanos(u64::try_from(span.as_nanos()).unwrap_or(u64::MAX))
+    }
+}
+
+const TIME_UNITS: [(&str, u64); 6] = [
+    ("ns", 1),
+    ("us", 1_000),
+    ("µs", 1_000),
+    ("ms", 1_000_000),
+    ("s", 1_000_000_000),
+    ("m", 60_000_000_000),
+];
+
+const SIZE_UNITS: [(&str, u64); 4] =
+    [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
+
+const COUNT_UNITS: [(&str, u64); 3] = [("", 1), ("k", 1_000), ("M", 1_000_000)];
+
+/// Reads a time such as `"10s"`, `"1.5ms"`. The error says which units exist.
+pub fn parse_nanos(text: &str) -> Result<Nanos, String> {
+    parse_scaled(text, &TIME_UNITS, "a time such as \"500ms\" or \"10s\" (ns, us, ms, s, m)").map(Nanos)
+}
+
+/// Reads a size such as `"256B"`, `"64KiB"`.
+pub fn parse_bytes(text: &str) -> Result<ByteSize, String> {
+    parse_scaled(text, &SIZE_UNITS, "a size such as \"256B\" or \"4KiB\" (B, KiB, MiB, GiB)")
+        .map(ByteSize)
+}
+
+/// Reads a count such as `"100k"` or `"250"`.
+pub fn parse_count(text: &str) -> Result<u64, String> {
+    parse_scaled(text, &COUNT_UNITS, "a count such as \"100k\" or 2000 (k, M)")
+}
+
+/// Reads a percentage such as `"5%"` as a fraction (0.05).
+pub fn parse_percent(text: &str) -> Result<f64, String> {
+    let wanted = "a percentage such as \"5%\"";
+    let number = text.trim().strip_suffix('%').ok_or_else(|| format!("expected {wanted}"))?;
+    let value: f64 = number.trim().parse().map_err(|_| format!("expected {wanted}"))?;
+    if value.is_finite() { Ok(value / 100.0) } else { Err(format!("expected {wanted}")) }
+}
+
+fn parse_scaled(text: &str, units: &[(&str, u64)], wanted: &str) -> Result<u64, String> {
+    let text = text.trim();
+    let split = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
+    let (number, unit) = (&text[..split], text[split..].trim());
+    let value: f64 = number.parse().map_err(|_| format!("expected {wanted}"))?;
+    let scale = units
+        .iter()
+        .find(|(name, _)| *name == unit)
+        .map(|(_, scale)| *scale)
+        .ok_or_else(|| match unit {
+            "" => format!("the unit is missing: expected {wanted}"),
+            _ => format!("unknown unit \"{unit}\": expected {wanted}"),
+        })?;
+    let scaled = value * scale as f64;
+    if scaled > 9e18 {
+        return Err(format!("too large: expected {wanted}"));
+    }
+    if scaled.fract() != 0.0 {
+        return Err(format!("not a whole number of the smallest unit: expected {wanted}"));
+    }
+    Ok(scaled as u64)
+}
+
+impl fmt::Display for Nanos {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        display_scaled(f, self.0, &[(1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "us"), (1, "ns")])
+    }
+}
+
+impl fmt::Display for ByteSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        display_scaled(f, self.0, &[(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1, "B")])
+    }
+}
+
+/// Prints in the largest unit that leaves at least 1, with up to three significant digits.
+fn display_scaled(f: &mut fmt::Formatter<'_>, value: u64, units: &[(u64, &str)]) -> fmt::Result {
+    let (scale, unit) = units
+        .iter()
+        .find(|(scale, _)| value >= *scale)
+        .or(units.last())
+        .copied()
+        .unwrap_or((1, ""));
+    let scaled = value as f64 / scale as f64;
+    match () {
+        () if value.is_multiple_of(scale) || scaled >= 100.0 => write!(f, "{scaled:.0}{unit}"),
+        () if scaled >= 10.0 => write!(f, "{scaled:.1}{unit}"),
+        () => write!(f, "{scaled:.2}{unit}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantities_need_a_unit() {
+        assert_eq!(parse_nanos("1.5ms"), Ok(Nanos(1_500_000)));
+        assert_eq!(parse_bytes("64KiB"), Ok(ByteSize(65_536)));
+        assert_eq!(parse_count("100k"), Ok(100_000));
+        assert_eq!(parse_percent("5%"), Ok(0.05));
+        assert!(parse_nanos("10").unwrap_err().contains("unit is missing"));
+        assert!(parse_nanos("10 parsecs").unwrap_err().contains("unknown unit"));
+        assert!(parse_bytes("0.3B").unwrap_err().contains("whole number"));
+        assert!(parse_nanos("").is_err() && parse_nanos("-1s").is_err() && parse_percent("x%").is_err());
+        assert!(parse_count("99999999999999999999M").is_err());
+    }
+
+    #[test]
+    fn display_picks_the_scale() {
+        assert_eq!(Nanos(1_500_000).to_string(), "1.50ms");
+        assert_eq!(Nanos(2_000_000_000).to_string(), "2s");
+        assert_eq!(Nanos(0).to_string(), "0ns");
+        assert_eq!(ByteSize(1 << 20).to_string(), "1MiB");
+    }
+}
