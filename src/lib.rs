@@ -2,5 +2,6 @@
 //! key-value store, which carries the system under test inside it. See ARCHITECTURE.md for the floors.
 
 pub mod clock;
+pub mod scenario;
 pub mod seed;
 pub mod units;

@@ -1,0 +1,221 @@
+//! The levers of [system], of an arm or of a ladder step, laid over the levers they start from.
+
+use super::field::{Field, Words};
+use super::section::Section;
+use crate::scenario::findings::Findings;
+use crate::scenario::problem::quoted;
+use crate::scenario::source::Place;
+use crate::scenario::spec::{
+    Apply, ApplyOn, Batch, CommitPublish, Engine, Fsync, Layer, Linger, Propose, System,
+};
+use crate::units::{ByteSize, Nanos, parse_nanos};
+
+const LAYER: Words<Layer> =
+    Words { allowed: Layer::WORDS, planned: &["rpc", "etcd"], from_word: Layer::from_word };
+const ENGINE: Words<Engine> =
+    Words { allowed: Engine::WORDS, planned: &["rocksdb"], from_word: Engine::from_word };
+const APPLY: Words<Apply> =
+    Words { allowed: Apply::WORDS, planned: &[], from_word: Apply::from_word };
+const APPLY_ON: Words<ApplyOn> =
+    Words { allowed: ApplyOn::WORDS, planned: &[], from_word: ApplyOn::from_word };
+const PROPOSE: Words<Propose> =
+    Words { allowed: Propose::WORDS, planned: &[], from_word: Propose::from_word };
+const COMMIT_PUBLISH: Words<CommitPublish> =
+    Words { allowed: CommitPublish::WORDS, planned: &[], from_word: CommitPublish::from_word };
+
+const MICROSECOND: Nanos = Nanos(1_000);
+
+/// Levers that do something in the raft layer only.
+const RAFT_ONLY: [&str; 5] = ["apply_on", "propose", "batch", "commit_publish", "fsync"];
+
+/// A lever that was typed, and where.
+#[derive(Clone, Copy)]
+pub(super) struct Typed {
+    /// Its key.
+    pub(super) lever: &'static str,
+    /// Where the key stands.
+    pub(super) place: Place,
+}
+
+/// What an arm has where nothing was typed: the optimised write path on real fsyncs.
+pub(super) fn defaults() -> System {
+    System {
+        layer: Layer::Raft,
+        engine: Engine::Memory,
+        apply: Apply::Sharded,
+        shards: 512,
+        apply_on: ApplyOn::RaftThread,
+        propose: Propose::Batched,
+        batch: Batch {
+            ops_max: 1024,
+            bytes_max: ByteSize(1 << 20),
+            linger: Linger::None,
+            in_flight: 1,
+        },
+        commit_publish: CommitPublish::Ready,
+        fsync: Fsync::Real,
+        nodes: 1,
+        instruments: true,
+    }
+}
+
+/// Reads the levers in `section` over `system` and returns which were typed.
+pub(super) fn read(
+    mut section: Section<'_>,
+    system: &mut System,
+    findings: &mut Findings,
+) -> Vec<Typed> {
+    let mut reader = Reader { section: &mut section, typed: Vec::new(), findings };
+    reader.lever("layer", &mut system.layer, |field, findings| field.word(&LAYER, findings));
+    reader.lever("engine", &mut system.engine, |field, findings| field.word(&ENGINE, findings));
+    reader.lever("nodes", &mut system.nodes, nodes);
+    reader.lever("apply", &mut system.apply, |field, findings| field.word(&APPLY, findings));
+    reader.lever("shards", &mut system.shards, shards);
+    reader
+        .lever("apply_on", &mut system.apply_on, |field, findings| field.word(&APPLY_ON, findings));
+    reader.lever("apply_workers", &mut 1, apply_workers);
+    reader.lever("propose", &mut system.propose, |field, findings| field.word(&PROPOSE, findings));
+    let start = system.batch;
+    reader.lever("batch", &mut system.batch, |field, findings| batch(field, start, findings));
+    reader.lever("commit_publish", &mut system.commit_publish, |field, findings| {
+        field.word(&COMMIT_PUBLISH, findings)
+    });
+    reader.lever("fsync", &mut system.fsync, fsync);
+    reader.lever("instruments", &mut system.instruments, Field::flag);
+    let typed = reader.typed;
+    section.finish(findings);
+    typed
+}
+
+/// Reports levers that were typed although `layer` makes nothing of them.
+pub(super) fn report_ignored(typed: &[Typed], layer: Layer, findings: &mut Findings) {
+    if layer == Layer::Raft {
+        return;
+    }
+    for typed in typed.iter().filter(|typed| RAFT_ONLY.contains(&typed.lever)) {
+        let message = format!("layer `{layer}` ignores `{}`", typed.lever);
+        findings.wrong(typed.place, message, "leave it out, or use layer = \"raft\"");
+    }
+}
+
+struct Reader<'r, 'a> {
+    section: &'r mut Section<'a>,
+    typed: Vec<Typed>,
+    findings: &'r mut Findings,
+}
+
+impl<'a> Reader<'_, 'a> {
+    /// Sets `target` if `lever` was typed and can be read.
+    fn lever<T>(
+        &mut self,
+        lever: &'static str,
+        target: &mut T,
+        read: impl FnOnce(&Field<'a>, &mut Findings) -> Option<T>,
+    ) {
+        let Some(field) = self.section.take(lever) else { return };
+        self.typed.push(Typed { lever, place: field.key_place });
+        if let Some(value) = read(&field, self.findings) {
+            *target = value;
+        }
+    }
+}
+
+fn nodes(field: &Field<'_>, findings: &mut Findings) -> Option<u8> {
+    let count = field.count(0..=u64::MAX, findings)?;
+    if count != 1 {
+        let message = format!("{} is {count}; one node is what this version runs", field.name);
+        findings.wrong(field.place, message, "write 1, or leave it out");
+    }
+    (count == 1).then_some(1)
+}
+
+fn apply_workers(field: &Field<'_>, findings: &mut Findings) -> Option<u64> {
+    let count = field.count(0..=u64::MAX, findings)?;
+    if count != 1 {
+        let message =
+            format!("{} is {count}; parallel apply of a batch is not built yet", field.name);
+        findings.wrong(field.place, message, "write 1, or leave it out");
+    }
+    (count == 1).then_some(1)
+}
+
+fn shards(field: &Field<'_>, findings: &mut Findings) -> Option<u32> {
+    let count = field.count32(1..=65_536, findings)?;
+    if !count.is_power_of_two() {
+        let message = format!("{} is {count}; allowed: powers of two from 1 to 65536", field.name);
+        findings.wrong(
+            field.place,
+            message,
+            format!("the next one is {}", count.next_power_of_two()),
+        );
+    }
+    count.is_power_of_two().then_some(count)
+}
+
+fn batch(field: &Field<'_>, start: Batch, findings: &mut Findings) -> Option<Batch> {
+    let mut section = field.section(findings)?;
+    let mut batch = start;
+    if let Some(field) = section.take("ops_max") {
+        batch.ops_max = field.count32(1..=65_536, findings).unwrap_or(batch.ops_max);
+    }
+    if let Some(field) = section.take("bytes_max") {
+        let allowed = ByteSize(1 << 10)..=ByteSize(64 << 20);
+        batch.bytes_max = field.size(allowed, findings).unwrap_or(batch.bytes_max);
+    }
+    if let Some(field) = section.take("linger") {
+        batch.linger = linger(&field, findings).unwrap_or(batch.linger);
+    }
+    if let Some(field) = section.take("in_flight") {
+        batch.in_flight = field.count32(1..=1024, findings).unwrap_or(batch.in_flight);
+    }
+    section.finish(findings);
+    Some(batch)
+}
+
+fn linger(field: &Field<'_>, findings: &mut Findings) -> Option<Linger> {
+    const FORMS: &str = "write \"0s\" (never wait), \"ticker:5ms\" (a fixed beat) or \"armed:1ms\" (after the first request)";
+    let allowed = MICROSECOND..=Nanos::from_millis(1_000);
+    let text = field.text(findings)?;
+    match text.split_once(':') {
+        Some(("ticker", span)) => suffix(field, span, allowed, findings).map(Linger::Ticker),
+        Some(("armed", span)) => suffix(field, span, allowed, findings).map(Linger::Armed),
+        None if parse_nanos(text) == Ok(Nanos::ZERO) => Some(Linger::None),
+        _ => {
+            let message =
+                format!("{} is \"{}\"; it does not say how to wait", field.name, quoted(text));
+            findings.wrong(field.place, message, FORMS);
+            None
+        }
+    }
+}
+
+fn fsync(field: &Field<'_>, findings: &mut Findings) -> Option<Fsync> {
+    let allowed = MICROSECOND..=Nanos::from_millis(10_000);
+    let text = field.text(findings)?;
+    match (text, text.strip_prefix("delay:")) {
+        ("real", _) => Some(Fsync::Real),
+        ("off", _) => Some(Fsync::Off),
+        (_, Some(span)) => suffix(field, span, allowed, findings).map(Fsync::Delay),
+        _ => {
+            let (name, shown) = (&field.name, quoted(text));
+            let message = format!("{name} is \"{shown}\"; allowed: real, off, delay:<time>");
+            findings.wrong(
+                field.place,
+                message,
+                "a delay models another disk, e.g. \"delay:22ms\"",
+            );
+            None
+        }
+    }
+}
+
+/// Reads the time behind the colon of `field`.
+fn suffix(
+    field: &Field<'_>,
+    span: &str,
+    allowed: std::ops::RangeInclusive<Nanos>,
+    findings: &mut Findings,
+) -> Option<Nanos> {
+    let value = crate::scenario::raw::Value::Text(span.to_owned());
+    Field { name: field.name.clone(), value: &value, ..*field }.time(allowed, findings)
+}

@@ -1,0 +1,99 @@
+//! How the load is sent: the [[phase]] tables.
+
+use super::field::Field;
+use super::section::Section;
+use crate::scenario::findings::Findings;
+use crate::scenario::spec::Phase;
+use crate::units::Nanos;
+
+const PHASES_MAX: usize = 16;
+const CLIENT_COUNTS_MAX: usize = 16;
+const CLIENTS_MAX: u32 = 10_000;
+const WARMUP_DEFAULT: Nanos = Nanos::from_millis(150);
+const WARMUP_MAX: Nanos = Nanos::from_millis(60_000);
+const DURATION_DEFAULT: Nanos = Nanos::from_millis(500);
+const DURATION_MIN: Nanos = Nanos::from_millis(50);
+const DURATION_MAX: Nanos = Nanos::from_millis(600_000);
+
+const LOAD_EXAMPLE: &str = "write load = { closed = { clients = [1, 10, 50] } }";
+
+/// The phases in the order of the file.
+pub(super) fn read(root: &mut Section<'_>, findings: &mut Findings) -> Vec<Phase> {
+    let hint = "add [[phase]] with a name and load = { closed = { clients = [50] } }";
+    let Some(field) = root.require("phase", hint, findings) else { return Vec::new() };
+    let start = findings.count();
+    let sections = field.tables(findings);
+    if sections.is_empty() && findings.count() == start {
+        findings.wrong(field.place, "there is no phase".to_owned(), hint);
+    }
+    if sections.len() > PHASES_MAX {
+        let message = format!("there are {} phases; allowed: 1 to {PHASES_MAX}", sections.len());
+        findings.wrong(field.key_place, message, "");
+        return Vec::new();
+    }
+    let mut phases: Vec<Phase> = Vec::new();
+    for section in sections {
+        let phase = phase(section, &phases, findings);
+        phases.push(phase);
+    }
+    phases
+}
+
+fn phase(mut section: Section<'_>, earlier: &[Phase], findings: &mut Findings) -> Phase {
+    let name = name(&mut section, earlier, findings);
+    let load = section.require("load", LOAD_EXAMPLE, findings);
+    let clients = load.and_then(|field| closed(&field, findings)).unwrap_or_default();
+    let mut time = |key, allowed, default| {
+        let field = section.take(key);
+        field.and_then(|field| field.time(allowed, findings)).unwrap_or(default)
+    };
+    let warmup = time("warmup", Nanos::ZERO..=WARMUP_MAX, WARMUP_DEFAULT);
+    let duration = time("duration", DURATION_MIN..=DURATION_MAX, DURATION_DEFAULT);
+    section.finish(findings);
+    Phase { name, clients, warmup, duration }
+}
+
+fn name(section: &mut Section<'_>, earlier: &[Phase], findings: &mut Findings) -> String {
+    let hint = "metrics name their phase, e.g. `name = \"saturate\"`";
+    let Some(field) = section.require("name", hint, findings) else { return String::new() };
+    let name = field.label(findings).unwrap_or_default();
+    if !name.is_empty() && earlier.iter().any(|phase| phase.name == name) {
+        let message = format!("an earlier phase is called `{name}`");
+        findings.wrong(field.place, message, "phase names are unique");
+    }
+    name
+}
+
+/// The client counts of a closed loop, ascending.
+fn closed(load: &Field<'_>, findings: &mut Findings) -> Option<Vec<u32>> {
+    let mut section = load.section(findings)?;
+    if let Some(open) = section.take_planned("open") {
+        let message = "open-loop load is not built yet".to_owned();
+        findings.wrong(open.key_place, message, LOAD_EXAMPLE);
+        return None;
+    }
+    let closed = section.require("closed", LOAD_EXAMPLE, findings);
+    section.finish(findings);
+    let mut section = closed?.section(findings)?;
+    let clients = section.require("clients", LOAD_EXAMPLE, findings);
+    section.finish(findings);
+    let clients = clients?;
+    let items = clients.list(findings)?;
+    if !(1..=CLIENT_COUNTS_MAX).contains(&items.len()) {
+        let (name, count) = (&clients.name, items.len());
+        let message =
+            format!("{name} has {count} client counts; allowed: 1 to {CLIENT_COUNTS_MAX}");
+        findings.wrong(clients.place, message, "");
+        return None;
+    }
+    let mut counts = Vec::new();
+    for item in items {
+        let Some(count) = item.count32(1..=CLIENTS_MAX, findings) else { continue };
+        if counts.contains(&count) {
+            findings.wrong(item.place, format!("{count} clients are there twice"), "");
+        }
+        counts.push(count);
+    }
+    counts.sort_unstable();
+    Some(counts)
+}

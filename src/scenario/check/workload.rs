@@ -1,0 +1,199 @@
+//! What is sent: keys, values and the mix of operations.
+
+use super::field::{Field, Words};
+use super::section::Section;
+use super::to_blame;
+use crate::scenario::findings::Findings;
+use crate::scenario::problem::quoted;
+use crate::scenario::spec::{KeyDist, Keys, OpKind, Values, WeightedOp};
+use crate::units::ByteSize;
+
+const KEYS_MAX: u64 = 100_000_000;
+const VALUE_MAX: ByteSize = ByteSize(1 << 20);
+const WEIGHT_MAX: f64 = 1e6;
+const ZIPF_MAX: f64 = 10.0;
+
+/// Operations of the etcd API that a later version will send.
+const OPS_PLANNED: [&str; 10] = [
+    "range",
+    "delete_range",
+    "txn",
+    "compact",
+    "watch",
+    "lease_grant",
+    "lease_revoke",
+    "lease_keep_alive",
+    "lease_time_to_live",
+    "lease_leases",
+];
+
+/// Reads [keys].
+pub(super) fn keys(root: &mut Section<'_>, findings: &mut Findings) -> Keys {
+    let mut keys = Keys { space: 100_000, size: ByteSize(16), dist: KeyDist::Uniform };
+    let Some(mut section) = root.take("keys").and_then(|field| field.section(findings)) else {
+        return keys;
+    };
+    let (space, size) = (section.take("space"), section.take("size"));
+    if let Some(count) = space.as_ref().and_then(|field| field.count(1..=KEYS_MAX, findings)) {
+        keys.space = count;
+    }
+    let allowed = ByteSize(1)..=ByteSize(1 << 10);
+    if let Some(bytes) = size.as_ref().and_then(|field| field.size(allowed, findings)) {
+        keys.size = bytes;
+    }
+    let places = [space, size].into_iter().flatten().map(|field| field.place);
+    if let Some(place) = places.reduce(to_blame)
+        && keys.size < key_size_min(keys.space)
+    {
+        let message = format!("keys of {} cannot tell {} keys apart", keys.size, keys.space);
+        findings.wrong(place, message, format!("they need {} at least", key_size_min(keys.space)));
+    }
+    if let Some(field) = section.take("dist") {
+        keys.dist = dist(&field, findings).unwrap_or(keys.dist);
+    }
+    section.finish(findings);
+    keys
+}
+
+/// A key holds its number in hexadecimal.
+fn key_size_min(space: u64) -> ByteSize {
+    let last = space.saturating_sub(1).max(1);
+    ByteSize(u64::from(last.ilog2() / 4 + 1))
+}
+
+fn dist(field: &Field<'_>, findings: &mut Findings) -> Option<KeyDist> {
+    const DIST: Words<KeyDist> = Words {
+        allowed: &["uniform", "zipf:<exponent>", "hotspot", "sequential", "shared"],
+        planned: &["latest"],
+        from_word: |word| match word {
+            "uniform" => Some(KeyDist::Uniform),
+            "hotspot" => Some(KeyDist::Hotspot),
+            "sequential" => Some(KeyDist::Sequential),
+            "shared" => Some(KeyDist::Shared),
+            _ => None,
+        },
+    };
+    let text = field.text(findings)?;
+    let exponent = match text.split_once(':') {
+        Some(("zipf", exponent)) => exponent,
+        None if text == "zipf" => "",
+        _ => return field.word(&DIST, findings),
+    };
+    let exponent =
+        exponent.parse().ok().filter(|exponent| *exponent > 0.0 && *exponent <= ZIPF_MAX);
+    if exponent.is_none() {
+        let (name, shown) = (&field.name, quoted(text));
+        let message = format!("{name} is \"{shown}\"; the exponent is above 0, up to {ZIPF_MAX}");
+        findings.wrong(field.place, message, "write \"zipf:0.99\"");
+    }
+    exponent.map(KeyDist::Zipf)
+}
+
+/// Reads [values].
+pub(super) fn values(root: &mut Section<'_>, findings: &mut Findings) -> Values {
+    let default = Values::Fixed(ByteSize(256));
+    let Some(mut section) = root.take("values").and_then(|field| field.section(findings)) else {
+        return default;
+    };
+    let field = section.take("size");
+    section.finish(findings);
+    let Some(field) = field else { return default };
+    let values = match field.value {
+        crate::scenario::raw::Value::Table(_) => lognormal(&field, findings),
+        _ => field.size(ByteSize(0)..=VALUE_MAX, findings).map(Values::Fixed),
+    };
+    values.unwrap_or(default)
+}
+
+fn lognormal(field: &Field<'_>, findings: &mut Findings) -> Option<Values> {
+    let hint = "write { lognormal = { median = \"256B\", p99 = \"4KiB\" } }";
+    let mut section = field.section(findings)?;
+    let quantiles = section.require("lognormal", hint, findings);
+    section.finish(findings);
+    let mut section = quantiles?.section(findings)?;
+    let (median, p99) =
+        (section.require("median", hint, findings), section.require("p99", hint, findings));
+    section.finish(findings);
+    let (median_field, p99_field) = (median?, p99?);
+    let allowed = ByteSize(1)..=VALUE_MAX;
+    let median = median_field.size(allowed.clone(), findings);
+    let p99 = p99_field.size(allowed, findings);
+    let (median, p99) = (median?, p99?);
+    if median > p99 {
+        let place = to_blame(median_field.place, p99_field.place);
+        findings.wrong(place, format!("the median {median} is above the p99 {p99}"), "");
+    }
+    Some(Values::Lognormal { median, p99 })
+}
+
+/// Reads the [[op]] tables.
+pub(super) fn ops(root: &mut Section<'_>, findings: &mut Findings) -> Vec<WeightedOp> {
+    let Some(field) = root.require("op", "add [[op]] with put = { weight = 1 }", findings) else {
+        return Vec::new();
+    };
+    let start = findings.count();
+    let mut ops: Vec<WeightedOp> = Vec::new();
+    for section in field.tables(findings) {
+        op(section, &mut ops, findings);
+    }
+    if ops.is_empty() && findings.count() == start {
+        findings.wrong(
+            field.place,
+            "no operation is sent".to_owned(),
+            "write put = { weight = 1 }",
+        );
+    }
+    ops
+}
+
+fn op(mut section: Section<'_>, ops: &mut Vec<WeightedOp>, findings: &mut Findings) {
+    if section.is_empty() {
+        findings.wrong(
+            section.place,
+            "[[op]] names no operation".to_owned(),
+            "write put = { weight = 1 }",
+        );
+    }
+    for key in OpKind::WORDS.iter().copied() {
+        let Some(field) = section.take(key) else { continue };
+        let kind = OpKind::from_word(key).expect("the word comes from the list of words");
+        if ops.iter().any(|op| op.kind == kind) {
+            let message = format!("`{kind}` is there twice");
+            findings.wrong(field.key_place, message, "give each operation once, with one weight");
+        } else if let Some(weight) = weight(&field, findings) {
+            ops.push(WeightedOp { kind, weight });
+        }
+    }
+    for key in OPS_PLANNED {
+        if let Some(field) = section.take_planned(key) {
+            let allowed = OpKind::WORDS.join(", ");
+            let message = format!("operation `{key}` is not built yet");
+            findings.wrong(field.key_place, message, format!("allowed: {allowed}"));
+        }
+    }
+    section.finish(findings);
+}
+
+fn weight(field: &Field<'_>, findings: &mut Findings) -> Option<f64> {
+    let mut section = field.section(findings)?;
+    let weight = section.take("weight");
+    section.finish(findings);
+    weight.map_or(Some(1.0), |field| field.positive(WEIGHT_MAX, findings))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_long_enough_to_differ() {
+        let check =
+            |space, expected| assert_eq!(key_size_min(space), ByteSize(expected), "{space}");
+        check(1, 1);
+        check(16, 1);
+        check(17, 2);
+        check(256, 2);
+        check(257, 3);
+        check(100_000_000, 7);
+    }
+}

@@ -1,0 +1,186 @@
+//! What a scenario would run: every trial of every block in its order, with its seed, and what that costs.
+//! Pure: the same scenario gives the same plan, on any machine; nothing is started or measured.
+
+use super::spec::{Layer, Scenario, Values};
+use crate::seed::Seed;
+use crate::units::{ByteSize, Nanos};
+use rand::Rng;
+use rand::seq::SliceRandom;
+
+/// Start and stop of one trial: a fresh folder, a fresh node, and the checks at its end.
+const TRIAL_OVERHEAD: Nanos = Nanos::from_millis(150);
+/// Log bytes of one request besides its key and its value.
+const ENTRY_OVERHEAD_BYTES: u64 = 64;
+/// Operations per second that the disk estimate supposes; a rough upper bound for a small machine.
+const OPS_PER_SECOND_SUPPOSED: u64 = 100_000;
+
+/// Everything that would run, and about what it costs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// One per block, the most there can be; each is in the order in which it runs.
+    pub blocks: Vec<Vec<PlannedTrial>>,
+    /// Blocks that run in any case; later ones only while the ratios are not yet precise enough.
+    pub pairs_min: u32,
+    /// Number of arms.
+    pub arms: usize,
+    /// Measurements in one trial: the client counts of all phases.
+    pub cells_per_trial: usize,
+    /// Time of one trial, start and stop included.
+    pub estimated_trial: Nanos,
+    /// Time of the blocks that run in any case.
+    pub estimated_min: Nanos,
+    /// Time of all blocks.
+    pub estimated_max: Nanos,
+    /// Rough upper bound of the log of one trial; trials do not keep theirs.
+    pub disk_bytes_max: ByteSize,
+}
+
+/// One fresh start of one arm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlannedTrial {
+    /// Which block, from 0.
+    pub block: u32,
+    /// Place within the block, from 0.
+    pub position: u32,
+    /// Index into [`Scenario::arms`].
+    pub arm_idx: usize,
+    /// Whether this is the second trial of its arm in the block, compared only with the first.
+    pub aa: bool,
+    /// Root of the trial's randomness; the same for the whole block, so that its arms meet the same requests.
+    pub seed: Seed,
+}
+
+impl Plan {
+    /// The plan of `scenario`.
+    pub fn of(scenario: &Scenario) -> Plan {
+        let trials = scenario.trials;
+        let blocks: Vec<_> = (0..trials.pairs_max).map(|index| block(scenario, index)).collect();
+        let busy = trial_load(scenario);
+        let estimated_trial = busy.after(TRIAL_OVERHEAD);
+        let estimated = |blocks: &[Vec<PlannedTrial>]| {
+            let count: usize = blocks.iter().map(Vec::len).sum();
+            Nanos(estimated_trial.0.saturating_mul(count as u64))
+        };
+        Plan {
+            pairs_min: trials.pairs_min,
+            arms: scenario.arms.len(),
+            cells_per_trial: scenario.phases.iter().map(|phase| phase.clients.len()).sum(),
+            estimated_trial,
+            estimated_min: estimated(&blocks[..trials.pairs_min as usize]),
+            estimated_max: estimated(&blocks),
+            disk_bytes_max: disk_bytes(scenario, busy),
+            blocks,
+        }
+    }
+
+    /// Number of trials in all blocks.
+    pub fn trials_max(&self) -> usize {
+        self.blocks.iter().map(Vec::len).sum()
+    }
+
+    /// Number of trials in the blocks that run in any case.
+    pub fn trials_min(&self) -> usize {
+        self.blocks.iter().take(self.pairs_min as usize).map(Vec::len).sum()
+    }
+}
+
+/// All arms in random order. With A/A, `before` (even blocks) or `after` (odd ones) runs a second time, at a
+/// random place; whichever of the two comes later counts as the A/A trial.
+fn block(scenario: &Scenario, index: u32) -> Vec<PlannedTrial> {
+    let mut random = scenario.seed.stream("order", u64::from(index));
+    let mut order: Vec<usize> = (0..scenario.arms.len()).collect();
+    order.shuffle(&mut random);
+    if scenario.trials.aa {
+        let twice = if index.is_multiple_of(2) { 0 } else { scenario.arms.len() - 1 };
+        order.insert(random.random_range(0..=order.len()), twice);
+    }
+    let seed = scenario.seed.child("trial", u64::from(index));
+    let trial = |(position, arm_idx): (usize, &usize)| PlannedTrial {
+        block: index,
+        position: position as u32,
+        arm_idx: *arm_idx,
+        aa: order[..position].contains(arm_idx),
+        seed,
+    };
+    order.iter().enumerate().map(trial).collect()
+}
+
+/// Time under load in one trial.
+fn trial_load(scenario: &Scenario) -> Nanos {
+    let phase_times = scenario.phases.iter().map(|phase| {
+        let cell = phase.warmup.after(phase.duration);
+        cell.0.saturating_mul(phase.clients.len() as u64)
+    });
+    Nanos(phase_times.fold(0, u64::saturating_add))
+}
+
+fn disk_bytes(scenario: &Scenario, busy: Nanos) -> ByteSize {
+    if scenario.before().system.layer != Layer::Raft {
+        return ByteSize(0);
+    }
+    let value = match scenario.values {
+        Values::Fixed(size) => size,
+        Values::Lognormal { p99, .. } => p99,
+    };
+    let entry = scenario.keys.size.0 + value.0 + ENTRY_OVERHEAD_BYTES;
+    ByteSize((busy.as_secs_f64() * (OPS_PER_SECOND_SUPPOSED * entry) as f64) as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::{Options, parse};
+
+    fn plan(extra: &str) -> Plan {
+        let text = format!(
+            "schema = 1\nname = \"x\"\n[arms.before]\napply = \"global-mutex\"\n[arms.after]\n[[op]]\nput = {{}}\n\
+             [[phase]]\nname = \"a\"\nload.closed.clients = [1, 10]\nwarmup = \"150ms\"\nduration = \"500ms\"\n{extra}"
+        );
+        Plan::of(&parse("x.toml", &text, &Options::default()).unwrap())
+    }
+
+    #[test]
+    fn every_block_has_every_arm_and_one_arm_twice() {
+        let plan = plan("");
+        assert_eq!(plan.blocks.len(), 20);
+        for (index, block) in plan.blocks.iter().enumerate() {
+            let mut arms: Vec<_> =
+                block.iter().filter(|trial| !trial.aa).map(|trial| trial.arm_idx).collect();
+            arms.sort_unstable();
+            assert_eq!(arms, [0, 1]);
+            let again: Vec<_> = block.iter().filter(|trial| trial.aa).collect();
+            assert_eq!((again.len(), again[0].arm_idx), (1, index % 2));
+            let first = block.iter().find(|trial| trial.arm_idx == again[0].arm_idx).unwrap();
+            assert!(first.position < again[0].position);
+            let (same_seed, positions): (Vec<_>, Vec<_>) =
+                block.iter().map(|trial| (trial.seed == block[0].seed, trial.position)).unzip();
+            assert_eq!((same_seed, positions), (vec![true; 3], vec![0, 1, 2]));
+        }
+        assert_ne!(plan.blocks[0][0].seed, plan.blocks[1][0].seed);
+    }
+
+    #[test]
+    fn both_orders_come_up() {
+        let plan = plan("[trials]\naa = false\npairs = { min = 50, max = 200 }\n");
+        let before_first = plan.blocks.iter().filter(|block| block[0].arm_idx == 0).count();
+        assert!((70..=130).contains(&before_first), "{before_first} of 200");
+        assert_eq!((plan.trials_min(), plan.trials_max()), (100, 400));
+    }
+
+    #[test]
+    fn a_plan_repeats_and_follows_the_seed() {
+        assert_eq!(plan(""), plan(""));
+        let other = "[trials]\npairs = { min = 8, max = 20 }\n";
+        assert_eq!(plan(other).blocks, plan("").blocks);
+    }
+
+    #[test]
+    fn time_and_disk_are_estimated() {
+        let plan = plan("");
+        assert_eq!(plan.cells_per_trial, 2);
+        assert_eq!(plan.estimated_trial, Nanos::from_millis(2 * 650 + 150));
+        assert_eq!(plan.estimated_min, Nanos(plan.estimated_trial.0 * 3 * 8));
+        assert_eq!(plan.estimated_max, Nanos(plan.estimated_trial.0 * 3 * 20));
+        assert_eq!(plan.disk_bytes_max, ByteSize(100_000 * (16 + 256 + 64) * 13 / 10));
+    }
+}

@@ -1,0 +1,546 @@
+//! Scenario files seen from outside: what a user who mistypes is told, that the files we ship are good, and that
+//! no text whatsoever makes the reader panic.
+
+use kvbench::scenario::plan::Plan;
+use kvbench::scenario::problem::Problems;
+use kvbench::scenario::spec::{Bound, Scenario};
+use kvbench::scenario::{FILE_BYTES_MAX, Options, load, parse};
+use kvbench::units::Nanos;
+use proptest::prelude::*;
+use std::path::{Path, PathBuf};
+
+const FLAGSHIP: &str = include_str!("../scenarios/put_parallel.toml");
+
+fn with_set(set: &[&str]) -> Options {
+    Options { set: set.iter().map(|set| (*set).to_owned()).collect(), quick: false }
+}
+
+fn problems(text: &str, set: &[&str]) -> Problems {
+    parse("x.toml", text, &with_set(set)).expect_err("the scenario has mistakes")
+}
+
+fn scenario_files() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+    let files = folder.read_dir().unwrap().map(|entry| entry.unwrap().path());
+    files.filter(|path| path.extension().is_some_and(|extension| extension == "toml")).collect()
+}
+
+/// Ten mistakes of ten kinds; the tab and the umlaut are there to trip the carets.
+const TEN_MISTAKES: &str = r#"schema = 2
+name = "ten mistakes"
+[system]
+engine = "rocksdb"
+[arms.before]
+apply = "global-mutx"
+[arms.after]
+propse = "batched"
+[keys]
+	space = 0
+[[op]]
+put = { weight = 0 }
+[[phase]]
+name = "sättigung"
+load = { closed = { clients = [1, 10] } }
+[[phase]]
+name = "short"
+load = { closed = { clients = [1, 10] } }
+duration = 10 # seconds
+[[target]]
+id = "10x"
+metric = "short.throughput@50"
+ratio = "> 10"
+"#;
+
+const TEN_PROBLEMS: &str = r#"x.toml:1:10: schema is 2; allowed: 1
+   |
+ 1 | schema = 2
+   |          ^
+   = hint: this version reads `schema = 1`
+
+x.toml:2:8: name is "ten mistakes"; allowed: 1 to 64 of letters, digits, `.`, `_`, `-`, not beginning with `.` or `-`
+   |
+ 2 | name = "ten mistakes"
+   |        ^^^^^^^^^^^^^^
+   = hint: for example "ten_mistakes"
+
+x.toml:4:10: system.engine is "rocksdb", which is not built yet
+   |
+ 4 | engine = "rocksdb"
+   |          ^^^^^^^^^
+   = hint: allowed: memory
+
+x.toml:6:9: arms.before.apply is "global-mutx"; allowed: global-mutex, sharded
+   |
+ 6 | apply = "global-mutx"
+   |         ^^^^^^^^^^^^^
+   = hint: did you mean `global-mutex`?
+
+x.toml:8:1: unknown key `propse` in [arms.after]
+   |
+ 8 | propse = "batched"
+   | ^^^^^^
+   = hint: did you mean `propose`?
+
+x.toml:10:10: keys.space is 0; allowed: 1 to 100M
+   |
+10 |     space = 0
+   |             ^
+
+x.toml:12:18: op.0.put.weight is 0; allowed: above 0, up to 1000000
+   |
+12 | put = { weight = 0 }
+   |                  ^
+
+x.toml:14:8: phase.0.name is "sättigung"; allowed: 1 to 64 of letters, digits, `_`, `-`, not beginning with `.` or `-`
+   |
+14 | name = "sättigung"
+   |        ^^^^^^^^^^^
+   = hint: for example "s_ttigung"
+
+x.toml:19:12: phase.1.duration is 10: the unit is missing
+   |
+19 | duration = 10 # seconds
+   |            ^^
+   = hint: write a time such as "500ms" or "10s" (ns, us, ms, s, m)
+
+x.toml:23:9: target.0.ratio does not begin with >= or <=
+   |
+23 | ratio = "> 10"
+   |         ^^^^^^
+   = hint: write ">= 10" (at least ten times) or "<= 0.1" (at most a tenth)
+
+10 problems in x.toml"#;
+
+#[test]
+fn ten_mistakes_are_ten_problems() {
+    let problems = problems(TEN_MISTAKES, &[]);
+    assert_eq!(problems.to_string(), TEN_PROBLEMS);
+    let positions: Vec<_> = problems.list.iter().filter_map(|problem| problem.position).collect();
+    let expected =
+        [(1, 10), (2, 8), (4, 10), (6, 9), (8, 1), (10, 10), (12, 18), (14, 8), (19, 12), (23, 9)];
+    assert_eq!(positions, expected);
+}
+
+/// A scenario with nothing but what must be there.
+const SHORTEST: &str = r#"schema = 1
+name = "shortest"
+[arms.before]
+[arms.after]
+[[op]]
+put = {}
+[[phase]]
+name = "a"
+load = { closed = { clients = [1, 50] } }
+[[target]]
+id = "t"
+metric = "a.throughput@50"
+ratio = ">= 1"
+"#;
+
+/// `from` in the shortest scenario becomes `to`; the one problem must say `expected` on line `line`.
+fn one_mistake(from: &str, to: &str, line: usize, expected: &str) {
+    assert_eq!(SHORTEST.matches(from).count(), 1, "`{from}` is in the text once");
+    let text = SHORTEST.replace(from, to);
+    let problems = problems(&text, &[]);
+    let shown = problems.to_string();
+    assert_eq!(problems.total, 1, "{to}: {shown}");
+    assert_eq!(problems.list[0].position.map(|(line, _)| line), Some(line), "{shown}");
+    assert!(shown.contains(expected), "{to}: wanted {expected}\n{shown}");
+}
+
+#[test]
+fn the_top_level_is_checked() {
+    one_mistake("schema = 1\n", "", 1, "missing key `schema` at the top level");
+    one_mistake("schema = 1", "schema = \"1\"", 1, "schema is a string; an integer is wanted");
+    one_mistake("schema = 1", "extends = \"y\"\nschema = 1", 1, "unknown key `extends`");
+    one_mistake("schema = 1", "schema = 1\nsede = 3", 2, "did you mean `seed`?");
+    one_mistake(
+        "schema = 1",
+        "schema = 1\nseed = 9223372036854775808",
+        2,
+        "seed is 9223372036854775808",
+    );
+    one_mistake("schema = 1", "schema = 1\nseed = -1", 2, "allowed: 0 to 9223372036854775807");
+    one_mistake("schema = 1", "schema = 1\nseed = 1.5", 2, "seed is a float; an integer is wanted");
+    one_mistake("\"shortest\"", "\"../x\"", 2, "for example \"x\"");
+    one_mistake("\"shortest\"", "\"a/b\"", 2, "for example \"a_b\"");
+    one_mistake("\"shortest\"", "\"\"", 2, "allowed: 1 to 64 of letters");
+    one_mistake("schema = 1", "schema = 1\nanalysis = \"\\u001b[2J\"", 2, "control characters");
+    one_mistake("\"shortest\"", "\"\\u202e\\u001b\"", 2, "name is \"??\"");
+}
+
+#[test]
+fn levers_are_checked() {
+    let system = |levers: &str, line, expected| {
+        one_mistake("[arms.before]", &format!("[system]\n{levers}\n[arms.before]"), line, expected);
+    };
+    system("layer = \"rpc\"", 4, "layer is \"rpc\", which is not built yet");
+    system("layer = \"disk\"", 4, "allowed: store, apply, raft");
+    system("nodes = 3", 4, "nodes is 3; one node is what this version runs");
+    system("shards = 100", 4, "powers of two from 1 to 65536");
+    system("shards = 131072", 4, "shards is 131072; allowed: 1 to 65536");
+    system("apply_workers = 2", 4, "parallel apply of a batch is not built yet");
+    system("apply_on = \"raft\"", 4, "allowed: raft-thread, apply-thread");
+    system("propose = true", 4, "propose is a boolean; a string is wanted");
+    system("commit_publish = \"next\"", 4, "allowed: ready, next-ready");
+    system("batch = { ops_max = 0 }", 4, "batch.ops_max is 0; allowed: 1 to 65536");
+    system("batch = { bytes_max = 4096 }", 4, "batch.bytes_max is 4096: the unit is missing");
+    system("batch = { bytes_max = \"1B\" }", 4, "allowed: 1KiB to 64MiB");
+    system("batch = { linger = \"5ms\" }", 4, "\"ticker:5ms\" (a fixed beat)");
+    system("batch = { linger = \"ticker:5\" }", 4, "the unit is missing");
+    system("batch = { linger = \"armed:2s\" }", 4, "linger is 2s; allowed: 1us to 1s");
+    system("batch = { in_fligth = 1 }", 4, "did you mean `in_flight`?");
+    system("batch = 7", 4, "batch is an integer; a table is wanted");
+    system("fsync = \"none\"", 4, "allowed: real, off, delay:<time>");
+    system("fsync = \"delay:1h\"", 4, "unknown unit \"h\"");
+    system("instruments = 1", 4, "instruments is an integer; true or false is wanted");
+    system("layer = \"store\"\nfsync = \"off\"", 5, "layer `store` ignores `fsync`");
+    system("layer = \"apply\"\nbatch = { ops_max = 2 }", 5, "layer `apply` ignores `batch`");
+}
+
+#[test]
+fn arms_and_ladder_are_checked() {
+    one_mistake("[arms.after]\n", "", 3, "missing key `after` in [arms]");
+    one_mistake("[arms.after]", "[arms.after]\n[arms.third]", 5, "unknown key `third` in [arms]");
+    one_mistake(
+        "[arms.after]",
+        "[arms.after]\nlayer = \"store\"",
+        5,
+        "layer is raft before and store after",
+    );
+    let ladder = |steps: &str, expected| {
+        let to = format!("[arms.after]\napply = \"global-mutex\"\n[ladder]\n{steps}");
+        one_mistake("[arms.after]", &to, 7, expected);
+    };
+    ladder("steps = []", "ladder.steps is empty");
+    ladder("steps = [{}]", "this step changes nothing");
+    ladder("steps = [{ apply = \"sharded\" }]", "this step changes nothing");
+    ladder("steps = [{ shards = 4 }]", "apply is sharded, not global-mutex, shards is 4, not 512");
+    ladder("steps = [{ layer = \"apply\" }]", "a step may not change the layer");
+    ladder("steps = [3]", "ladder.steps.0 is an integer; a table is wanted");
+    ladder("step = 1\nsteps = [{ apply = \"global-mutex\" }]", "did you mean `steps`?");
+}
+
+#[test]
+fn the_workload_is_checked() {
+    let keys = |line: &str, expected| {
+        one_mistake("[[op]]", &format!("[keys]\n{line}\n[[op]]"), 6, expected)
+    };
+    keys("space = \"200M\"", "keys.space is 200M; allowed: 1 to 100M");
+    keys("size = \"2B\"", "keys of 2B cannot tell 100000 keys apart");
+    keys("size = \"0B\"", "allowed: 1B to 1KiB");
+    keys("dist = \"latest\"", "dist is \"latest\", which is not built yet");
+    keys("dist = \"zipf\"", "write \"zipf:0.99\"");
+    keys("dist = \"zipf:nan\"", "the exponent is above 0, up to 10");
+    keys("dist = \"zpif:0.99\"", "allowed: uniform, zipf:<exponent>");
+    let values = |size: &str, expected| {
+        one_mistake("[[op]]", &format!("[values]\nsize = {size}\n[[op]]"), 6, expected);
+    };
+    values("256", "values.size is 256: the unit is missing");
+    values("\"2MiB\"", "allowed: 0B to 1MiB");
+    values("{ lognormal = { median = \"256B\" } }", "missing key `p99`");
+    values(
+        "{ lognormal = { median = \"2KiB\", p99 = \"1KiB\" } }",
+        "the median 2KiB is above the p99 1KiB",
+    );
+    values("{ normal = 1, lognormal = { median = \"1B\", p99 = \"1B\" } }", "unknown key `normal`");
+    let op = |text: &str, line, expected| one_mistake("put = {}", text, line, expected);
+    op("", 5, "[[op]] names no operation");
+    op("txn = {}", 6, "operation `txn` is not built yet");
+    op("putt = {}", 6, "did you mean `put`?");
+    op("put = { weight = inf }", 6, "weight is inf; allowed: above 0");
+    op("put = { weight = nan }", 6, "weight is NaN; allowed: above 0");
+    op("put = {}\n[[op]]\nput = {}", 8, "`put` is there twice");
+    one_mistake("[[op]]\n", "[op]\n", 5, "write [[op]]");
+    one_mistake("[[op]]\nput = {}\n", "", 1, "missing key `op` at the top level");
+}
+
+#[test]
+fn phases_and_trials_are_checked() {
+    let load = |text: &str, expected| {
+        one_mistake("load = { closed = { clients = [1, 50] } }", text, 9, expected);
+    };
+    load("load = { open = { rate = 1 } }", "open-loop load is not built yet");
+    load("load = {}", "missing key `closed` in [phase.0.load]");
+    load("load = { closed = { clients = [] } }", "has 0 client counts; allowed: 1 to 16");
+    load("load = { closed = { clients = [50, 50] } }", "50 clients are there twice");
+    load("load = { closed = { clients = [0, 50] } }", "clients.0 is 0; allowed: 1 to 10k");
+    load("load = { closed = { clients = 50 } }", "clients is an integer; an array is wanted");
+    one_mistake(
+        "[1, 50] } }",
+        "[1, 50] } }\nwarmup = \"61s\"",
+        10,
+        "warmup is 61s; allowed: 0ns to 60s",
+    );
+    one_mistake("[1, 50] } }", "[1, 50] } }\nduration = \"5x\"", 10, "unknown unit \"x\"");
+    one_mistake("name = \"a\"\n", "", 7, "missing key `name` in [[phase]]");
+    let second = "[[phase]]\nname = \"a\"\nload = { closed = { clients = [1] } }\n[[target]]";
+    one_mistake("[[target]]", second, 11, "an earlier phase is called `a`");
+    let trials = |line: &str, expected| {
+        one_mistake("[[target]]", &format!("[trials]\n{line}\n[[target]]"), 11, expected);
+    };
+    trials("order = \"abab\"", "allowed: random-pairs");
+    trials("pairs = { min = 9, max = 8 }", "trials.pairs.min is 9, above max, which is 8");
+    trials("pairs = { max = 201 }", "allowed: 1 to 200");
+    trials("precision = \"5\"", "write a percentage such as \"5%\"");
+    trials("precision = 5", "trials.precision is \"5\", which is not a percentage");
+    trials("precision = \"100%\"", "precision is 100%; allowed: above 0%, below 100%");
+    trials("aa = \"yes\"", "aa is a string; true or false is wanted");
+}
+
+#[test]
+fn targets_are_checked() {
+    let metric = |metric: &str, expected| one_mistake("a.throughput@50", metric, 12, expected);
+    metric("throughput", "which is not phase.measure@clients");
+    metric("b.throughput@50", "names phase `b`, which does not exist");
+    metric("a.througput@50", "did you mean `throughput`?");
+    metric("a.throughput@51", "its client counts: 1, 50");
+    metric("a.throughput@-1", "which is not phase.measure@clients");
+    let ratio = |ratio: &str, expected| one_mistake("\">= 1\"", ratio, 13, expected);
+    ratio("10", "does not begin with >= or <=");
+    ratio("\"< 0.1\"", "does not begin with >= or <=");
+    ratio("\">= inf\"", "allowed: a finite number above 0");
+    ratio("\">= -1\"", "allowed: a finite number above 0");
+    ratio("\"é\"", "does not begin with >= or <=");
+    one_mistake("id = \"t\"\n", "", 10, "missing key `id` in [[target]]");
+    let again =
+        "ratio = \">= 1\"\n[[target]]\nid = \"t\"\nmetric = \"a.p50@1\"\nratio = \"<= 1\"\n";
+    one_mistake("ratio = \">= 1\"\n", again, 15, "an earlier target has the id `t`");
+}
+
+#[test]
+fn syntax_errors_are_collected_with_the_rest() {
+    let text = SHORTEST.replace("put = {}", "put = { weight = }\nput = {}").replace("\"t\"", "t");
+    let text = text.replace("[arms.after]", "[arms.after]\npropse = \"serial\"");
+    let problems = problems(&text, &[]);
+    let lines: Vec<_> =
+        problems.list.iter().filter_map(|problem| problem.position).map(|at| at.0).collect();
+    assert_eq!(lines, [5, 7, 8, 13], "{problems}");
+    let shown = problems.to_string();
+    for expected in ["the value is missing", "duplicate key `put`", "did you mean `propose`?"] {
+        assert!(shown.contains(expected), "{problems}");
+    }
+}
+
+#[test]
+fn quantities_and_words_without_quotes_are_explained() {
+    one_mistake(
+        "[arms.after]",
+        "[arms.after]\nfsync = delay:5ms",
+        5,
+        "`delay:5ms` is not a TOML value",
+    );
+    one_mistake("[1, 50] } }", "[1, 50] } }\nduration = 5s", 10, "text and quantities need quotes");
+    one_mistake("[arms.after]", "[arms.after", 4, "expected `]`");
+}
+
+#[test]
+fn crlf_and_a_byte_order_mark_are_fine() {
+    let text = format!("\u{feff}{}", SHORTEST.replace('\n', "\r\n"));
+    assert!(parse("x.toml", &text, &Options::default()).is_ok());
+    let problems = problems(&text.replace("schema = 1", "schema = 3"), &[]);
+    assert_eq!(problems.list[0].position, Some((1, 10)));
+}
+
+#[test]
+fn set_changes_what_the_file_says() {
+    let scenario = |set: &[&str]| parse("x.toml", SHORTEST, &with_set(set)).unwrap();
+    let changed = scenario(&[
+        "arms.before.apply=global-mutex",
+        "phase.0.duration=1s",
+        "phase.a.warmup=\"20ms\"",
+        "phase.a.load.closed.clients=[50, 3]",
+        "trials.pairs.min=4",
+        "trials.precision=5%",
+        "target.t.ratio=<= 0.5",
+        "values.size=1KiB",
+    ]);
+    assert_eq!(changed.after().lever, "apply sharded");
+    assert_eq!(changed.phases[0].duration, Nanos::from_millis(1_000));
+    assert_eq!(changed.phases[0].warmup, Nanos::from_millis(20));
+    assert_eq!(changed.phases[0].clients, [3, 50]);
+    assert_eq!((changed.trials.pairs_min, changed.trials.pairs_max), (4, 20));
+    assert!(changed.trials.precision_required);
+    assert_eq!(changed.targets[0].bound, Bound::AtMost(0.5));
+    assert!(changed.text.starts_with(SHORTEST));
+    assert!(changed.text.ends_with("# --set values.size=1KiB\n"));
+}
+
+#[test]
+fn problems_of_a_set_point_to_it() {
+    let expected = "\
+--set trials.pairs.min=0: trials.pairs.min is 0; allowed: 1 to 200
+   |
+   | trials.pairs.min=0
+   |                  ^
+
+1 problem in x.toml";
+    assert_eq!(problems(SHORTEST, &["trials.pairs.min=0"]).to_string(), expected);
+    let unknown = problems(SHORTEST, &["system.layr=store"]);
+    assert!(unknown.to_string().contains("did you mean `layer`?"), "{unknown}");
+    let mixed = problems(SHORTEST, &["phase.a.load.closed.clients=[1]"]);
+    assert!(
+        mixed.to_string().contains("x.toml:12:10: target.0.metric names 50 clients"),
+        "{mixed}"
+    );
+}
+
+#[test]
+fn every_shipped_scenario_is_good() {
+    let files = scenario_files();
+    assert!(files.len() >= 5, "{files:?}");
+    for path in files {
+        let scenario =
+            load(&path, &Options::default()).unwrap_or_else(|problems| panic!("{problems}"));
+        assert_eq!(path.file_stem().unwrap().to_str(), Some(scenario.name.as_str()));
+        assert!(!scenario.analysis.is_empty() && !scenario.targets.is_empty());
+        let quick = load(&path, &Options { set: Vec::new(), quick: true }).unwrap();
+        let plan = Plan::of(&quick);
+        assert_eq!(plan.trials_min(), plan.trials_max());
+        assert!(plan.estimated_max <= Nanos::from_millis(30_000), "{}", plan.estimated_max);
+        assert!(quick.phases.iter().all(|phase| !phase.clients.is_empty()));
+        for target in &quick.targets {
+            let phase = quick.phases.iter().find(|phase| phase.name == target.metric.phase);
+            assert!(phase.is_some_and(|phase| phase.clients.contains(&target.metric.clients)));
+        }
+    }
+}
+
+#[test]
+fn the_flagship_attributes_its_gain() {
+    let scenario = parse("put_parallel.toml", FLAGSHIP, &Options::default()).unwrap();
+    let arms: Vec<_> =
+        scenario.arms.iter().map(|arm| (arm.name.as_str(), arm.lever.as_str())).collect();
+    let expected = [
+        ("before", ""),
+        ("rung-1", "propose pipelined"),
+        ("rung-2", "apply sharded"),
+        ("after", "propose batched"),
+    ];
+    assert_eq!(arms, expected);
+    assert_eq!(scenario.phases[0].clients, [1, 10, 50, 100]);
+}
+
+#[test]
+fn arms_without_a_difference_are_allowed() {
+    let scenario: Scenario = parse("x.toml", SHORTEST, &Options::default()).unwrap();
+    assert_eq!(scenario.before().system, scenario.after().system);
+    assert_eq!(scenario.after().lever, "");
+}
+
+#[test]
+fn only_regular_small_utf8_files_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let check = |name: &str, bytes: &[u8], expected: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        let problems = load(&path, &Options::default()).unwrap_err().to_string();
+        assert!(problems.contains(expected), "{problems}");
+    };
+    check("utf16.toml", b"\xff\xfes\0", "is not UTF-8 text (first bad byte at offset 0)");
+    check("large.toml", &vec![b'#'; FILE_BYTES_MAX as usize + 1], "is larger than 1 MiB");
+    check("empty.toml", b"", "missing key `schema`");
+    let problems = load(folder.path(), &Options::default()).unwrap_err().to_string();
+    assert!(problems.contains("is not a regular file"), "{problems}");
+    let problems = load(Path::new("/dev/zero"), &Options::default()).unwrap_err().to_string();
+    assert!(problems.contains("is not a regular file"), "{problems}");
+    let problems = load(&folder.path().join("absent"), &Options::default()).unwrap_err();
+    assert!(problems.to_string().contains("cannot be read: No such file"), "{problems}");
+}
+
+#[test]
+fn a_hopeless_file_is_answered_briefly() {
+    let size = 1 << 20;
+    for text in [
+        "=".repeat(size),
+        "[".repeat(size),
+        "a={".repeat(size / 3),
+        "x\n".repeat(size / 2),
+        "a.".repeat(size / 2),
+    ] {
+        let problems = problems(&text, &[]);
+        assert!(problems.list.len() <= 100 && problems.total >= problems.list.len());
+        assert!(problems.to_string().len() < 64 << 10);
+    }
+}
+
+/// One edit: at a place, remove some bytes and put in a snippet that means something in TOML or here.
+fn edit() -> impl Strategy<Value = (prop::sample::Index, usize, String)> {
+    let snippets = prop::sample::select(vec![
+        "",
+        "[",
+        "]",
+        "[[",
+        "]]",
+        "{",
+        "}",
+        "\"",
+        "'",
+        "\"\"\"",
+        "=",
+        ".",
+        ",",
+        "#",
+        "\n",
+        "\r",
+        "\t",
+        "-1",
+        "0",
+        "1e999",
+        "nan",
+        "\u{0}",
+        "\u{1b}",
+        "ü",
+        "键",
+        "\u{202e}",
+        "a.b.c",
+        "[arms.before]",
+        "[[phase]]",
+        "999999999999",
+        "\"5ms\"",
+        "true",
+        "1979-05-27",
+        "steps",
+        "weight",
+    ]);
+    (any::<prop::sample::Index>(), 0usize..12, snippets.prop_map(str::to_owned))
+}
+
+fn edits() -> impl Strategy<Value = Vec<(prop::sample::Index, usize, String)>> {
+    prop::collection::vec(edit(), 1..8)
+}
+
+/// What is tried as the text of a `--set`.
+const SET: &str = r#"[a-z0-9.=\[\]{}"]{0,24}"#;
+
+fn edited(text: &str, edits: &[(prop::sample::Index, usize, String)]) -> String {
+    let mut bytes = text.as_bytes().to_vec();
+    for (at, removed, inserted) in edits {
+        let at = at.index(bytes.len() + 1);
+        let end = (at + removed).min(bytes.len());
+        bytes.splice(at..end, inserted.bytes());
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_edit_of_a_scenario_panics(edits in edits(), set in SET) {
+        let options = Options { set: vec![set], quick: true };
+        match parse("x.toml", &edited(FLAGSHIP, &edits), &options) {
+            Ok(scenario) => prop_assert!(!Plan::of(&scenario).blocks.is_empty()),
+            Err(problems) => {
+                let shown = problems.to_string();
+                prop_assert!(problems.total > 0 && !shown.contains(char::from(0x1b)), "unprintable");
+            }
+        }
+    }
+
+    #[test]
+    fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        let text = String::from_utf8_lossy(&bytes);
+        prop_assert!(parse("x.toml", &text, &Options::default()).is_err());
+    }
+}
