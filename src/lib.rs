@@ -4,4 +4,5 @@
 pub mod clock;
 pub mod scenario;
 pub mod seed;
+pub mod stats;
 pub mod units;
