@@ -2,6 +2,8 @@
 //! key-value store, which carries the system under test inside it. See ARCHITECTURE.md for the floors.
 
 pub mod clock;
+pub mod compare;
+pub mod record;
 pub mod scenario;
 pub mod seed;
 pub mod stats;

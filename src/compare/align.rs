@@ -1,0 +1,111 @@
+//! Pairs: two trials of the same block, compared at the same place; one log-ratio each.
+//!
+//! A pair exists or it does not: an interrupted block, a missing cell or a value that has no logarithm gives none,
+//! and nothing is filled in. Blocks share their minutes, so a host that drifts slows both sides of a pair alike.
+
+use super::Estimate;
+use super::metric::{self, Measure};
+use crate::record::{Cell, Run, Trial};
+use crate::stats;
+
+/// Log-ratios beyond this are no measurement; it also keeps every e^d finite.
+const LOG_RATIO_MAX: f64 = 700.0;
+
+/// One phase at one client count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place<'a> {
+    /// Phase name.
+    pub(super) phase: &'a str,
+    /// Closed-loop clients.
+    pub(super) clients: u32,
+}
+
+/// The same place in two trials of one block.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pair<'a> {
+    /// What is divided by.
+    pub(super) base: &'a Cell,
+    /// What is divided.
+    pub(super) other: &'a Cell,
+}
+
+/// The cell of a trial at a place.
+pub(super) fn cell<'a>(trial: &'a Trial, place: Place<'_>) -> Option<&'a Cell> {
+    trial.cells.iter().find(|cell| cell.phase == place.phase && cell.clients == place.clients)
+}
+
+/// Pairs of arm `other` over arm `base`, one per block that has both. None of an arm with itself.
+pub(super) fn pairs<'a>(run: &'a Run, base: &str, other: &str, place: Place<'_>) -> Vec<Pair<'a>> {
+    if base == other {
+        return Vec::new();
+    }
+    let of_base = run.trials.iter().filter(|trial| trial.arm == base && !trial.aa);
+    of_base
+        .filter_map(|trial| pair(trial, partner(run, trial.block, other, false)?, place))
+        .collect()
+}
+
+/// Pairs of the last arm over the first.
+pub(super) fn before_after<'a>(run: &'a Run, place: Place<'_>) -> Vec<Pair<'a>> {
+    match run.arms.as_slice() {
+        [before, .., after] => pairs(run, &before.name, &after.name, place),
+        _ => Vec::new(),
+    }
+}
+
+/// Pairs of an arm's second trial in a block over its first, of every arm: what no lever explains.
+pub(super) fn repeats<'a>(run: &'a Run, place: Place<'_>) -> Vec<Pair<'a>> {
+    let second = run.trials.iter().filter(|trial| trial.aa);
+    second
+        .filter_map(|trial| pair(partner(run, trial.block, &trial.arm, false)?, trial, place))
+        .collect()
+}
+
+/// One ln(other / base) per pair in which both values are above zero.
+pub(super) fn log_ratios(pairs: &[Pair<'_>], measure: Measure) -> Vec<f64> {
+    let log = |pair: &Pair<'_>| {
+        let (base, other) =
+            (metric::value(pair.base, measure)?, metric::value(pair.other, measure)?);
+        Some((other / base).ln()).filter(|d| d.abs() < LOG_RATIO_MAX)
+    };
+    pairs.iter().filter_map(log).collect()
+}
+
+/// How far an arm differs from itself at a place, as a fraction: `exp(max(|lower|, |upper|)) - 1` of the interval
+/// of the A/A log-ratios of throughput. None below [`stats::PAIRS_MIN`] pairs.
+pub(super) fn aa_floor(run: &Run, place: Place<'_>) -> Option<f64> {
+    let logs = log_ratios(&repeats(run, place), Measure::Throughput);
+    let interval = stats::signed_rank_interval(&logs, stats::ALPHA)?;
+    Some(interval.lower.abs().max(interval.upper.abs()).exp() - 1.0)
+}
+
+fn pair<'a>(base: &'a Trial, other: &'a Trial, place: Place<'_>) -> Option<Pair<'a>> {
+    Some(Pair { base: cell(base, place)?, other: cell(other, place)? })
+}
+
+fn partner<'a>(run: &'a Run, block: u32, arm: &str, aa: bool) -> Option<&'a Trial> {
+    run.trials.iter().find(|trial| trial.block == block && trial.arm == arm && trial.aa == aa)
+}
+
+impl Estimate {
+    /// From the log-ratio of each pair: e^(Hodges-Lehmann) with the exact signed-rank interval at
+    /// [`stats::ALPHA`], taken back to ratios.
+    pub fn from_log_ratios(logs: &[f64]) -> Estimate {
+        let interval = stats::signed_rank_interval(logs, stats::ALPHA);
+        Estimate {
+            ratio: stats::hodges_lehmann(logs).map_or(1.0, f64::exp),
+            interval: interval.map(|i| (i.lower.exp(), i.upper.exp())),
+            pairs: logs.len(),
+        }
+    }
+
+    /// Half-width of the interval as a fraction of the ratio, see [`stats::ratio_half_width`].
+    pub fn half_width(&self) -> Option<f64> {
+        self.interval.map(|(lower, upper)| stats::ratio_half_width(lower, upper))
+    }
+
+    /// Throughput of arm `other` over arm `base`.
+    pub(super) fn of_throughput(run: &Run, base: &str, other: &str, place: Place<'_>) -> Estimate {
+        Estimate::from_log_ratios(&log_ratios(&pairs(run, base, other, place), Measure::Throughput))
+    }
+}

@@ -1,0 +1,168 @@
+//! Verdicts: a target is met or missed only if the whole interval says so; everything else is inconclusive,
+//! with the reason and what would decide it.
+//!
+//! It refuses to decide from a point estimate, from fewer than six pairs, from a percentile with too few
+//! observations beyond it, or below the precision that the scenario demanded.
+
+use super::align;
+use super::metric::{
+    BEYOND_JUDGED_MIN, BEYOND_SHOWN_MIN, Bound, Measure, Metric, Percentile, Scarcest,
+};
+use super::{Estimate, Ladder, Outcome, TargetVerdict, Verdict};
+use crate::record::{Plan, Run, Target};
+use crate::stats;
+
+/// The judgement of one target.
+pub(super) fn verdict(run: &Run, target: &Target, ladders: &[Ladder]) -> TargetVerdict {
+    let judged = |estimate, (verdict, reason)| TargetVerdict {
+        target: target.clone(),
+        estimate,
+        verdict,
+        reason,
+    };
+    let Some(metric) = Metric::parse(&target.metric) else {
+        return judged(None, undecided(format!("cannot read the metric \"{}\"", target.metric)));
+    };
+    let Some(bound) = Bound::parse(&target.bound) else {
+        return judged(None, undecided(format!("cannot read the bound \"{}\"", target.bound)));
+    };
+    let pairs = align::before_after(run, metric.place);
+    let logs = align::log_ratios(&pairs, metric.measure);
+    if logs.is_empty() {
+        return judged(
+            None,
+            undecided(format!("no block has a value of {} in both arms", target.metric)),
+        );
+    }
+    let estimate = Estimate::from_log_ratios(&logs);
+    if let Measure::Percentile(percentile) = metric.measure
+        && let Some(scarcest) = percentile.scarcest(&pairs)
+        && scarcest.beyond < BEYOND_JUDGED_MIN
+    {
+        let shown = (scarcest.beyond >= BEYOND_SHOWN_MIN).then_some(estimate);
+        return judged(shown, undecided(too_scarce(percentile, scarcest)));
+    }
+    let ceiling = ceiling_reason(ladders, metric, bound);
+    judged(Some(estimate), decide(&run.plan, bound, &estimate, &logs, ceiling))
+}
+
+/// The run's answer from its parts, the gravest first.
+pub(super) fn outcome(run: &Run, verdicts: &[TargetVerdict]) -> Outcome {
+    let any = |wanted| verdicts.iter().any(|verdict| verdict.verdict == wanted);
+    match () {
+        () if run.checks.iter().any(|check| !check.passed) => Outcome::WrongAnswer,
+        () if any(Verdict::Missed) => Outcome::Missed,
+        () if any(Verdict::Inconclusive) => Outcome::Inconclusive,
+        () if verdicts.is_empty() => Outcome::NoTarget,
+        () => Outcome::Met,
+    }
+}
+
+fn decide(
+    plan: &Plan,
+    bound: Bound,
+    estimate: &Estimate,
+    logs: &[f64],
+    ceiling: Option<String>,
+) -> (Verdict, String) {
+    let (Some(interval), Some(half_width)) = (estimate.interval, estimate.half_width()) else {
+        return undecided(too_few(estimate.pairs));
+    };
+    match () {
+        () if plan.precision_required && half_width > plan.precision => {
+            undecided(too_wide(plan.precision, half_width, logs))
+        }
+        () if bound.holds(interval) => (Verdict::Met, String::new()),
+        () if bound.broken(interval) => (Verdict::Missed, ceiling.unwrap_or_default()),
+        () => undecided(straddles(estimate.ratio, bound, logs)),
+    }
+}
+
+fn undecided(reason: String) -> (Verdict, String) {
+    (Verdict::Inconclusive, reason)
+}
+
+fn too_few(n_pairs: usize) -> String {
+    let level = percent(stats::ALPHA);
+    format!("cannot decide with {}; {} are needed at {level}", pairs(n_pairs), stats::PAIRS_MIN)
+}
+
+fn too_scarce(percentile: Percentile, scarcest: Scarcest) -> String {
+    let wanted_s = scarcest.elapsed_s * BEYOND_JUDGED_MIN as f64 / scarcest.beyond as f64;
+    let advice = match wanted_s.is_finite() && wanted_s > 0.0 {
+        true => format!(" to about {:.0} s", wanted_s.ceil()),
+        false => String::new(),
+    };
+    format!(
+        "{} needs {BEYOND_JUDGED_MIN} observations beyond it in each trial; the smallest had {}: \
+         lengthen the phase's duration{advice}",
+        percentile.word(),
+        scarcest.beyond
+    )
+}
+
+fn too_wide(precision: f64, half_width: f64, logs: &[f64]) -> String {
+    let (asked, reached) = (percent(precision), percent(half_width));
+    let state = format!("asked for ±{asked}, reached ±{reached} after {}", pairs(logs.len()));
+    match more_pairs(logs, precision.ln_1p()) {
+        Some(more) => format!("{state}; about {more} more would reach it"),
+        None => format!("{state}; more than {} would be needed", stats::PAIRS_NEEDED_MAX),
+    }
+}
+
+/// What would decide: a half-width no larger than the distance from the estimate to the bound, both as logarithms.
+fn straddles(ratio: f64, bound: Bound, logs: &[f64]) -> String {
+    let distance = (ratio / bound.ratio()).ln().abs();
+    match more_pairs(logs, distance) {
+        Some(more) => format!("about {} would decide it at this noise", more_pairs_text(more)),
+        None if distance > f64::EPSILON => format!(
+            "the estimate is so close to the bound that more than {} pairs would be needed",
+            stats::PAIRS_NEEDED_MAX
+        ),
+        None => "the estimate lies on the bound, so no number of pairs can be named".to_string(),
+    }
+}
+
+/// Pairs on top of those there are, at least one.
+fn more_pairs(logs: &[f64], half_width_wanted: f64) -> Option<usize> {
+    let needed = stats::pairs_needed(logs, half_width_wanted)?;
+    Some(needed.saturating_sub(logs.len()).max(1))
+}
+
+/// Why a throughput could not rise further, if the before arm's stages say so.
+fn ceiling_reason(ladders: &[Ladder], metric: Metric<'_>, bound: Bound) -> Option<String> {
+    if metric.measure != Measure::Throughput || !matches!(bound, Bound::AtLeast(_)) {
+        return None;
+    }
+    let place = metric.place;
+    let here = |ladder: &&Ladder| ladder.phase == place.phase && ladder.clients == place.clients;
+    let ceiling = ladders.iter().find(here)?.ceiling?;
+    Some(format!(
+        "the ceiling was {}: {} of a before operation was waiting its turn, and the rest stays",
+        times(ceiling),
+        percent(1.0 - 1.0 / ceiling)
+    ))
+}
+
+fn pairs(n: usize) -> String {
+    format!("{n} {}", if n == 1 { "pair" } else { "pairs" })
+}
+
+fn more_pairs_text(n: usize) -> String {
+    format!("{n} more {}", if n == 1 { "pair" } else { "pairs" })
+}
+
+/// `5 %`, `8.2 %`.
+fn percent(fraction: f64) -> String {
+    let text = format!("{:.1}", fraction * 100.0);
+    format!("{} %", text.strip_suffix(".0").unwrap_or(&text))
+}
+
+/// `3.40×`, `18.3×`, `120×`.
+fn times(ratio: f64) -> String {
+    match ratio {
+        r if r >= 99.95 => format!("{r:.0}×"),
+        r if r >= 9.995 => format!("{r:.1}×"),
+        r => format!("{r:.2}×"),
+    }
+}

@@ -1,0 +1,220 @@
+//! What a target names: `phase.measure@clients` and a bound, read back from the record, and the value of a
+//! measure in one cell. It refuses a percentile that too few observations lie beyond.
+
+use super::align::{Pair, Place};
+use crate::record::Cell;
+
+/// Observations beyond a percentile in a trial, below which its value is not shown.
+pub(super) const BEYOND_SHOWN_MIN: u64 = 10;
+
+/// Observations beyond a percentile in every trial, below which it is not judged.
+pub(super) const BEYOND_JUDGED_MIN: u64 = 100;
+
+/// What can be judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Measure {
+    /// Operations per second.
+    Throughput,
+    /// Service time, ns, at this percentile.
+    Percentile(Percentile),
+    /// CPU time of the whole process per operation, ns.
+    CpuPerOp,
+    /// Syncs of the log per operation.
+    FsyncsPerOp,
+}
+
+/// A percentile that the record summarises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Percentile {
+    /// Half are beyond.
+    P50,
+    /// One in 10 is beyond.
+    P90,
+    /// One in 100 is beyond.
+    P99,
+    /// One in 1000 is beyond.
+    P999,
+}
+
+/// `phase.measure@clients`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Metric<'a> {
+    /// Where.
+    pub(super) place: Place<'a>,
+    /// What.
+    pub(super) measure: Measure,
+}
+
+/// The good side of a ratio; the bound itself is good.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Bound {
+    /// `>= ratio`.
+    AtLeast(f64),
+    /// `<= ratio`.
+    AtMost(f64),
+}
+
+/// The trial with the fewest observations beyond a percentile.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Scarcest {
+    /// Observations beyond.
+    pub(super) beyond: u64,
+    /// Measured span, seconds.
+    pub(super) elapsed_s: f64,
+}
+
+impl<'a> Metric<'a> {
+    /// Reads `saturate.throughput@50`. The phase is all before the last dot.
+    pub(super) fn parse(text: &'a str) -> Option<Metric<'a>> {
+        let (path, clients) = text.trim().rsplit_once('@')?;
+        let (phase, measure) = path.rsplit_once('.')?;
+        let place = Place { phase, clients: clients.parse().ok()? };
+        Some(Metric { place, measure: Measure::parse(measure)? })
+    }
+}
+
+impl Measure {
+    fn parse(word: &str) -> Option<Measure> {
+        Some(match word {
+            "throughput" => Measure::Throughput,
+            "p50" => Measure::Percentile(Percentile::P50),
+            "p90" => Measure::Percentile(Percentile::P90),
+            "p99" => Measure::Percentile(Percentile::P99),
+            "p999" => Measure::Percentile(Percentile::P999),
+            "cpu_per_op" => Measure::CpuPerOp,
+            "fsyncs_per_op" => Measure::FsyncsPerOp,
+            _ => return None,
+        })
+    }
+}
+
+impl Percentile {
+    /// As in target files.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Percentile::P50 => "p50",
+            Percentile::P90 => "p90",
+            Percentile::P99 => "p99",
+            Percentile::P999 => "p999",
+        }
+    }
+
+    /// One in how many observations lies beyond.
+    fn one_in(self) -> u64 {
+        match self {
+            Percentile::P50 => 2,
+            Percentile::P90 => 10,
+            Percentile::P99 => 100,
+            Percentile::P999 => 1000,
+        }
+    }
+
+    /// How many of a cell's observations lie beyond.
+    pub(super) fn beyond(self, cell: &Cell) -> u64 {
+        cell.service.count / self.one_in()
+    }
+
+    /// Whether enough observations lie beyond for the value to be shown.
+    pub(super) fn shown(self, cell: &Cell) -> bool {
+        self.beyond(cell) >= BEYOND_SHOWN_MIN
+    }
+
+    /// The trial of these pairs with the fewest observations beyond. None without pairs.
+    pub(super) fn scarcest(self, pairs: &[Pair<'_>]) -> Option<Scarcest> {
+        let cells = pairs.iter().flat_map(|pair| [pair.base, pair.other]);
+        let scarcest = cells.min_by_key(|cell| self.beyond(cell))?;
+        Some(Scarcest { beyond: self.beyond(scarcest), elapsed_s: scarcest.elapsed_s })
+    }
+
+    fn ns(self, cell: &Cell) -> u64 {
+        match self {
+            Percentile::P50 => cell.service.p50_ns,
+            Percentile::P90 => cell.service.p90_ns,
+            Percentile::P99 => cell.service.p99_ns,
+            Percentile::P999 => cell.service.p999_ns,
+        }
+    }
+}
+
+impl Bound {
+    /// Reads `>= 10` or `<= 0.1`; the ratio must be above zero.
+    pub(super) fn parse(text: &str) -> Option<Bound> {
+        let text = text.trim();
+        let (make, number): (fn(f64) -> Bound, &str) = match text.strip_prefix(">=") {
+            Some(number) => (Bound::AtLeast, number),
+            None => (Bound::AtMost, text.strip_prefix("<=")?),
+        };
+        let ratio: f64 = number.trim().parse().ok()?;
+        (ratio.is_normal() && ratio > 0.0).then(|| make(ratio))
+    }
+
+    /// The ratio at the bound.
+    pub(super) fn ratio(self) -> f64 {
+        match self {
+            Bound::AtLeast(ratio) | Bound::AtMost(ratio) => ratio,
+        }
+    }
+
+    /// Whether all of an interval is on the good side; touching the bound is good.
+    pub(super) fn holds(self, (lower, upper): (f64, f64)) -> bool {
+        match self {
+            Bound::AtLeast(ratio) => ratio <= lower,
+            Bound::AtMost(ratio) => upper <= ratio,
+        }
+    }
+
+    /// Whether all of an interval is on the bad side.
+    pub(super) fn broken(self, (lower, upper): (f64, f64)) -> bool {
+        match self {
+            Bound::AtLeast(ratio) => upper < ratio,
+            Bound::AtMost(ratio) => ratio < lower,
+        }
+    }
+}
+
+/// The value of a measure in a cell, if it has one above zero.
+pub(super) fn value(cell: &Cell, measure: Measure) -> Option<f64> {
+    let value = match measure {
+        Measure::Throughput => cell.throughput_per_s,
+        Measure::Percentile(percentile) => percentile.ns(cell) as f64,
+        Measure::CpuPerOp => cpu_ns(cell) / cell.ops as f64,
+        Measure::FsyncsPerOp => cell.counters.fsyncs as f64 / cell.ops as f64,
+    };
+    (value.is_finite() && value > 0.0).then_some(value)
+}
+
+/// CPU time of the whole process in a cell, ns.
+pub(super) fn cpu_ns(cell: &Cell) -> f64 {
+    cell.cpu.iter().map(|role| role.cpu_ns as f64).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_metric_is_phase_measure_and_clients() {
+        let metric = Metric::parse("warm.start.p99@50").unwrap();
+        assert_eq!(metric.place, Place { phase: "warm.start", clients: 50 });
+        assert_eq!(metric.measure, Measure::Percentile(Percentile::P99));
+        for broken in
+            ["", "saturate", "saturate.throughput", "throughput@5", "a.speed@5", "a.p99@-1"]
+        {
+            assert_eq!(Metric::parse(broken), None, "{broken}");
+        }
+    }
+
+    #[test]
+    fn a_bound_holds_includes_itself() {
+        let bound = Bound::parse(">= 10").unwrap();
+        assert!(bound.holds((10.0, 11.0)) && !bound.broken((10.0, 11.0)));
+        assert!(!bound.holds((9.9, 10.1)) && !bound.broken((9.9, 10.1)));
+        assert!(!bound.holds((9.0, 10.0)) && !bound.broken((9.0, 10.0)));
+        assert!(bound.broken((9.0, 9.9)));
+        let bound = Bound::parse("<=0.1").unwrap();
+        assert!(bound.holds((0.05, 0.1)) && bound.broken((0.11, 0.2)));
+        for broken in ["10", "> 10", ">= ten", ">= 0", "<= -1", ">= inf", ">= NaN"] {
+            assert_eq!(Bound::parse(broken), None, "{broken}");
+        }
+    }
+}

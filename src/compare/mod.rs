@@ -1,0 +1,243 @@
+//! From a record to verdicts: arms aligned block by block, one ratio per pair, an interval, a judgement.
+//! It reads the record and nothing else, so any report can be recomputed from the raw trials.
+//! It never pools trials: the trial is the unit of replication. It never fails: a record without pairs gives a
+//! comparison without intervals.
+
+mod align;
+mod costs;
+mod judge;
+mod ladder;
+mod looks;
+mod metric;
+#[cfg(test)]
+mod tests;
+
+pub use looks::{looks, precision_reached};
+
+use crate::record;
+use align::Place;
+
+/// Everything that can be said about a run, from its record alone. All numbers in it are finite.
+pub fn compare(run: &record::Run) -> Comparison {
+    let phases = tables(run);
+    let ladders = ladder::ladders(run, &phases);
+    let verdicts: Vec<TargetVerdict> =
+        run.targets.iter().map(|target| judge::verdict(run, target, &ladders)).collect();
+    let outcome = judge::outcome(run, &verdicts);
+    Comparison { phases, ladders, verdicts, outcome }
+}
+
+/// Everything a report says about a run, computed from its record.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Comparison {
+    /// One table per phase, in scenario order.
+    pub phases: Vec<PhaseTable>,
+    /// The gain lever by lever, one per (phase, client count) that a target names (else the largest of the first phase).
+    pub ladders: Vec<Ladder>,
+    /// One per target, in scenario order.
+    pub verdicts: Vec<TargetVerdict>,
+    /// The run's answer.
+    pub outcome: Outcome,
+}
+
+/// Throughput of every arm in one phase.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PhaseTable {
+    /// Phase name.
+    pub phase: String,
+    /// One per client count, ascending.
+    pub rows: Vec<Row>,
+}
+
+/// One client count of one phase.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// Closed-loop clients.
+    pub clients: u32,
+    /// One per arm of the record, in its order.
+    pub arms: Vec<ArmSummary>,
+    /// Throughput after / before.
+    pub ratio: Estimate,
+    /// How far an arm differs from itself: the larger |ln| bound of the A/A interval as a fraction; needs >= 6 A/A pairs.
+    pub aa_floor: Option<f64>,
+}
+
+/// One arm at one client count over all its (non-A/A) trials.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ArmSummary {
+    /// Arm name.
+    pub arm: String,
+    /// Trials.
+    pub trials: usize,
+    /// Hodges-Lehmann location of throughput (of its logarithm), ops/s; 0 without trials.
+    pub throughput_per_s: f64,
+    /// Half-width of its 95 % interval, as a fraction; absent below 6 trials.
+    pub half_width: Option<f64>,
+    /// Medians over trials of per-trial values.
+    pub costs: Costs,
+}
+
+/// Per-operation costs: medians over trials; 0 where no trial has the value.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Costs {
+    /// Syncs of the log per operation.
+    pub fsyncs_per_op: f64,
+    /// CPU of the whole process per operation, µs.
+    pub cpu_us_per_op: f64,
+    /// CPU of the process over elapsed time.
+    pub cores_busy: f64,
+    /// Requests per Ready round that had entries.
+    pub requests_per_ready: f64,
+    /// Log entries per Ready round.
+    pub entries_per_ready: f64,
+    /// Mean service time, closed loop, ns.
+    pub service_mean_ns: f64,
+    /// Per-trial median service time, ns.
+    pub p50_ns: f64,
+    /// Per-trial 99th percentile, ns; absent if any trial had fewer than 10 observations beyond it.
+    pub p99_ns: Option<f64>,
+    /// Mean ns per stage, pipeline order.
+    pub stages: Vec<(String, f64)>,
+    /// Per lock name: wait ns per op, hold ns per op, share of acquisitions contended.
+    pub locks: Vec<LockCost>,
+    /// Share of load threads' time on CPU, 0..=1.
+    pub load_share: f64,
+    /// Relative gap of Little's law.
+    pub littles_gap: f64,
+}
+
+/// What one lock name costs per operation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LockCost {
+    /// `store`, `inbox`.
+    pub name: String,
+    /// Waiting, ns per op.
+    pub wait_ns_per_op: f64,
+    /// Holding, ns per op.
+    pub hold_ns_per_op: f64,
+    /// Acquisitions that had to wait, fraction.
+    pub contended: f64,
+}
+
+/// A ratio with what is known about it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Estimate {
+    /// Hodges-Lehmann estimate of B / A; 1 if `pairs` is 0, when nothing is known.
+    pub ratio: f64,
+    /// Exact signed-rank interval at >= 95 %; absent below 6 pairs.
+    pub interval: Option<(f64, f64)>,
+    /// Pairs it rests on: blocks with a value above zero on both sides.
+    pub pairs: usize,
+}
+
+/// The arms one after the other at one client count.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ladder {
+    /// Phase name.
+    pub phase: String,
+    /// Closed-loop clients.
+    pub clients: u32,
+    /// One per arm, first = before.
+    pub rungs: Vec<Rung>,
+    /// Best throughput of all rungs, with the arm's name.
+    pub best: (String, f64),
+    /// The fastest other rung, and after over it, if the whole interval is below 1. Being picked as the fastest
+    /// favours that rung, so this is a hint and decides no verdict.
+    pub simpler_is_faster: Option<(String, Estimate)>,
+    /// `1 / (1 - f)` (Amdahl 1967), f = share of the `queue` stage in the sum of the before arm's stages: the gain if
+    /// waiting its turn vanished and every other stage kept its length; absent without a stage clock.
+    pub ceiling: Option<f64>,
+    /// The same with f = wait for the store lock as a share of a before operation; absent without lock clocks.
+    pub lock_ceiling: Option<f64>,
+}
+
+/// One step of the ladder.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rung {
+    /// Arm name.
+    pub arm: String,
+    /// Lever moved; empty for the first.
+    pub lever: String,
+    /// Throughput, ops/s.
+    pub throughput_per_s: f64,
+    /// Against the rung before; absent for the first.
+    pub step: Option<Estimate>,
+    /// Against the first rung; absent for the first.
+    pub total: Option<Estimate>,
+}
+
+/// The judgement of one target.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TargetVerdict {
+    /// The target as recorded.
+    pub target: record::Target,
+    /// Its ratio; absent if nothing was measured for it, or if fewer than 10 observations lie beyond its percentile
+    /// in some trial.
+    pub estimate: Option<Estimate>,
+    /// The judgement.
+    pub verdict: Verdict,
+    /// Why it is inconclusive, what would decide it, or why it could not be met. Lower case, no full stop.
+    pub reason: String,
+}
+
+/// Three values; "not enough evidence" is not "no".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The whole interval is on the good side of the bound.
+    Met,
+    /// The whole interval is on the bad side.
+    Missed,
+    /// Neither.
+    Inconclusive,
+}
+
+/// The run's answer, in order of precedence when several hold: wrong answer, missed, inconclusive, met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All targets met, all checks passed.
+    Met,
+    /// At least one target missed.
+    Missed,
+    /// No target missed, at least one undecided.
+    Inconclusive,
+    /// A check failed.
+    WrongAnswer,
+    /// The scenario has no target; checks passed.
+    NoTarget,
+}
+
+fn tables(run: &record::Run) -> Vec<PhaseTable> {
+    let places = places(run);
+    let phases = costs::distinct(places.iter().map(|place| place.phase));
+    let rows = |phase| places.iter().filter(move |place| place.phase == phase);
+    phases
+        .map(|phase| PhaseTable {
+            phase: phase.to_string(),
+            rows: rows(phase).map(|place| row(run, *place)).collect(),
+        })
+        .collect()
+}
+
+/// Every place measured: phases in the order they ran, client counts ascending within each.
+fn places(run: &record::Run) -> Vec<Place<'_>> {
+    let cells = || run.trials.iter().flat_map(|trial| &trial.cells);
+    let phases: Vec<&str> = costs::distinct(cells().map(|cell| cell.phase.as_str())).collect();
+    let in_phase = |phase| {
+        let mut clients: Vec<u32> =
+            cells().filter(|cell| cell.phase == phase).map(|cell| cell.clients).collect();
+        clients.sort_unstable();
+        clients.dedup();
+        clients.into_iter().map(move |clients| Place { phase, clients })
+    };
+    phases.into_iter().flat_map(in_phase).collect()
+}
+
+fn row(run: &record::Run, place: Place<'_>) -> Row {
+    let ratio = align::log_ratios(&align::before_after(run, place), metric::Measure::Throughput);
+    Row {
+        clients: place.clients,
+        arms: run.arms.iter().map(|arm| costs::summary(run, &arm.name, place)).collect(),
+        ratio: Estimate::from_log_ratios(&ratio),
+        aa_floor: align::aa_floor(run, place),
+    }
+}

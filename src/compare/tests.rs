@@ -1,0 +1,412 @@
+//! Stories on small hand-made records: which pairs exist, what is judged, and in which words.
+
+use super::*;
+use crate::record::{
+    Arm, Build, Cell, Check, Counters, Host, Latency, LockUse, Plan, RoleCpu, Run, SCHEMA,
+    ScenarioText, StageMean, Target, Trial, TrialEnd,
+};
+
+/// Eight throughputs of the before arm that wobble by a few percent.
+const STEADY: [f64; 8] = [98.0, 101.0, 100.0, 103.0, 99.0, 97.0, 102.0, 100.0];
+/// Ratios around 10 that do not decide `>= 10`.
+const AROUND_TEN: [f64; 8] = [9.6, 10.5, 9.9, 10.6, 9.8, 10.3, 10.2, 10.4];
+
+fn cell(clients: u32, throughput_per_s: f64) -> Cell {
+    let stage = |stage: &str, mean_ns| StageMean { stage: stage.into(), mean_ns };
+    Cell {
+        phase: "saturate".into(),
+        clients,
+        elapsed_s: 2.0,
+        ops: 20_000,
+        errors: 0,
+        throughput_per_s,
+        service: Latency {
+            count: 20_000,
+            mean_ns: 1000.0,
+            p50_ns: 900,
+            p90_ns: 2000,
+            p99_ns: 4000,
+            p999_ns: 9000,
+            max_ns: 10_000,
+            histogram: String::new(),
+        },
+        in_flight_mean: 0.99 * f64::from(clients),
+        stages: vec![stage("queue", 600.0), stage("apply", 400.0)],
+        counters: Counters {
+            fsyncs: 2000,
+            readies: 1000,
+            entries: 4000,
+            requests: 20_000,
+            ..Counters::default()
+        },
+        locks: vec![LockUse {
+            name: "store".into(),
+            locks: 1,
+            acquisitions: 20_000,
+            contended: 5000,
+            wait_ns: 4_000_000,
+            hold_ns: 2_000_000,
+        }],
+        cpu: vec![
+            RoleCpu { role: "load".into(), cpu_ns: 1_000_000_000, runqueue_ns: 0 },
+            RoleCpu { role: "raft".into(), cpu_ns: 2_000_000_000, runqueue_ns: 0 },
+        ],
+        load_threads: 1,
+    }
+}
+
+fn trial(block: u32, arm: &str, throughput_per_s: f64) -> Trial {
+    Trial {
+        block,
+        position: 0,
+        arm: arm.into(),
+        aa: false,
+        started_s: 0.0,
+        prepare_s: 0.0,
+        cells: vec![cell(50, throughput_per_s)],
+        end: TrialEnd {
+            revision: 0,
+            keys: 0,
+            state_hash: String::new(),
+            writes_acked: 0,
+            writes_replayed: None,
+        },
+    }
+}
+
+/// A record of these arms without trials and targets.
+fn empty(arms: &[&str]) -> Run {
+    let arm = |name: &&str| Arm {
+        name: name.to_string(),
+        lever: String::new(),
+        levers: Default::default(),
+    };
+    Run {
+        schema: SCHEMA,
+        kvbench_version: String::new(),
+        started_at: String::new(),
+        elapsed_s: 0.0,
+        complete: true,
+        quick: false,
+        scenario: ScenarioText {
+            name: String::new(),
+            analysis: String::new(),
+            path: String::new(),
+            text: String::new(),
+            workload: String::new(),
+            seed: 0,
+        },
+        host: Host {
+            cpu: String::new(),
+            cores: 2,
+            hypervisor: String::new(),
+            kernel: String::new(),
+            memory_bytes: 0,
+            governor: String::new(),
+            clocksource: String::new(),
+            filesystem: String::new(),
+            data_folder: String::new(),
+            fdatasync_p50_ns: 0,
+            fdatasync_p99_ns: 0,
+            load_average: 0.0,
+        },
+        build: Build { revision: String::new(), profile: String::new(), rustc: String::new() },
+        arms: arms.iter().map(arm).collect(),
+        targets: Vec::new(),
+        plan: Plan { pairs_min: 8, pairs_max: 20, precision: 0.05, precision_required: false },
+        trials: Vec::new(),
+        checks: Vec::new(),
+        profiles: Vec::new(),
+        warnings: Vec::new(),
+    }
+}
+
+/// Before as in [`STEADY`], after by these ratios, one block each, with one target.
+fn world(ratios: &[f64], metric: &str, bound: &str) -> Run {
+    let mut run = empty(&["before", "after"]);
+    for (block, (ratio, before)) in (0..).zip(ratios.iter().zip(STEADY.iter().cycle())) {
+        run.trials.push(trial(block, "before", *before));
+        run.trials.push(trial(block, "after", before * ratio));
+    }
+    run.targets.push(Target { id: "goal".into(), metric: metric.into(), bound: bound.into() });
+    run
+}
+
+fn throughput_world(ratios: &[f64]) -> Run {
+    world(ratios, "saturate.throughput@50", ">= 10")
+}
+
+/// Verdict and reason of the only target.
+fn judged(run: &Run) -> (Verdict, String) {
+    let verdict = compare(run).verdicts.remove(0);
+    (verdict.verdict, verdict.reason)
+}
+
+#[test]
+fn the_whole_interval_decides() {
+    let shifted = |factor: f64| throughput_world(&AROUND_TEN.map(|ratio| ratio * factor));
+    assert_eq!(judged(&shifted(1.1)), (Verdict::Met, String::new()));
+    assert_eq!(judged(&shifted(0.9)).0, Verdict::Missed);
+    assert_eq!(
+        judged(&shifted(1.0)),
+        (Verdict::Inconclusive, "about 26 more pairs would decide it at this noise".into())
+    );
+    assert_eq!(compare(&shifted(1.1)).outcome, Outcome::Met);
+    assert_eq!(compare(&shifted(0.9)).outcome, Outcome::Missed);
+    assert_eq!(compare(&shifted(1.0)).outcome, Outcome::Inconclusive);
+}
+
+#[test]
+fn a_ratio_on_the_bound_is_met_if_it_is_sure() {
+    let mut run = throughput_world(&[1.0; 8]);
+    run.targets[0].bound = ">= 1".into();
+    assert_eq!(judged(&run).0, Verdict::Met);
+    run.targets[0].bound = "<= 1".into();
+    assert_eq!(judged(&run).0, Verdict::Met);
+}
+
+#[test]
+fn an_estimate_on_the_bound_names_no_number_of_pairs() {
+    let mut run = throughput_world(&[0.5, 2.0, 0.5, 2.0, 0.5, 2.0, 1.0, 1.0]);
+    run.targets[0].bound = ">= 1".into();
+    assert!(judged(&run).1.starts_with("the estimate lies on the bound"), "{}", judged(&run).1);
+    run.targets[0].bound = ">= 1.001".into();
+    assert!(judged(&run).1.ends_with("more than 1000 pairs would be needed"));
+}
+
+#[test]
+fn a_miss_names_the_ceiling() {
+    let reason = "the ceiling was 2.50×: 60 % of a before operation was waiting its turn, and the rest stays";
+    assert_eq!(judged(&throughput_world(&[2.0; 8])), (Verdict::Missed, reason.into()));
+    let mut no_clock = throughput_world(&[2.0; 8]);
+    for trial in &mut no_clock.trials {
+        trial.cells[0].stages.clear();
+    }
+    assert_eq!(judged(&no_clock), (Verdict::Missed, String::new()));
+    assert_eq!(
+        judged(&world(&[2.0; 8], "saturate.p50@50", "<= 0.5")),
+        (Verdict::Missed, String::new())
+    );
+}
+
+#[test]
+fn few_pairs_decide_nothing() {
+    let few = judged(&throughput_world(&[20.0; 5]));
+    assert_eq!(
+        few,
+        (Verdict::Inconclusive, "cannot decide with 5 pairs; 6 are needed at 5 %".into())
+    );
+    assert!(judged(&throughput_world(&[20.0; 1])).1.contains("with 1 pair;"));
+    assert_eq!(judged(&throughput_world(&[20.0; 6])).0, Verdict::Met);
+}
+
+#[test]
+fn a_demanded_precision_comes_first() {
+    let mut run = throughput_world(&AROUND_TEN.map(|ratio| ratio * 2.0));
+    run.plan.precision = 0.01;
+    assert_eq!(judged(&run).0, Verdict::Met);
+    run.plan.precision_required = true;
+    let reason = "asked for ±1 %, reached ±3.5 % after 8 pairs; about 89 more would reach it";
+    assert_eq!(judged(&run), (Verdict::Inconclusive, reason.into()));
+    run.plan.precision = 0.0;
+    assert!(judged(&run).1.ends_with("more than 1000 would be needed"));
+}
+
+#[test]
+fn a_percentile_needs_observations_beyond_it() {
+    let observed = |count| {
+        let mut run = world(&[1.0; 8], "saturate.p99@50", "<= 1");
+        run.trials[3].cells[0].service.count = count;
+        compare(&run).verdicts.remove(0)
+    };
+    assert_eq!(observed(10_000).verdict, Verdict::Met);
+    let scarce = observed(5200);
+    assert_eq!(scarce.verdict, Verdict::Inconclusive);
+    assert!(scarce.estimate.is_some());
+    assert_eq!(
+        scarce.reason,
+        "p99 needs 100 observations beyond it in each trial; the smallest had 52: \
+         lengthen the phase's duration to about 4 s"
+    );
+    assert_eq!(observed(999).estimate, None);
+    assert!(observed(0).reason.ends_with("the smallest had 0: lengthen the phase's duration"));
+}
+
+#[test]
+fn what_cannot_be_read_or_was_not_measured_is_inconclusive() {
+    let reason = |metric, bound| judged(&world(&[1.0; 8], metric, bound)).1;
+    assert_eq!(reason("saturate.speed@50", ">= 1"), "cannot read the metric \"saturate.speed@50\"");
+    assert_eq!(reason("saturate.p50@50", "> 1"), "cannot read the bound \"> 1\"");
+    assert_eq!(
+        reason("saturate.p50@51", ">= 1"),
+        "no block has a value of saturate.p50@51 in both arms"
+    );
+}
+
+#[test]
+fn a_pair_needs_both_sides() {
+    let mut run = throughput_world(&[10.0; 10]);
+    run.trials[0].cells[0].throughput_per_s = 0.0;
+    run.trials[3].cells[0].throughput_per_s = f64::NAN;
+    run.trials[4].cells[0].throughput_per_s = -1.0;
+    run.trials[6].cells.clear();
+    run.trials.pop();
+    run.trials[8].aa = true;
+    let row = &compare(&run).phases[0].rows[0];
+    assert_eq!(row.ratio.pairs, 4);
+    assert_eq!(row.ratio.interval, None);
+    assert!((row.ratio.ratio - 10.0).abs() < 1e-9);
+    assert_eq!((row.arms[0].trials, row.arms[1].trials), (8, 9));
+}
+
+#[test]
+fn a_failed_check_outranks_speed() {
+    let check = |passed| Check { id: "same-state".into(), passed, detail: String::new() };
+    let mut run = throughput_world(&[1.0; 8]);
+    run.checks = vec![check(true)];
+    assert_eq!(compare(&run).outcome, Outcome::Missed);
+    run.targets.clear();
+    assert_eq!(compare(&run).outcome, Outcome::NoTarget);
+    run.checks.push(check(false));
+    assert_eq!(compare(&run).outcome, Outcome::WrongAnswer);
+}
+
+#[test]
+fn a_missed_target_outranks_an_undecided_one() {
+    let mut run = throughput_world(&[20.0; 8]);
+    let target = |metric: &str, bound: &str| Target {
+        id: "x".into(),
+        metric: metric.into(),
+        bound: bound.into(),
+    };
+    run.targets.push(target("nowhere.p50@1", ">= 1"));
+    assert_eq!(compare(&run).outcome, Outcome::Inconclusive);
+    run.targets.push(target("saturate.p50@50", "<= 0.5"));
+    assert_eq!(compare(&run).outcome, Outcome::Missed);
+}
+
+#[test]
+fn the_ladder_has_a_pair_of_its_own_for_each_step() {
+    let mut run = empty(&["before", "rung-1", "after"]);
+    run.arms[1].lever = "propose pipelined".into();
+    for (block, base) in (0..).zip(STEADY) {
+        run.trials.push(trial(block, "after", base * 4.0));
+        run.trials.push(trial(block, "rung-1", base * 5.0));
+        run.trials.push(trial(block, "before", base));
+    }
+    let ladder = compare(&run).ladders.remove(0);
+    let near =
+        |estimate: Option<Estimate>, ratio: f64| (estimate.unwrap().ratio - ratio).abs() < 1e-9;
+    assert_eq!((ladder.rungs[0].step, ladder.rungs[0].total), (None, None));
+    assert!(near(ladder.rungs[1].step, 5.0) && near(ladder.rungs[1].total, 5.0));
+    assert!(near(ladder.rungs[2].step, 0.8) && near(ladder.rungs[2].total, 4.0));
+    assert_eq!(ladder.rungs[1].lever, "propose pipelined");
+    assert_eq!(ladder.best.0, "rung-1");
+    let (arm, estimate) = ladder.simpler_is_faster.unwrap();
+    assert!(arm == "rung-1" && near(Some(estimate), 0.8));
+    assert!((ladder.ceiling.unwrap() - 2.5).abs() < 1e-9);
+    assert!((ladder.lock_ceiling.unwrap() - 1.25).abs() < 1e-9);
+}
+
+#[test]
+fn ladders_stand_where_targets_point() {
+    let mut run = throughput_world(&[2.0; 8]);
+    for trial in &mut run.trials {
+        trial.cells.push(cell(200, 1.0));
+        trial.cells.push(cell(1, 1.0));
+    }
+    let places =
+        |run: &Run| -> Vec<u32> { compare(run).ladders.iter().map(|l| l.clients).collect() };
+    run.targets.push(run.targets[0].clone());
+    assert_eq!(places(&run), [50]);
+    run.targets.iter_mut().for_each(|target| target.metric = "nowhere.p50@1".into());
+    assert_eq!(places(&run), [200]);
+    let rows: Vec<u32> = compare(&run).phases[0].rows.iter().map(|row| row.clients).collect();
+    assert_eq!(rows, [1, 50, 200]);
+}
+
+#[test]
+fn repeats_give_the_floor_and_nothing_else() {
+    let mut run = throughput_world(&[10.0; 6]);
+    let floor = |run: &Run| compare(run).phases[0].rows[0].aa_floor;
+    for (block, wobble) in (0..).zip([0.99, 1.01, 1.0, 1.02, 0.98]) {
+        run.trials
+            .push(Trial { aa: true, ..trial(block, "before", STEADY[block as usize] * wobble) });
+    }
+    assert_eq!(floor(&run), None);
+    run.trials.push(Trial { aa: true, ..trial(0, "after", 980.0 * 0.9) });
+    assert!((floor(&run).unwrap() - (1.0 / 0.9 - 1.0)).abs() < 1e-9);
+    assert_eq!(compare(&run).phases[0].rows[0].arms[0].trials, 6);
+}
+
+#[test]
+fn costs_are_per_operation_and_medians_over_trials() {
+    let mut run = throughput_world(&[1.0; 3]);
+    run.trials[0].cells[0].counters.fsyncs = 1_000_000;
+    run.trials[2].cells[0].ops = 0;
+    let costs = compare(&run).phases[0].rows[0].arms[0].costs.clone();
+    let near = |a: f64, b: f64| (a - b).abs() < 1e-9;
+    assert!(near(costs.fsyncs_per_op, (50.0 + 0.1) / 2.0));
+    assert!(near(costs.cpu_us_per_op, 150.0) && near(costs.cores_busy, 1.5));
+    assert!(near(costs.requests_per_ready, 20.0) && near(costs.entries_per_ready, 4.0));
+    assert!(near(costs.load_share, 0.5) && near(costs.littles_gap, 0.01));
+    assert_eq!(costs.stages, [("queue".to_string(), 600.0), ("apply".to_string(), 400.0)]);
+    let store = LockCost {
+        name: "store".into(),
+        wait_ns_per_op: 200.0,
+        hold_ns_per_op: 100.0,
+        contended: 0.25,
+    };
+    assert_eq!(costs.locks, [store]);
+    assert_eq!(costs.p99_ns, Some(4000.0));
+    run.trials[4].cells[0].service.count = 999;
+    assert_eq!(compare(&run).phases[0].rows[0].arms[0].costs.p99_ns, None);
+}
+
+#[test]
+fn pairs_are_added_until_every_target_is_narrow() {
+    let mut run = throughput_world(&AROUND_TEN);
+    assert!(precision_reached(&run));
+    run.plan.precision = 0.01;
+    assert!(!precision_reached(&run));
+    run.targets[0].metric = "saturate.p50@50".into();
+    assert!(precision_reached(&run));
+    run.targets.clear();
+    assert!(!precision_reached(&run));
+    run.plan.precision = 0.05;
+    assert!(precision_reached(&run));
+    run.trials.truncate(10);
+    assert!(!precision_reached(&run));
+    run.trials.clear();
+    assert!(!precision_reached(&run));
+}
+
+/// Whatever a damaged or interrupted record holds, there is an answer and it can be printed.
+#[test]
+fn no_record_is_too_broken() {
+    let mut none = throughput_world(&[]);
+    none.arms.clear();
+    let mut lonely = throughput_world(&[3.0; 8]);
+    lonely.arms.pop();
+    let mut twins = throughput_world(&[3.0; 8]);
+    twins.arms[1].name = "before".into();
+    let mut wild = throughput_world(&[1.0; 8]);
+    for (i, trial) in wild.trials.iter_mut().enumerate() {
+        let cell = &mut trial.cells[0];
+        let bad = [0.0, f64::NAN, f64::INFINITY, f64::MAX, f64::MIN_POSITIVE, -1.0, 5e-324][i % 7];
+        (cell.throughput_per_s, cell.elapsed_s, cell.in_flight_mean, cell.service.mean_ns) =
+            (bad, bad, bad, bad);
+        cell.stages[0].mean_ns = bad;
+        (cell.ops, cell.clients, cell.load_threads) = (0, 0, 0);
+        cell.counters = Counters::default();
+        cell.locks[0].acquisitions = 0;
+    }
+    wild.targets[0].metric = "saturate.throughput@0".into();
+    for run in [none, lonely, twins, wild, empty(&[]), empty(&["before", "after"])] {
+        let comparison = compare(&run);
+        precision_reached(&run);
+        let shown = format!("{comparison:?}");
+        assert!(!shown.contains("NaN") && !shown.contains("inf"), "{shown}");
+        assert!(matches!(comparison.outcome, Outcome::Inconclusive | Outcome::NoTarget));
+    }
+}

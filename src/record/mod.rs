@@ -1,0 +1,367 @@
+//! The run file: everything measured, as raw trials, and enough about host, build and scenario to judge it.
+//! Reports are rebuilt from this alone. It holds data, no opinions: ratios and verdicts live in `compare`.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Version of this layout; readers refuse others.
+pub const SCHEMA: u32 = 1;
+
+/// One run of one scenario.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// Layout version, [`SCHEMA`].
+    pub schema: u32,
+    /// Version of kvbench that wrote it.
+    pub kvbench_version: String,
+    /// Start of the run, UTC, `YYYY-MM-DDTHH:MM:SSZ`.
+    pub started_at: String,
+    /// Wall time of the whole run, seconds.
+    pub elapsed_s: f64,
+    /// False if the run was interrupted: only finished trials are in it.
+    pub complete: bool,
+    /// True if `--quick` shortened the plan.
+    pub quick: bool,
+    /// What was asked.
+    pub scenario: ScenarioText,
+    /// Where it ran.
+    pub host: Host,
+    /// What ran.
+    pub build: Build,
+    /// The configurations, in ladder order: first = before, last = after.
+    pub arms: Vec<Arm>,
+    /// What was expected.
+    pub targets: Vec<Target>,
+    /// How pairs were planned.
+    pub plan: Plan,
+    /// Every finished trial, in the order it ran.
+    pub trials: Vec<Trial>,
+    /// Answers checked, not speed.
+    pub checks: Vec<Check>,
+    /// Sampling profiles, one per profiled arm; taken in trials of their own.
+    pub profiles: Vec<Profile>,
+    /// Circumstances a reader must know.
+    pub warnings: Vec<Warning>,
+}
+
+/// The question.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ScenarioText {
+    /// Name from the file.
+    pub name: String,
+    /// The question in words.
+    pub analysis: String,
+    /// Path as given on the command line.
+    pub path: String,
+    /// The whole file, after `--set`.
+    pub text: String,
+    /// One line on the workload, e.g. `PUT 16 B / 256 B`.
+    pub workload: String,
+    /// Root of all randomness.
+    pub seed: u64,
+}
+
+/// The machine. Unknown facts are "not visible".
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Host {
+    /// CPU model name.
+    pub cpu: String,
+    /// Logical cores this process may use.
+    pub cores: u32,
+    /// Hypervisor flag or vendor.
+    pub hypervisor: String,
+    /// Kernel release.
+    pub kernel: String,
+    /// Memory, bytes.
+    pub memory_bytes: u64,
+    /// Frequency governor of CPU 0.
+    pub governor: String,
+    /// Kernel clock source.
+    pub clocksource: String,
+    /// File system type under the data folders.
+    pub filesystem: String,
+    /// Where the data folders were.
+    pub data_folder: String,
+    /// Median of probe fdatasyncs of 4 KiB appends there, ns.
+    pub fdatasync_p50_ns: u64,
+    /// 99th percentile of the same, ns.
+    pub fdatasync_p99_ns: u64,
+    /// 1-minute load average when the run began.
+    pub load_average: f64,
+}
+
+/// The program.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Build {
+    /// Git revision of the source, short; `unknown` outside a repository.
+    pub revision: String,
+    /// Cargo profile: release or debug.
+    pub profile: String,
+    /// Compiler version.
+    pub rustc: String,
+}
+
+/// One configuration under comparison.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Arm {
+    /// `before`, `rung-1`, …, `after`.
+    pub name: String,
+    /// The lever moved since the arm before it; empty for the first.
+    pub lever: String,
+    /// Every lever with its value.
+    pub levers: BTreeMap<String, String>,
+}
+
+/// One expectation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Target {
+    /// Its name.
+    pub id: String,
+    /// `phase.measure@clients`.
+    pub metric: String,
+    /// `>= 10` or `<= 0.1`.
+    pub bound: String,
+}
+
+/// How many pairs were planned.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Blocks at least.
+    pub pairs_min: u32,
+    /// Blocks at most.
+    pub pairs_max: u32,
+    /// Half-width (fraction of the ratio) at which no more pairs were added.
+    pub precision: f64,
+    /// Whether the scenario demanded that precision.
+    pub precision_required: bool,
+}
+
+/// One fresh start of one arm: the unit of replication.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Trial {
+    /// Which block; one trial of each arm shares it.
+    pub block: u32,
+    /// Position within the block, from 0, as drawn from the seed.
+    pub position: u32,
+    /// Name of the arm.
+    pub arm: String,
+    /// True for the second trial of an arm in a block, used only against the first (A/A).
+    pub aa: bool,
+    /// Since the run began, seconds.
+    pub started_s: f64,
+    /// Start of node and folder, seconds.
+    pub prepare_s: f64,
+    /// What was measured, one per phase and client count, in the order it ran.
+    pub cells: Vec<Cell>,
+    /// State of the store when the load had stopped.
+    pub end: TrialEnd,
+}
+
+/// The store after a trial.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrialEnd {
+    /// Main revision.
+    pub revision: i64,
+    /// Keys present.
+    pub keys: u64,
+    /// 128-bit state hash, hexadecimal.
+    pub state_hash: String,
+    /// Writes acknowledged to clients over the whole trial.
+    pub writes_acked: u64,
+    /// Writes that the log gave back after a restart, if it was restarted.
+    pub writes_replayed: Option<u64>,
+}
+
+/// One measurement: one phase at one client count in one trial.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Cell {
+    /// Phase name.
+    pub phase: String,
+    /// Closed-loop clients.
+    pub clients: u32,
+    /// Measured span, seconds (real, not planned).
+    pub elapsed_s: f64,
+    /// Operations finished within the span.
+    pub ops: u64,
+    /// Operations that got an error.
+    pub errors: u64,
+    /// `ops / elapsed_s`.
+    pub throughput_per_s: f64,
+    /// Service times, closed loop.
+    pub service: Latency,
+    /// Sum of service times over elapsed time: mean requests in flight (Little's law checks it against `clients`).
+    pub in_flight_mean: f64,
+    /// Mean ns per op and stage, in pipeline order; empty if instruments were off or the layer has none.
+    pub stages: Vec<StageMean>,
+    /// Counts of the pipeline over the span.
+    pub counters: Counters,
+    /// Named locks over the span.
+    pub locks: Vec<LockUse>,
+    /// CPU time by thread role over the span.
+    pub cpu: Vec<RoleCpu>,
+    /// Threads that offered load.
+    pub load_threads: u32,
+}
+
+/// A latency distribution, summarised; the whole histogram is in `histogram`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Latency {
+    /// Observations.
+    pub count: u64,
+    /// Mean, ns.
+    pub mean_ns: f64,
+    /// Median, ns.
+    pub p50_ns: u64,
+    /// 90th percentile, ns.
+    pub p90_ns: u64,
+    /// 99th percentile, ns.
+    pub p99_ns: u64,
+    /// 99.9th percentile, ns.
+    pub p999_ns: u64,
+    /// Largest, ns.
+    pub max_ns: u64,
+    /// HdrHistogram V2 compressed, base64 (`HISTFAAA…`), values in ns.
+    pub histogram: String,
+}
+
+/// Mean time in one stage.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StageMean {
+    /// `queue`, `propose`, `append`, `fsync`, `replicate`, `commit`, `apply_wait`, `apply`, `respond`.
+    pub stage: String,
+    /// Mean ns per operation.
+    pub mean_ns: f64,
+}
+
+/// What the pipeline did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Counters {
+    /// Syncs of the log.
+    pub fsyncs: u64,
+    /// Time in them, ns.
+    pub fsync_ns: u64,
+    /// Ready rounds that had entries.
+    pub readies: u64,
+    /// Log entries appended.
+    pub entries: u64,
+    /// Requests within those entries.
+    pub requests: u64,
+    /// Calls of the apply path.
+    pub apply_batches: u64,
+    /// Bytes written to the log.
+    pub log_bytes: u64,
+}
+
+/// One named lock, or family of locks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LockUse {
+    /// `store`, `inbox`.
+    pub name: String,
+    /// How many locks share the name.
+    pub locks: u32,
+    /// Times taken.
+    pub acquisitions: u64,
+    /// Times somebody else held it.
+    pub contended: u64,
+    /// Time waited for it, ns.
+    pub wait_ns: u64,
+    /// Time it was held, ns.
+    pub hold_ns: u64,
+}
+
+/// CPU used by the threads of one role.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RoleCpu {
+    /// `load`, `raft`, `apply`, `other`.
+    pub role: String,
+    /// On CPU, ns.
+    pub cpu_ns: u64,
+    /// Runnable but waiting for a CPU, ns.
+    pub runqueue_ns: u64,
+}
+
+/// One yes-or-no question about answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Check {
+    /// `same-state`, `acked-writes-survive`, …
+    pub id: String,
+    /// Whether it held.
+    pub passed: bool,
+    /// One line of evidence.
+    pub detail: String,
+}
+
+/// One sampling profile.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Profile {
+    /// Which arm.
+    pub arm: String,
+    /// Client count it ran at.
+    pub clients: u32,
+    /// Profiled span, seconds.
+    pub elapsed_s: f64,
+    /// Operations finished in it.
+    pub ops: u64,
+    /// Samples taken.
+    pub samples: u64,
+    /// Samples per second asked for.
+    pub frequency_hz: u32,
+    /// CPU time of the process in it, ns.
+    pub cpu_ns: u64,
+    /// Bundle file with the folded stacks.
+    pub folded_file: String,
+    /// Bundle file with the flame graph.
+    pub flame_file: String,
+}
+
+/// A circumstance a reader must know, as data; the renderer words it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Warning {
+    /// Not a release build: numbers mean little.
+    DebugBuild,
+    /// The log was not really synced in this arm.
+    FsyncNotReal {
+        /// Which arm.
+        arm: String,
+        /// Its `fsync` lever.
+        fsync: String,
+    },
+    /// The load generator used most of its cores: it may be the bottleneck.
+    LoadGeneratorBusy {
+        /// Which arm.
+        arm: String,
+        /// `phase@clients`.
+        cell: String,
+        /// Share of its threads' time, 0..=1.
+        share: f64,
+    },
+    /// Rate times latency does not give the client count.
+    LittlesLaw {
+        /// Which arm.
+        arm: String,
+        /// `phase@clients`.
+        cell: String,
+        /// Relative gap, fraction.
+        gap: f64,
+    },
+    /// Stage sums and end-to-end time differ by more than 2 %.
+    StageGap {
+        /// Which arm.
+        arm: String,
+        /// `phase@clients`.
+        cell: String,
+        /// Relative gap, fraction.
+        gap: f64,
+    },
+    /// The profile could not be taken.
+    NoProfile {
+        /// Why.
+        reason: String,
+    },
+    /// Other work kept the host busy when the run began.
+    BusyHost {
+        /// 1-minute load average.
+        load_average: f64,
+    },
+}
