@@ -3,8 +3,11 @@
 
 pub mod clock;
 pub mod compare;
+pub mod measure;
+pub mod model;
 pub mod record;
 pub mod scenario;
 pub mod seed;
 pub mod stats;
+pub mod store;
 pub mod units;

@@ -1,0 +1,8 @@
+//! Instruments: what a request spent where, what locks cost, what threads used.
+//! They record; they never judge, print or sleep. Each can be switched off, so that its own cost is measurable.
+
+pub mod cpu;
+pub mod lock;
+pub mod pipeline;
+pub mod recorder;
+pub mod stage;
