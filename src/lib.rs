@@ -5,6 +5,7 @@ pub mod clock;
 pub mod compare;
 pub mod measure;
 pub mod model;
+pub mod raft;
 pub mod record;
 pub mod scenario;
 pub mod seed;

@@ -1,0 +1,189 @@
+//! Takes committed entries to the state machine and the replies to the clients. Inline, or on a thread of its
+//! own behind a bounded queue; both run the same [`execute`].
+
+use super::inbox::{Applied, Inbox, Submission};
+use super::{ApplyOn, Delivered, Executed, PipelineError, StateMachine, Waiter, packing};
+use crate::measure::pipeline::PipelineMeter;
+use crate::measure::stage::Stage;
+use crate::units::Nanos;
+use bytes::Bytes;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+/// Batches that may wait for the apply thread; the Ready loop blocks beyond that.
+const QUEUE_MAX: usize = 64;
+
+/// Committed entries on their way to apply, in log order.
+pub(super) struct Committed<W> {
+    /// Log index of the last entry.
+    pub(super) index: u64,
+    pub(super) entries: Vec<CommittedEntry<W>>,
+}
+
+/// One committed entry and who waits for it here.
+pub(super) struct CommittedEntry<W> {
+    pub(super) data: Bytes,
+    /// Present if this start of this node proposed it.
+    pub(super) group: Option<Group<W>>,
+}
+
+/// The requests of one entry, with the instants they share.
+pub(super) struct Group<W> {
+    pub(super) submissions: Vec<Submission<W>>,
+    pub(super) times: GroupTimes,
+}
+
+/// When the entry passed each stage of the pipeline.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct GroupTimes {
+    pub(super) taken: Nanos,
+    pub(super) handed: Nanos,
+    pub(super) appended: Nanos,
+    pub(super) synced: Nanos,
+    pub(super) replicated: Nanos,
+    pub(super) published: Nanos,
+}
+
+/// Where committed entries go.
+pub(super) trait Applier<W>: Send {
+    /// Applies, or queues for applying. What was applied at once is returned; the rest is reported to the inbox.
+    fn publish(&mut self, committed: Committed<W>) -> Option<Applied>;
+}
+
+/// What both appliers need.
+pub(super) struct Tools<M> {
+    pub(super) machine: Arc<M>,
+    pub(super) meter: Arc<PipelineMeter>,
+}
+
+/// The applier for `apply_on`, with its thread if it has one; the thread ends when the applier is dropped.
+pub(super) fn applier<M, W>(
+    apply_on: ApplyOn,
+    tools: Tools<M>,
+    inbox: &Arc<Inbox<M::Reply, W>>,
+) -> Result<(Box<dyn Applier<W>>, Option<JoinHandle<()>>), PipelineError>
+where
+    M: StateMachine,
+    W: Waiter<M::Reply>,
+{
+    match apply_on {
+        ApplyOn::RaftThread => Ok((Box::new(Inline { tools }), None)),
+        ApplyOn::ApplyThread => {
+            let (queue, jobs) = sync_channel(QUEUE_MAX);
+            let inbox = inbox.clone();
+            let thread = std::thread::Builder::new()
+                .name("apply-1".into())
+                .spawn(move || apply_all(&tools, &jobs, &inbox))?;
+            Ok((Box::new(Queued { queue }), Some(thread)))
+        }
+    }
+}
+
+struct Inline<M> {
+    tools: Tools<M>,
+}
+
+impl<M: StateMachine, W: Waiter<M::Reply>> Applier<W> for Inline<M> {
+    fn publish(&mut self, committed: Committed<W>) -> Option<Applied> {
+        Some(execute(&self.tools, committed))
+    }
+}
+
+struct Queued<W> {
+    queue: SyncSender<Committed<W>>,
+}
+
+impl<W: Send> Applier<W> for Queued<W> {
+    fn publish(&mut self, committed: Committed<W>) -> Option<Applied> {
+        self.queue.send(committed).expect("the apply thread lives as long as its queue");
+        None
+    }
+}
+
+fn apply_all<M, W>(
+    tools: &Tools<M>,
+    jobs: &Receiver<Committed<W>>,
+    inbox: &Inbox<M::Reply, W>,
+) where
+    M: StateMachine,
+    W: Waiter<M::Reply>,
+{
+    for committed in jobs {
+        inbox.report_applied(execute(tools, committed));
+    }
+}
+
+/// Applies and answers.
+///
+/// # Panics
+/// If a committed entry cannot be decoded: skipping it would let replicas diverge.
+fn execute<M, W>(tools: &Tools<M>, committed: Committed<W>) -> Applied
+where
+    M: StateMachine,
+    W: Waiter<M::Reply>,
+{
+    let mut commands = Vec::new();
+    let mut counts = Vec::with_capacity(committed.entries.len());
+    for entry in &committed.entries {
+        let count = packing::unpack(&entry.data, &mut commands);
+        counts.push(count.unwrap_or_else(|corrupt| panic!("{corrupt}")));
+    }
+    let mut executed = Vec::new();
+    if !commands.is_empty() {
+        tools.meter.apply_batch(commands.len() as u64);
+        executed = tools.machine.apply(&commands);
+        assert_eq!(executed.len(), commands.len(), "the state machine answers every command");
+    }
+    let mut own_entries = 0;
+    let mut executed = executed.into_iter();
+    for (entry, count) in committed.entries.into_iter().zip(counts) {
+        let replies = executed.by_ref().take(count);
+        match entry.group {
+            Some(group) => {
+                own_entries += 1;
+                answer(group, replies);
+            }
+            None => replies.for_each(drop),
+        }
+    }
+    Applied { index: committed.index, own_entries }
+}
+
+fn answer<R, W: Waiter<R>>(group: Group<W>, replies: impl Iterator<Item = Executed<R>>) {
+    for (submission, executed) in group.submissions.into_iter().zip(replies) {
+        let timeline = timeline(&submission, &group.times, &executed);
+        submission.waiter.answer(Ok(Delivered { reply: executed.reply, timeline }));
+    }
+}
+
+fn timeline<R, W>(
+    submission: &Submission<W>,
+    times: &GroupTimes,
+    executed: &Executed<R>,
+) -> crate::measure::stage::Timeline {
+    let mut timeline = submission.timeline;
+    timeline.end(Stage::Queue, times.taken);
+    timeline.end(Stage::Propose, times.handed);
+    timeline.end(Stage::Append, times.appended);
+    timeline.end(Stage::Fsync, times.synced);
+    timeline.end(Stage::Replicate, times.replicated);
+    timeline.end(Stage::Commit, times.published);
+    timeline.end(Stage::ApplyWait, executed.locked);
+    timeline.end(Stage::Apply, executed.applied);
+    timeline
+}
+
+/// Answers a query that went around the log: everything between taking and executing was waiting for its turn.
+pub(super) fn answer_read<M, W>(machine: &M, read: Submission<W>, taken: Nanos)
+where
+    M: StateMachine,
+    W: Waiter<M::Reply>,
+{
+    let executed = machine.read(&read.command);
+    let mut timeline = read.timeline;
+    timeline.end(Stage::Queue, taken);
+    timeline.end(Stage::ApplyWait, executed.locked);
+    timeline.end(Stage::Apply, executed.applied);
+    read.waiter.answer(Ok(Delivered { reply: executed.reply, timeline }));
+}

@@ -1,0 +1,157 @@
+//! Where clients leave requests and the Ready loop finds them. Bounded; taken out in bulk, so that the lock is
+//! held for a swap of two vectors and the loop is woken once for many.
+
+use super::{Delivered, Rejected, Waiter};
+use crate::measure::lock::{LockTally, MeasuredMutex};
+use crate::measure::stage::{Probe, Timeline};
+use crate::units::Nanos;
+use std::marker::PhantomData;
+use std::sync::Condvar;
+
+/// Most requests that may wait; more are refused.
+pub(super) const WAITING_MAX: usize = 1 << 16;
+
+/// One request on its way in.
+pub(super) struct Submission<W> {
+    pub(super) command: Vec<u8>,
+    pub(super) timeline: Timeline,
+    pub(super) waiter: W,
+}
+
+/// What happened since the loop last looked.
+pub(super) struct News<W> {
+    pub(super) writes: Vec<Submission<W>>,
+    pub(super) reads: Vec<Submission<W>>,
+    /// What an apply thread finished, in order.
+    pub(super) applied: Vec<Applied>,
+    pub(super) stop: bool,
+}
+
+/// Progress of the applier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Applied {
+    /// Log index up to which everything is applied.
+    pub(super) index: u64,
+    /// Entries of this node's own proposals among what was applied.
+    pub(super) own_entries: usize,
+}
+
+/// The way into a pipeline, shared by all clients.
+pub struct Inbox<R, W> {
+    state: MeasuredMutex<State<W>>,
+    wake: Condvar,
+    probe: Probe,
+    reply: PhantomData<fn(R)>,
+}
+
+struct State<W> {
+    news: News<W>,
+    /// True while the loop sleeps and must be woken.
+    sleeping: bool,
+    /// True once nothing is taken in any more.
+    closed: bool,
+}
+
+impl<W> News<W> {
+    fn none() -> News<W> {
+        News { writes: Vec::new(), reads: Vec::new(), applied: Vec::new(), stop: false }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.writes.is_empty() && self.reads.is_empty() && self.applied.is_empty() && !self.stop
+    }
+}
+
+impl<R, W: Waiter<R>> Inbox<R, W> {
+    /// An empty inbox.
+    pub(super) fn new(probe: Probe) -> Inbox<R, W> {
+        let state = State { news: News::none(), sleeping: false, closed: false };
+        Inbox {
+            state: MeasuredMutex::new(state, probe),
+            wake: Condvar::new(),
+            probe,
+            reply: PhantomData,
+        }
+    }
+
+    /// Submits a command for the log. `waiter` is answered once it was applied, or refused at once.
+    pub fn write(&self, command: Vec<u8>, waiter: W) {
+        self.submit(command, waiter, |news| &mut news.writes);
+    }
+
+    /// Submits a query that needs no log entry; it sees every write answered before.
+    pub fn read(&self, query: Vec<u8>, waiter: W) {
+        self.submit(query, waiter, |news| &mut news.reads);
+    }
+
+    /// What the inbox's lock cost so far.
+    pub fn lock_tally(&self) -> LockTally {
+        self.state.tally()
+    }
+
+    fn submit(
+        &self,
+        command: Vec<u8>,
+        waiter: W,
+        queue: impl Fn(&mut News<W>) -> &mut Vec<Submission<W>>,
+    ) {
+        let timeline = Timeline::submitted(self.probe.now());
+        let mut state = self.state.lock();
+        let queued = queue(&mut state.news);
+        let refused = match () {
+            () if queued.len() >= WAITING_MAX => Some(Rejected::Overloaded(queued.len())),
+            () if state.closed => Some(Rejected::Stopped),
+            () => None,
+        };
+        if let Some(rejected) = refused {
+            drop(state);
+            return waiter.answer(Err::<Delivered<R>, _>(rejected));
+        }
+        queue(&mut state.news).push(Submission { command, timeline, waiter });
+        let must_wake = std::mem::take(&mut state.sleeping);
+        drop(state);
+        if must_wake {
+            self.wake.notify_one();
+        }
+    }
+
+    /// The applier's message to the loop.
+    pub(super) fn report_applied(&self, applied: Applied) {
+        self.tell(|state| state.news.applied.push(applied));
+    }
+
+    /// Asks the loop to end.
+    pub(super) fn stop(&self) {
+        self.tell(|state| state.news.stop = true);
+    }
+
+    /// Takes nothing in from now on; gives what is still there.
+    pub(super) fn close(&self) -> News<W> {
+        let mut state = self.state.lock();
+        state.closed = true;
+        std::mem::replace(&mut state.news, News::none())
+    }
+
+    /// What is new, at once.
+    pub(super) fn take(&self) -> News<W> {
+        std::mem::replace(&mut self.state.lock().news, News::none())
+    }
+
+    /// Sleeps until there is news or `span` has passed.
+    pub(super) fn wait(&self, span: Nanos) {
+        let mut state = self.state.lock();
+        if state.news.is_empty() {
+            state.sleeping = true;
+            let mut state = self.state.wait_timeout(state, &self.wake, span.into());
+            state.sleeping = false;
+        }
+    }
+
+    fn tell(&self, change: impl FnOnce(&mut State<W>)) {
+        let mut state = self.state.lock();
+        change(&mut state);
+        state.sleeping = false;
+        drop(state);
+        self.wake.notify_one();
+    }
+}

@@ -1,0 +1,101 @@
+//! The bytes of an entry: how many commands, then each with its length; and the id that matches an entry that
+//! comes back committed to the clients that wait for it.
+
+use std::fmt;
+
+/// Names one proposal for good: unique over nodes, restarts and time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct EntryId {
+    /// Which node proposed.
+    pub(super) node: u64,
+    /// Which start of that node; counted up in its log before anything is proposed.
+    pub(super) incarnation: u64,
+    /// Which proposal of that start.
+    pub(super) sequence: u64,
+}
+
+impl EntryId {
+    /// As entry context.
+    pub(super) fn to_bytes(self) -> Vec<u8> {
+        [self.node, self.incarnation, self.sequence].map(u64::to_le_bytes).concat()
+    }
+
+    /// From an entry's context; none if the entry carries no id (the leader's empty entry).
+    pub(super) fn from_bytes(bytes: &[u8]) -> Option<EntryId> {
+        let (numbers, []) = bytes.as_chunks::<8>() else { return None };
+        let [node, incarnation, sequence] = numbers else { return None };
+        let [node, incarnation, sequence] =
+            [node, incarnation, sequence].map(|bytes| u64::from_le_bytes(*bytes));
+        Some(EntryId { node, incarnation, sequence })
+    }
+}
+
+/// Bytes that are not packed commands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Corrupt;
+
+impl fmt::Display for Corrupt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a committed entry does not hold packed commands")
+    }
+}
+
+/// Packs `commands` into one entry.
+pub(super) fn pack<'a>(commands: impl Iterator<Item = &'a [u8]> + Clone) -> Vec<u8> {
+    let size = commands.clone().map(|command| 4 + command.len()).sum();
+    let mut bytes = Vec::with_capacity(size);
+    for command in commands {
+        let length = u32::try_from(command.len()).expect("commands are far below 4 GiB");
+        bytes.extend_from_slice(&length.to_le_bytes());
+        bytes.extend_from_slice(command);
+    }
+    bytes
+}
+
+/// Appends the commands in `bytes` to `commands`; says how many there were.
+pub(super) fn unpack<'a>(
+    mut bytes: &'a [u8],
+    commands: &mut Vec<&'a [u8]>,
+) -> Result<usize, Corrupt> {
+    let before = commands.len();
+    while !bytes.is_empty() {
+        let (length, rest) = bytes.split_first_chunk::<4>().ok_or(Corrupt)?;
+        let length = u32::from_le_bytes(*length) as usize;
+        let (command, rest) = rest.split_at_checked(length).ok_or(Corrupt)?;
+        commands.push(command);
+        bytes = rest;
+    }
+    Ok(commands.len() - before)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn packed_commands_unpack(commands in any::<Vec<Vec<u8>>>()) {
+            let bytes = pack(commands.iter().map(Vec::as_slice));
+            let mut unpacked = Vec::new();
+            prop_assert_eq!(unpack(&bytes, &mut unpacked), Ok(commands.len()));
+            prop_assert_eq!(unpacked, commands.iter().map(Vec::as_slice).collect::<Vec<_>>());
+        }
+
+        #[test]
+        fn any_bytes_unpack_or_are_refused(bytes in any::<Vec<u8>>()) {
+            let mut commands = Vec::new();
+            if unpack(&bytes, &mut commands).is_ok() {
+                prop_assert_eq!(pack(commands.into_iter()), bytes);
+            }
+        }
+    }
+
+    #[test]
+    fn ids_survive_the_log_and_other_contexts_are_none() {
+        let id = EntryId { node: 1, incarnation: u64::MAX, sequence: 7 };
+        assert_eq!(EntryId::from_bytes(&id.to_bytes()), Some(id));
+        assert_eq!(EntryId::from_bytes(&[]), None);
+        assert_eq!(EntryId::from_bytes(&[0; 23]), None);
+    }
+}
