@@ -3,12 +3,16 @@
 
 pub mod clock;
 pub mod compare;
+pub mod load;
 pub mod measure;
 pub mod model;
+pub mod node;
 pub mod raft;
 pub mod record;
 pub mod scenario;
 pub mod seed;
 pub mod stats;
 pub mod store;
+pub mod target;
 pub mod units;
+pub mod workload;

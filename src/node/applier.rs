@@ -1,0 +1,161 @@
+//! The `apply` layer: requests queue for one applier thread that runs the apply path on whatever waits; no log.
+//! It shows what the apply path could do if committing cost nothing.
+
+use super::{NodeError, Outcome, PathKind, apply_path};
+use crate::measure::lock::{LockTally, MeasuredMutex};
+use crate::measure::pipeline::{PipelineCounts, PipelineMeter};
+use crate::measure::stage::{Probe, Stage, Timeline};
+use crate::model::Request;
+use crate::raft::{Delivered, PipelineError, Rejected};
+use crate::store::{ApplyPath, Digest};
+use std::sync::{Arc, Condvar};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// How long the applier sleeps at most before it looks again.
+const NAP: Duration = Duration::from_millis(100);
+
+/// A store with one applier thread.
+pub struct ApplyOnly {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+struct Shared {
+    queue: MeasuredMutex<Queue>,
+    wake: Condvar,
+    store: Arc<dyn ApplyPath>,
+    meter: PipelineMeter,
+    probe: Probe,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: Vec<Waiting>,
+    sleeping: bool,
+    stop: bool,
+}
+
+struct Waiting {
+    request: Request,
+    timeline: Timeline,
+    reply: oneshot::Sender<Outcome>,
+}
+
+impl ApplyOnly {
+    /// Starts the applier on an empty store.
+    pub fn start(path: PathKind, probe: Probe) -> Result<ApplyOnly, NodeError> {
+        let shared = Arc::new(Shared {
+            queue: MeasuredMutex::new(Queue::default(), probe),
+            wake: Condvar::new(),
+            store: apply_path(path, probe),
+            meter: PipelineMeter::default(),
+            probe,
+        });
+        let for_thread = shared.clone();
+        let thread = std::thread::Builder::new()
+            .name("apply-1".into())
+            .spawn(move || for_thread.run())
+            .map_err(PipelineError::Thread)?;
+        Ok(ApplyOnly { shared, thread: Some(thread) })
+    }
+
+    /// Sends a request to the applier.
+    pub async fn call(&self, request: Request) -> Outcome {
+        let (reply, answer) = oneshot::channel();
+        let timeline = Timeline::submitted(self.shared.probe.now());
+        self.shared.push(Waiting { request, timeline, reply });
+        answer.await.unwrap_or(Err(Rejected::Stopped))
+    }
+
+    /// Sends requests in this order without waiting between them, and waits for all answers.
+    pub fn call_all(&self, requests: &[Request]) -> Vec<Outcome> {
+        let send = |request: &Request| {
+            let (reply, answer) = oneshot::channel();
+            let timeline = Timeline::submitted(self.shared.probe.now());
+            self.shared.push(Waiting { request: request.clone(), timeline, reply });
+            answer
+        };
+        let answers: Vec<_> = requests.iter().map(send).collect();
+        let wait = |answer: oneshot::Receiver<Outcome>| answer.blocking_recv();
+        answers.into_iter().map(|answer| wait(answer).unwrap_or(Err(Rejected::Stopped))).collect()
+    }
+
+    /// What was done since the start.
+    pub fn counts(&self) -> PipelineCounts {
+        self.shared.meter.counts()
+    }
+
+    /// The named locks.
+    pub fn locks(&self) -> Vec<(&'static str, LockTally, u32)> {
+        let (store, count) = self.shared.store.locks();
+        vec![("store", store, count), ("inbox", self.shared.queue.tally(), 1)]
+    }
+
+    /// The state now.
+    pub fn digest(&self) -> Digest {
+        self.shared.store.digest()
+    }
+}
+
+impl Drop for ApplyOnly {
+    fn drop(&mut self) {
+        self.shared.queue.lock().stop = true;
+        self.shared.wake.notify_one();
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread was printed where it happened.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    fn push(&self, waiting: Waiting) {
+        let mut queue = self.queue.lock();
+        queue.waiting.push(waiting);
+        let must_wake = std::mem::take(&mut queue.sleeping);
+        drop(queue);
+        if must_wake {
+            self.wake.notify_one();
+        }
+    }
+
+    fn run(&self) {
+        loop {
+            let mut queue = self.queue.lock();
+            if queue.waiting.is_empty() {
+                if queue.stop {
+                    return;
+                }
+                queue.sleeping = true;
+                let mut queue = self.queue.wait_timeout(queue, &self.wake, NAP);
+                queue.sleeping = false;
+                continue;
+            }
+            let waiting = std::mem::take(&mut queue.waiting);
+            drop(queue);
+            self.apply(waiting);
+        }
+    }
+
+    fn apply(&self, waiting: Vec<Waiting>) {
+        let taken = self.probe.now();
+        self.meter.apply_batch(waiting.len() as u64);
+        let mut requests = Vec::with_capacity(waiting.len());
+        let mut replies = Vec::with_capacity(waiting.len());
+        for Waiting { request, timeline, reply } in waiting {
+            requests.push(request);
+            replies.push((timeline, reply));
+        }
+        let mut answers = Vec::with_capacity(requests.len());
+        self.store.apply(requests, &mut answers);
+        for ((mut timeline, reply), answer) in replies.into_iter().zip(answers) {
+            timeline.end(Stage::Queue, taken);
+            timeline.end(Stage::ApplyWait, answer.locked);
+            timeline.end(Stage::Apply, answer.applied);
+            // A client that stopped waiting does not want to know.
+            let _ = reply.send(Ok(Delivered { reply: answer.response, timeline }));
+        }
+    }
+}

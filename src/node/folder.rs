@@ -1,0 +1,109 @@
+//! The data folder: marked as ours, locked while in use, never taken over from somebody else.
+
+use fs2::FileExt;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// Name and first line of the file that marks a data folder; the number is the layout's version.
+const MARKER: &str = "KVBENCH-DATA";
+const LAYOUT: &str = "kvbench data folder, layout 1\n";
+
+/// A data folder in use by this process.
+#[derive(Debug)]
+pub struct DataFolder {
+    path: PathBuf,
+    /// Holds the lock until dropped.
+    _marker: File,
+}
+
+/// Why a folder cannot be a data folder.
+#[derive(Debug, thiserror::Error)]
+pub enum FolderError {
+    /// It cannot be read or written.
+    #[error("data folder {path}: {source}")]
+    Io {
+        /// Which folder.
+        path: PathBuf,
+        /// What happened.
+        source: io::Error,
+    },
+    /// Something else lives there.
+    #[error("data folder {0} is not empty and has no {MARKER} file: it is not ours, and stays as it is")]
+    Foreign(PathBuf),
+    /// Another layout.
+    #[error("data folder {0} has another layout than this version reads")]
+    OtherLayout(PathBuf),
+    /// Another process runs on it.
+    #[error("data folder {0} is in use by another node")]
+    InUse(PathBuf),
+}
+
+impl DataFolder {
+    /// Opens the folder, or makes it (mode 0700) if it is absent or empty.
+    pub fn open(path: &Path) -> Result<DataFolder, FolderError> {
+        let io = |source| FolderError::Io { path: path.to_path_buf(), source };
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io)?;
+        let marker_path = path.join(MARKER);
+        let is_empty = fs::read_dir(path).map_err(io)?.next().is_none();
+        if !is_empty && !marker_path.exists() {
+            return Err(FolderError::Foreign(path.to_path_buf()));
+        }
+        let mut marker = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&marker_path)
+            .map_err(io)?;
+        if marker.try_lock_exclusive().is_err() {
+            return Err(FolderError::InUse(path.to_path_buf()));
+        }
+        check_layout(&mut marker, path)?;
+        Ok(DataFolder { path: path.to_path_buf(), _marker: marker })
+    }
+
+    /// Where the raft log lives.
+    pub fn log(&self) -> PathBuf {
+        self.path.join("raft")
+    }
+}
+
+/// Writes the layout into a new marker, or refuses another one.
+fn check_layout(marker: &mut File, path: &Path) -> Result<(), FolderError> {
+    let io = |source| FolderError::Io { path: path.to_path_buf(), source };
+    let mut layout = String::new();
+    marker.read_to_string(&mut layout).map_err(io)?;
+    match layout.as_str() {
+        LAYOUT => Ok(()),
+        "" => marker.write_all(LAYOUT.as_bytes()).and_then(|()| marker.sync_all()).map_err(io),
+        _ => Err(FolderError::OtherLayout(path.to_path_buf())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_locked_while_open_and_free_after() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("node");
+        let open = DataFolder::open(&path).unwrap();
+        assert!(matches!(DataFolder::open(&path), Err(FolderError::InUse(_))));
+        drop(open);
+        DataFolder::open(&path).unwrap();
+    }
+
+    #[test]
+    fn foreign_and_newer_folders_stay_as_they_are() {
+        let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join("thesis.tex"), "dear").unwrap();
+        assert!(matches!(DataFolder::open(root.path()), Err(FolderError::Foreign(_))));
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1);
+        fs::write(root.path().join(MARKER), "kvbench data folder, layout 9\n").unwrap();
+        assert!(matches!(DataFolder::open(root.path()), Err(FolderError::OtherLayout(_))));
+    }
+}

@@ -1,0 +1,158 @@
+//! Who answers: the layer a scenario asks for, built from an arm's levers. This is where scenario words become
+//! the system's own; below it nothing knows of scenarios.
+
+use crate::clock::Clock;
+use crate::measure::lock::LockTally;
+use crate::measure::pipeline::PipelineCounts;
+use crate::measure::stage::{Probe, Stage, Timeline};
+use crate::model::Request;
+use crate::node::{self, ApplyOnly, Node, NodeError, Outcome, PathKind};
+use crate::raft::{self, Delivered};
+use crate::scenario::spec;
+use crate::store::{ApplyPath, Digest};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Something that answers requests.
+pub enum Target {
+    /// A node with its log.
+    Raft(Box<Node>),
+    /// An applier without a log.
+    Apply(ApplyOnly),
+    /// The bare apply path, run by the caller's own thread.
+    Store(BareStore),
+}
+
+/// An apply path called directly.
+pub struct BareStore {
+    store: Arc<dyn ApplyPath>,
+    probe: Probe,
+}
+
+impl Target {
+    /// Starts what `system` describes; only the raft layer writes to `folder`.
+    pub fn start(system: &spec::System, folder: &Path, clock: Clock) -> Result<Target, NodeError> {
+        let probe = if system.instruments { Probe::on(clock) } else { Probe::off() };
+        let path = path_kind(system);
+        Ok(match system.layer {
+            spec::Layer::Raft => {
+                let config = node::Config { path, pipeline: pipeline(system) };
+                Target::Raft(Box::new(Node::start(config, folder, clock, probe)?))
+            }
+            spec::Layer::Apply => Target::Apply(ApplyOnly::start(path, probe)?),
+            spec::Layer::Store => {
+                Target::Store(BareStore { store: node::apply_path(path, probe), probe })
+            }
+        })
+    }
+
+    /// Executes one request.
+    pub async fn call(&self, request: Request) -> Outcome {
+        match self {
+            Target::Raft(node) => node.call(request).await,
+            Target::Apply(applier) => applier.call(request).await,
+            Target::Store(store) => Ok(store.call(request)),
+        }
+    }
+
+    /// Executes requests in this order, as many at once as the layer takes.
+    pub fn call_all(&self, requests: &[Request]) -> Vec<Outcome> {
+        match self {
+            Target::Raft(node) => node.call_all(requests),
+            Target::Apply(applier) => applier.call_all(requests),
+            Target::Store(store) => {
+                requests.iter().map(|request| Ok(store.call(request.clone()))).collect()
+            }
+        }
+    }
+
+    /// Whether a call keeps the calling thread until it is answered.
+    pub fn blocks_its_caller(&self) -> bool {
+        matches!(self, Target::Store(_))
+    }
+
+    /// What the pipeline did since the start; zeros where there is none.
+    pub fn counts(&self) -> PipelineCounts {
+        match self {
+            Target::Raft(node) => node.counts(),
+            Target::Apply(applier) => applier.counts(),
+            Target::Store(_) => PipelineCounts::default(),
+        }
+    }
+
+    /// The named locks, with how many share the name.
+    pub fn locks(&self) -> Vec<(&'static str, LockTally, u32)> {
+        match self {
+            Target::Raft(node) => node.locks(),
+            Target::Apply(applier) => applier.locks(),
+            Target::Store(bare) => {
+                let (tally, count) = bare.store.locks();
+                vec![("store", tally, count)]
+            }
+        }
+    }
+
+    /// The state now.
+    pub fn digest(&self) -> Digest {
+        match self {
+            Target::Raft(node) => node.digest(),
+            Target::Apply(applier) => applier.digest(),
+            Target::Store(bare) => bare.store.digest(),
+        }
+    }
+}
+
+impl BareStore {
+    fn call(&self, request: Request) -> Delivered<crate::model::Response> {
+        let mut timeline = Timeline::submitted(self.probe.now());
+        let mut answers = Vec::with_capacity(1);
+        self.store.apply(vec![request], &mut answers);
+        let answer = answers.pop().expect("one request has one answer");
+        timeline.end(Stage::ApplyWait, answer.locked);
+        timeline.end(Stage::Apply, answer.applied);
+        Delivered { reply: answer.response, timeline }
+    }
+}
+
+fn path_kind(system: &spec::System) -> PathKind {
+    match system.apply {
+        spec::Apply::GlobalMutex => PathKind::GlobalMutex,
+        spec::Apply::Sharded => PathKind::Sharded { shards: system.shards },
+    }
+}
+
+fn pipeline(system: &spec::System) -> raft::Config {
+    raft::Config {
+        propose: match system.propose {
+            spec::Propose::Serial => raft::Propose::Serial,
+            spec::Propose::Pipelined => raft::Propose::Pipelined,
+            spec::Propose::Batched => raft::Propose::Batched(batch(system.batch)),
+        },
+        apply_on: match system.apply_on {
+            spec::ApplyOn::RaftThread => raft::ApplyOn::RaftThread,
+            spec::ApplyOn::ApplyThread => raft::ApplyOn::ApplyThread,
+        },
+        publish: match system.commit_publish {
+            spec::CommitPublish::Ready => raft::Publish::Ready,
+            spec::CommitPublish::NextReady => raft::Publish::NextReady,
+        },
+        fsync: match system.fsync {
+            spec::Fsync::Real => raft::Fsync::Real,
+            spec::Fsync::Off => raft::Fsync::Off,
+            spec::Fsync::Delay(span) => raft::Fsync::Delay(span),
+        },
+    }
+}
+
+fn batch(batch: spec::Batch) -> raft::Batch {
+    raft::Batch {
+        ops_max: batch.ops_max as usize,
+        bytes_max: batch.bytes_max,
+        linger: match batch.linger {
+            spec::Linger::None => raft::Linger::None,
+            spec::Linger::Ticker(every) => raft::Linger::Ticker(every),
+            spec::Linger::Armed(span) => raft::Linger::Armed(span),
+        },
+        in_flight: batch.in_flight as usize,
+    }
+}
