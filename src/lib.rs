@@ -7,6 +7,7 @@ pub mod load;
 pub mod measure;
 pub mod model;
 pub mod node;
+pub mod profile;
 pub mod raft;
 pub mod record;
 pub mod scenario;
