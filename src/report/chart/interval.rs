@@ -1,0 +1,101 @@
+//! One target: its interval drawn against its bound, on an axis of its own so that the distance can be seen.
+
+use super::scale::LogScale;
+use super::svg::Anchor;
+use super::{Svg, WIDTH};
+use crate::compare::{Estimate, TargetVerdict};
+use crate::report::story;
+use crate::report::words;
+
+const HEIGHT: f64 = 96.0;
+const MARGIN: f64 = 16.0;
+const AXIS_Y: f64 = 70.0;
+const BAR_Y: f64 = 44.0;
+
+/// The drawing; nothing if there is no estimate to draw.
+pub(in crate::report) fn render(verdict: &TargetVerdict) -> Option<String> {
+    let estimate =
+        verdict.estimate.filter(|e| e.pairs > 0 && e.ratio.is_finite() && e.ratio > 0.0)?;
+    let bound = bound(&verdict.target.bound);
+    let (low, high) = estimate.interval.unwrap_or((estimate.ratio, estimate.ratio));
+    let values = [Some(estimate.ratio), Some(low), Some(high), bound];
+    let scale = LogScale::covering(values.into_iter().flatten(), MARGIN, WIDTH - MARGIN)?;
+    let title = format!("{}: ratio against its bound", verdict.target.id);
+    let desc = format!(
+        "{}; asked {} {}",
+        story::evidence(verdict),
+        verdict.target.metric,
+        verdict.target.bound
+    );
+    let mut svg = Svg::new(WIDTH, HEIGHT, &title, &desc);
+    if let Some(bound) = bound {
+        good_side(&mut svg, &scale, bound, verdict);
+    }
+    axis(&mut svg, &scale);
+    if estimate.interval.is_some() {
+        let (from, to) = (scale.at(low), scale.at(high));
+        svg.rect(
+            "ci",
+            (from, BAR_Y - 7.0),
+            ((to - from).max(2.0), 14.0),
+            &words::interval(&estimate),
+        );
+    }
+    svg.circle("point", (scale.at(estimate.ratio), BAR_Y), 5.0, &words::ratio(estimate.ratio));
+    label(&mut svg, &scale, &estimate);
+    Some(svg.finish())
+}
+
+/// Shades where the target is met and draws its line.
+fn good_side(svg: &mut Svg, scale: &LogScale, bound: f64, verdict: &TargetVerdict) {
+    let x = scale.at(bound);
+    let upward = !verdict.target.bound.trim_start().starts_with('<');
+    let (from, to) = if upward { (x, WIDTH - MARGIN) } else { (MARGIN, x) };
+    svg.rect("good", (from, 20.0), (to - from, AXIS_Y - 20.0), "");
+    svg.line("target", (x, 12.0), (x, AXIS_Y));
+    let (anchor, shift) = if x > WIDTH / 2.0 { (Anchor::End, -6.0) } else { (Anchor::Start, 6.0) };
+    svg.text("small", (x + shift, 14.0), anchor, &format!("target {}", verdict.target.bound));
+}
+
+fn axis(svg: &mut Svg, scale: &LogScale) {
+    svg.line("axis", (MARGIN, AXIS_Y), (WIDTH - MARGIN, AXIS_Y));
+    for tick in scale.ticks() {
+        let x = scale.at(tick);
+        svg.line("axis", (x, AXIS_Y), (x, AXIS_Y + 5.0));
+        svg.text("small", (x, AXIS_Y + 20.0), Anchor::Middle, &words::factor(tick));
+    }
+    if scale.covers(1.0) {
+        svg.line("even", (scale.at(1.0), 20.0), (scale.at(1.0), AXIS_Y));
+    }
+}
+
+fn label(svg: &mut Svg, scale: &LogScale, estimate: &Estimate) {
+    let joint = if estimate.interval.is_some() { "" } else { "interval " };
+    let text = format!("{} {joint}{}", words::ratio(estimate.ratio), words::interval(estimate));
+    let end = scale.at(estimate.interval.map_or(estimate.ratio, |(_, high)| high));
+    let start = scale.at(estimate.interval.map_or(estimate.ratio, |(low, _)| low));
+    if end < WIDTH * 0.7 {
+        svg.text("strong", (end + 12.0, BAR_Y + 5.0), Anchor::Start, &text);
+    } else {
+        svg.text("strong", (start - 12.0, BAR_Y + 5.0), Anchor::End, &text);
+    }
+}
+
+/// The number in `>= 10`.
+fn bound(text: &str) -> Option<f64> {
+    let number = text.trim_start_matches(['<', '>', '=', ' ']).trim();
+    number.parse().ok().filter(|bound: &f64| bound.is_finite() && *bound > 0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_are_read_from_their_text() {
+        assert_eq!(bound(">= 10"), Some(10.0));
+        assert_eq!(bound("<= 0.1"), Some(0.1));
+        assert_eq!(bound("<= x"), None);
+        assert_eq!(bound(">= -1"), None);
+    }
+}

@@ -1,0 +1,15 @@
+//! Drawings for the page, as inline SVG with a title and a description for those who cannot see them.
+//!
+//! Colours come from the page's style sheet by class, so light, dark and print need no second drawing; shapes differ
+//! where colours do. Each drawing stands next to a table with the same numbers and is never the only place for one.
+
+pub(super) mod interval;
+pub(super) mod pairs;
+mod scale;
+pub(super) mod stages;
+mod svg;
+
+use svg::Svg;
+
+/// Width of every drawing in its own units; the page scales it.
+const WIDTH: f64 = 880.0;

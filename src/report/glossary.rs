@@ -1,0 +1,171 @@
+//! What each number and word means, once, for tooltips, the page's glossary and `explain`.
+//! Definitions say how a number is obtained, not whether it is good.
+
+/// Word and meaning, in the order a reader meets them.
+pub const GLOSSARY: &[(&str, &str)] = &[
+    (
+        "arm",
+        "One configuration under comparison: a point in the space of levers. The first is before, the last is after, those between are rungs of the ladder.",
+    ),
+    ("lever", "One named setting of the system in which two arms may differ."),
+    (
+        "trial",
+        "One fresh start of one arm: new process state, new data folder, same seed. The unit of replication: every statistic has one number per trial, never one per request.",
+    ),
+    ("block", "One trial of each arm, in an order drawn from the seed."),
+    (
+        "pair",
+        "The trials of two arms within one block. Each pair gives one ratio, so a slow drift of the host cancels out.",
+    ),
+    (
+        "throughput",
+        "Operations finished within the measured span, divided by its real length. The table shows the Hodges-Lehmann location of the logarithm over an arm's trials; ± is half its 95 % interval.",
+    ),
+    (
+        "ratio",
+        "After divided by before: the Hodges-Lehmann estimate (median of Walsh averages) of the logarithms of the ratios of the pairs. 1 means no change.",
+    ),
+    (
+        "interval",
+        "Exact 95 % confidence interval of the ratio, by inverting the Wilcoxon signed-rank test. Exists from 6 pairs on; below that nothing can be decided at 5 %. Its ends are printed rounded outwards.",
+    ),
+    (
+        "A/A floor",
+        "How far an arm differs from itself: the wider end of the interval of ratios between two trials of the same arm in one block. A ratio closer to 1 than this is noise.",
+    ),
+    (
+        "closed loop",
+        "Each client sends its next request when its last was answered. It shows capacity; it hides waiting, because a slow answer also delays the next question.",
+    ),
+    (
+        "service time, closed loop",
+        "From sending a request to its answer, with closed-loop clients. Not the latency a user sees at a given rate: requests that were not sent while the system was slow are not in it.",
+    ),
+    (
+        "p50",
+        "Median: half the operations of a trial took at most this long. Computed per trial, then the median over trials.",
+    ),
+    (
+        "p99",
+        "99 % of the operations of a trial took at most this long. Withheld if any trial had fewer than 10 observations beyond it.",
+    ),
+    (
+        "ladder",
+        "The arms from before to after, one lever moved at a time, all run in the same blocks. It shows which lever earned the gain.",
+    ),
+    ("step", "Throughput of a rung divided by the rung before it, over the same blocks."),
+    ("total", "Throughput of a rung divided by the first arm, over the same blocks."),
+    (
+        "ceiling",
+        "Amdahl's bound, 1 / (1 - f): what removing all waiting in the queue stage would give if everything else in a before operation cost the same. f is the queue stage's share of it.",
+    ),
+    (
+        "lock ceiling",
+        "Amdahl's bound, 1 / (1 - f), with f = the share of a before operation spent waiting for the store's lock: the most that any change of locking alone could give.",
+    ),
+    (
+        "simpler is faster",
+        "A rung with fewer levers moved is faster than after, beyond noise: the levers above it cost more than they give. That rung was picked as the fastest, which favours it: a hint, not a verdict.",
+    ),
+    (
+        "stage",
+        "One step of a request through the pipeline, timed by its stage clock. The stages of an operation add up to its service time.",
+    ),
+    ("queue", "Stage: from submit to being taken by the proposer. Waiting one's turn."),
+    ("propose", "Stage: from being taken to being handed to the log."),
+    ("append", "Stage: encoding and writing to the log, without the sync."),
+    (
+        "fsync",
+        "Stage: the sync of the log (fdatasync), which makes the write survive a crash. Requests that share one sync all wait for it.",
+    ),
+    ("replicate", "Stage: from persisted here to persisted by a quorum. 0 on one node."),
+    ("commit", "Stage: from quorum to being handed to apply."),
+    (
+        "apply_wait",
+        "Stage: waiting for the applier, for earlier operations of the same batch and for the lock.",
+    ),
+    ("apply", "Stage: executing under the lock."),
+    ("respond", "Stage: from done to the client having resumed."),
+    (
+        "sum",
+        "The stages added up. Differs from measured by at most 2 %, else a warning is printed.",
+    ),
+    (
+        "measured",
+        "Mean service time as the client saw it, against which the sum of the stages is checked.",
+    ),
+    (
+        "fsyncs per op",
+        "Syncs of the log during the span divided by operations finished in it. 1 means each operation paid for its own.",
+    ),
+    ("ops per fsync", "The inverse of fsyncs per op: how many operations share one sync."),
+    (
+        "CPU per op",
+        "CPU time of the whole process, load generator included, divided by operations.",
+    ),
+    (
+        "cores busy",
+        "CPU time of the whole process divided by elapsed time: how many cores it kept busy on average.",
+    ),
+    (
+        "requests per Ready",
+        "Requests taken through one round of the raft library's Ready loop, over rounds that had log entries. How well group commit fills.",
+    ),
+    ("entries per Ready", "Log entries per round of the Ready loop that had any."),
+    ("lock wait", "Time spent waiting for a lock, per operation. All locks of one name together."),
+    ("lock hold", "Time a lock was held, per operation."),
+    ("contended", "Share of a lock's acquisitions that found it held by somebody else."),
+    (
+        "load generator",
+        "The threads that send requests. If they are on CPU most of the time they, not the system, may set the pace; above the limit the cell is marked invalid.",
+    ),
+    (
+        "Little's law",
+        "Mean requests in flight = rate × mean time. In a closed loop it must give the number of clients; a gap means that the generator or a clock is wrong.",
+    ),
+    ("met", "Verdict: the whole interval is on the good side of the bound."),
+    ("missed", "Verdict: the whole interval is on the bad side of the bound."),
+    (
+        "inconclusive",
+        "Verdict: the interval contains the bound, or there are too few pairs for one. Not the same as no change.",
+    ),
+    ("wrong answer", "A check of the answers failed. Speed does not count then."),
+    ("quick", "The plan was shortened: fewer pairs and client counts than the scenario asks for."),
+    ("incomplete", "The run was interrupted: only finished trials are shown."),
+    (
+        "flame graph",
+        "Where CPU time went: the width of a box is its share of samples, boxes stand on their callers. Time off CPU (waiting for a disk, a lock, a turn) is not in it.",
+    ),
+    (
+        "fdatasync",
+        "A probe on the data folder before the run: 4 KiB appended and synced, again and again. It bounds what one operation per sync can reach.",
+    ),
+];
+
+/// The meaning of a word, whatever its case.
+pub fn definition(word: &str) -> Option<&'static str> {
+    GLOSSARY.iter().find(|(name, _)| name.eq_ignore_ascii_case(word)).map(|(_, meaning)| *meaning)
+}
+
+/// The spelling of a word in the glossary, if it is in it.
+pub(super) fn canonical(word: &str) -> Option<&'static str> {
+    GLOSSARY.iter().map(|(name, _)| *name).find(|name| name.eq_ignore_ascii_case(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_defined_once_and_in_a_sentence() {
+        for (place, (word, meaning)) in GLOSSARY.iter().enumerate() {
+            assert!(meaning.ends_with('.'), "{word}");
+            assert!(
+                GLOSSARY[..place].iter().all(|(earlier, _)| !earlier.eq_ignore_ascii_case(word)),
+                "{word}"
+            );
+        }
+        assert!(definition("Ratio").is_some() && definition("little's law").is_some());
+        assert_eq!(definition("vibes"), None);
+    }
+}

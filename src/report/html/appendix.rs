@@ -1,0 +1,160 @@
+//! What a reader needs to judge or repeat the run: where, what, every trial, every definition.
+
+use super::sections::{close, open};
+use super::table::{Table, slug};
+use crate::record::{Cell, Run, Trial};
+use crate::report::markup::{self, text};
+use crate::report::story;
+use crate::report::words::{self, count, grouped, significant};
+use crate::units::ByteSize;
+use std::collections::BTreeSet;
+
+/// Rows of raw trials on the page; the run file has all of them.
+const RAW_ROWS_MAX: usize = 4_000;
+
+/// Host and build.
+pub(super) fn environment(out: &mut String, run: &Run) {
+    open(out, "environment", "Environment", "");
+    let host = &run.host;
+    let mut table = Table::new("", "ll");
+    table.column("what", "");
+    table.column("value", "");
+    let millis = |ns: u64| words::millis(ns as f64);
+    let fdatasync =
+        format!("p50 {}, p99 {}", millis(host.fdatasync_p50_ns), millis(host.fdatasync_p99_ns));
+    let facts = [
+        ("started", format!("{} (UTC), took {}", run.started_at, words::span(run.elapsed_s))),
+        ("plan", story::plan(run)),
+        ("CPU", host.cpu.clone()),
+        ("cores", host.cores.to_string()),
+        ("memory", ByteSize(host.memory_bytes).to_string()),
+        ("hypervisor", host.hypervisor.clone()),
+        ("kernel", host.kernel.clone()),
+        ("frequency governor", host.governor.clone()),
+        ("clock source", host.clocksource.clone()),
+        ("file system", host.filesystem.clone()),
+        ("data folder", host.data_folder.clone()),
+        ("fdatasync probe", fdatasync),
+        ("load average at the start", format!("{:.2}", host.load_average)),
+        ("build", story::build(run)),
+    ];
+    for (what, value) in facts {
+        table.row(vec![what.to_string(), value]);
+    }
+    table.write(out);
+    close(out);
+}
+
+/// Every lever of every arm.
+pub(super) fn arms(out: &mut String, run: &Run) {
+    open(out, "arms", "Arms", "lever");
+    let keys: BTreeSet<&String> = run.arms.iter().flat_map(|arm| arm.levers.keys()).collect();
+    let mut table = Table::new("every lever; ≠ where arms differ", &"l".repeat(run.arms.len() + 2));
+    table.column("lever", "lever");
+    run.arms.iter().for_each(|arm| table.column(&arm.name, ""));
+    table.column("", "");
+    for key in keys {
+        let values =
+            || run.arms.iter().map(|arm| arm.levers.get(key).map_or("not set", String::as_str));
+        let differ = values().collect::<BTreeSet<_>>().len() > 1;
+        let mut cells = vec![key.clone()];
+        cells.extend(values().map(str::to_string));
+        cells.push(if differ { "≠" } else { "" }.to_string());
+        table.row(cells);
+    }
+    table.write(out);
+    close(out);
+}
+
+/// The file that was run, word for word.
+pub(super) fn scenario(out: &mut String, run: &Run) {
+    open(out, "scenario", "Scenario", "");
+    out.push_str(&format!(
+        "<details><summary>{}, after <code>--set</code></summary>\n<pre>{}</pre>\n</details>\n",
+        text(&run.scenario.path),
+        markup::verbatim(&run.scenario.text)
+    ));
+    close(out);
+}
+
+/// Every trial and every measurement in it.
+pub(super) fn trials(out: &mut String, run: &Run) {
+    open(out, "trials", "Raw trials", "trial");
+    let cells =
+        || run.trials.iter().flat_map(|trial| trial.cells.iter().map(move |cell| (trial, cell)));
+    let total = cells().count();
+    let trials = count(run.trials.len(), "trial", "trials");
+    let measured = count(total, "measurement", "measurements");
+    out.push_str(&format!("<details><summary>{trials}, {measured}</summary>\n"));
+    let mut table = Table::new(
+        "by trial; place is the order within the block at that client count",
+        "rrllrlrrrrrrrrrrl",
+    );
+    for (name, word) in [
+        ("block", "block"),
+        ("place", ""),
+        ("arm", "arm"),
+        ("A/A", "A/A floor"),
+        ("at s", ""),
+        ("phase", ""),
+        ("clients", ""),
+        ("span s", ""),
+        ("ops", ""),
+        ("errors", ""),
+        ("ops/s", "throughput"),
+        ("p50 ms", "p50"),
+        ("p99 ms", "p99"),
+        ("max ms", ""),
+        ("fsyncs", ""),
+        ("in flight", "Little's law"),
+        ("state", ""),
+    ] {
+        table.column(name, word);
+    }
+    cells().take(RAW_ROWS_MAX).for_each(|(trial, cell)| table.row(raw_cells(trial, cell)));
+    table.write(out);
+    if total > RAW_ROWS_MAX {
+        out.push_str(&format!("<p>The first {RAW_ROWS_MAX}; the run file has all.</p>\n"));
+    }
+    out.push_str("</details>\n");
+    close(out);
+}
+
+fn raw_cells(trial: &Trial, cell: &Cell) -> Vec<String> {
+    let millis = |ns: u64| significant(ns as f64 / 1e6);
+    vec![
+        trial.block.to_string(),
+        cell.position.to_string(),
+        trial.arm.clone(),
+        if trial.aa { "second" } else { "" }.to_string(),
+        format!("{:.1}", trial.started_s),
+        cell.phase.clone(),
+        cell.clients.to_string(),
+        format!("{:.3}", cell.elapsed_s),
+        grouped(cell.ops as f64),
+        grouped(cell.errors as f64),
+        grouped(cell.throughput_per_s),
+        millis(cell.service.p50_ns),
+        millis(cell.service.p99_ns),
+        millis(cell.service.max_ns),
+        grouped(cell.counters.fsyncs as f64),
+        significant(cell.in_flight_mean),
+        words::short(&trial.end.state_hash, 9),
+    ]
+}
+
+/// Every word the page uses.
+pub(super) fn glossary(out: &mut String) {
+    open(out, "words", "What the numbers mean", "");
+    out.push_str("<dl>\n");
+    for (word, meaning) in words::GLOSSARY {
+        out.push_str(&format!(
+            "<dt id=\"w-{}\">{}</dt><dd>{}</dd>\n",
+            slug(word),
+            text(word),
+            text(meaning)
+        ));
+    }
+    out.push_str("</dl>\n");
+    close(out);
+}

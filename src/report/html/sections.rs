@@ -1,0 +1,391 @@
+//! The sections between the verdict and the flame graphs, in the order a doubting reader asks for them.
+
+use super::table::{Table, help};
+use crate::compare::{
+    ArmSummary, Comparison, Ladder, LockCost, Outcome, PhaseTable, TargetVerdict, Verdict,
+};
+use crate::record::Run;
+use crate::report::chart;
+use crate::report::markup::text;
+use crate::report::story;
+use crate::report::view::{self, Headline};
+use crate::report::words::{self, NOTHING, count, micros, significant};
+
+/// Opens a section with its heading and an explained word.
+pub(super) fn open(out: &mut String, id: &str, heading: &str, word: &str) {
+    out.push_str(&format!("<section id=\"{id}\">\n<h2>{}{}</h2>\n", text(heading), help(word)));
+}
+
+/// Closes it.
+pub(super) fn close(out: &mut String) {
+    out.push_str("</section>\n");
+}
+
+pub(super) fn paragraph(out: &mut String, words: &str) {
+    out.push_str(&format!("<p>{}</p>\n", text(words)));
+}
+
+/// The style of an outcome.
+pub(super) fn outcome_class(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Met => "met",
+        Outcome::Missed | Outcome::WrongAnswer => "missed",
+        Outcome::Inconclusive | Outcome::NoTarget => "open",
+    }
+}
+
+/// One card per target: badge, evidence, the interval against the bound.
+pub(super) fn targets(out: &mut String, run: &Run, cmp: &Comparison) {
+    open(out, "targets", "Targets", "interval");
+    if cmp.verdicts.is_empty() {
+        paragraph(out, "The scenario sets no target.");
+    }
+    for verdict in &cmp.verdicts {
+        target(out, verdict);
+    }
+    for ladder in &cmp.ladders {
+        if let Some((arm, estimate)) = &ladder.simpler_is_faster {
+            let finding = story::simpler(run, ladder, arm, estimate);
+            out.push_str(&format!(
+                "<p class=\"finding\">Simpler is faster: {}.{}</p>\n",
+                text(&finding),
+                help("simpler is faster")
+            ));
+        }
+    }
+    close(out);
+}
+
+fn target(out: &mut String, verdict: &TargetVerdict) {
+    let class = match verdict.verdict {
+        Verdict::Met => "met",
+        Verdict::Missed => "missed",
+        Verdict::Inconclusive => "open",
+    };
+    let (mark, word) = (story::verdict_mark(verdict.verdict), story::verdict_word(verdict.verdict));
+    let target = &verdict.target;
+    out.push_str(&format!(
+        "<div class=\"card {class}\"><p><span class=\"badge {class}\">{mark} {word}</span> <b>{}</b> {}\
+         <span class=\"asked\">asked: {} {} · {}</span></p>\n",
+        text(&target.id),
+        text(&story::evidence(verdict)),
+        text(&target.metric),
+        text(&target.bound),
+        count(verdict.estimate.map_or(0, |estimate| estimate.pairs), "pair", "pairs")
+    ));
+    if !verdict.reason.is_empty() {
+        paragraph(out, &verdict.reason);
+    }
+    if let Some(drawing) = chart::interval::render(verdict) {
+        out.push_str(&drawing);
+    }
+    out.push_str("</div>\n");
+}
+
+/// Every arm at every client count.
+pub(super) fn throughput(out: &mut String, run: &Run, cmp: &Comparison) {
+    open(out, "throughput", "Throughput", "throughput");
+    if cmp.phases.iter().all(|table| table.rows.is_empty()) {
+        paragraph(out, "Nothing was measured.");
+    }
+    for table in cmp.phases.iter().filter(|table| !table.rows.is_empty()) {
+        throughput_table(out, run, table);
+    }
+    close(out);
+}
+
+fn throughput_table(out: &mut String, run: &Run, phase: &PhaseTable) {
+    let caption = format!(
+        "{}: ops/s, closed loop; ± is half the 95 % interval, ± ? needs 6 trials",
+        phase.phase
+    );
+    let mut table = Table::new(&caption, &format!("r{}rrrlrr", "r".repeat(run.arms.len())));
+    table.column("clients", "closed loop");
+    for arm in &run.arms {
+        table.column(&view::arm_label(run, &arm.name), "");
+    }
+    for (name, word) in [
+        ("ratio", "ratio"),
+        ("95 % CI", "interval"),
+        ("A/A floor", "A/A floor"),
+        ("", ""),
+        ("pairs", "pair"),
+    ] {
+        table.column(name, word);
+    }
+    for row in &phase.rows {
+        let mut cells = vec![row.clients.to_string()];
+        cells.extend(run.arms.iter().map(|arm| {
+            let summary = row.arms.iter().find(|s| s.arm == arm.name && s.trials > 0);
+            summary.map_or(NOTHING.into(), |s| words::rate_within(s.throughput_per_s, s.half_width))
+        }));
+        cells.extend([
+            words::estimate_ratio(&row.ratio),
+            words::interval(&row.ratio),
+            words::floor(row.aa_floor),
+        ]);
+        cells.extend([
+            words::mark(&row.ratio, row.aa_floor).to_string(),
+            row.ratio.pairs.to_string(),
+        ]);
+        table.row(cells);
+    }
+    table.write(out);
+}
+
+/// The pairs behind the headline ratio.
+pub(super) fn pairs(out: &mut String, run: &Run, headline: &Headline<'_>) {
+    open(out, "pairs", "Every pair, as measured", "pair");
+    let points = view::pairs(run, headline.phase, headline.row.clients);
+    let names = (headline.before.arm.as_str(), headline.after.arm.as_str());
+    let at = count(headline.row.clients as usize, "client", "clients");
+    out.push_str(&format!(
+        "<p>{}, {at}, one line per pair in run order: <span class=\"down\">●</span> {}, \
+         <span class=\"up\">▲</span> {}, ○ second trial of an arm against itself.</p>\n",
+        text(headline.phase),
+        text(names.0),
+        text(names.1)
+    ));
+    match chart::pairs::render(&points, names) {
+        Some(drawing) => out.push_str(&drawing),
+        None => paragraph(out, "No finished trial at this client count."),
+    }
+    close(out);
+}
+
+/// Which lever earned the gain.
+pub(super) fn ladders(out: &mut String, run: &Run, cmp: &Comparison) {
+    if !view::has_rungs(run) || cmp.ladders.is_empty() {
+        return;
+    }
+    open(out, "gain", "Where the gain came from", "ladder");
+    for ladder in &cmp.ladders {
+        ladder_table(out, run, cmp, ladder);
+    }
+    close(out);
+}
+
+fn ladder_table(out: &mut String, run: &Run, cmp: &Comparison, ladder: &Ladder) {
+    let at = count(ladder.clients as usize, "client", "clients");
+    let mut table = Table::new(&format!("{}, {at}, one lever at a time", ladder.phase), "lrrrrrrl");
+    for (name, word) in [
+        ("rung", "arm"),
+        ("ops/s", "throughput"),
+        ("step", "step"),
+        ("95 % CI", "interval"),
+        ("total", "total"),
+        ("95 % CI", "interval"),
+        ("pairs", "pair"),
+        ("what the pipeline shows", ""),
+    ] {
+        table.column(name, word);
+    }
+    for rung in &ladder.rungs {
+        let ratio = |e: Option<_>| e.as_ref().map_or(String::new(), words::estimate_ratio);
+        let interval = |e: Option<_>| e.as_ref().map_or(String::new(), words::interval);
+        table.row(vec![
+            view::arm_label(run, &rung.arm),
+            words::rate_if_any(rung.throughput_per_s),
+            ratio(rung.step),
+            interval(rung.step),
+            ratio(rung.total),
+            interval(rung.total),
+            rung.step.map_or(String::new(), |step| step.pairs.to_string()),
+            story::rung_note(cmp, ladder, rung),
+        ]);
+    }
+    table.write(out);
+    let best = format!(
+        "Best rung: {}, {} ops/s.",
+        view::arm_label(run, &ladder.best.0),
+        words::rate_if_any(ladder.best.1)
+    );
+    paragraph(out, &best);
+}
+
+/// Where an operation spends its time, and the bound this sets.
+pub(super) fn stages(out: &mut String, run: &Run, headline: &Headline<'_>) {
+    open(out, "stages", "Where the time goes", "stage");
+    let arms = [headline.before, headline.after];
+    let ceiling = headline.ladder.and_then(|ladder| ladder.ceiling);
+    match chart::stages::render(arms, ceiling) {
+        Some(drawing) => {
+            out.push_str(&drawing);
+            stages_table(out, run, headline);
+        }
+        None => paragraph(
+            out,
+            "No stage clock ran: instruments were off, or this layer has no pipeline.",
+        ),
+    }
+    if let Some(ceiling) = headline.ladder.and_then(story::ceiling) {
+        out.push_str(&format!(
+            "<p>Ceiling: {}.{}{}</p>\n",
+            text(&ceiling),
+            help("ceiling"),
+            help("lock ceiling")
+        ));
+    }
+    close(out);
+}
+
+fn stages_table(out: &mut String, run: &Run, headline: &Headline<'_>) {
+    let names = view::stage_names(headline.before, headline.after);
+    let at = count(headline.row.clients as usize, "client", "clients");
+    let caption = format!("mean µs per operation, {at}, median over trials");
+    let mut table = Table::new(&caption, &format!("l{}", "r".repeat(names.len() + 2)));
+    table.column("arm", "arm");
+    for name in names.iter().copied().chain(["sum", "measured"]) {
+        table.column(name, name);
+    }
+    for arm in headline.measured() {
+        let mut cells = vec![view::arm_label(run, &arm.arm)];
+        cells.extend(
+            names.iter().map(|name| view::stage_ns(arm, name).map_or(NOTHING.into(), micros)),
+        );
+        cells.extend([micros(view::stage_sum_ns(arm)), micros(arm.costs.service_mean_ns)]);
+        table.row(cells);
+    }
+    table.write(out);
+}
+
+/// What an operation costs on each arm.
+pub(super) fn costs(out: &mut String, run: &Run, headline: &Headline<'_>) {
+    open(out, "costs", "Cost per operation", "");
+    let at = count(headline.row.clients as usize, "client", "clients");
+    let mut table =
+        Table::new(&format!("{}, {at}, medians over trials", headline.phase), "lrrrrrrr");
+    for (name, word) in [
+        ("arm", "arm"),
+        ("fsyncs per op", "fsyncs per op"),
+        ("ops per fsync", "ops per fsync"),
+        ("CPU µs per op", "CPU per op"),
+        ("cores busy", "cores busy"),
+        ("requests per Ready", "requests per Ready"),
+        ("entries per Ready", "entries per Ready"),
+        ("generator on CPU", "load generator"),
+    ] {
+        table.column(name, word);
+    }
+    for arm in headline.measured() {
+        let costs = &arm.costs;
+        table.row(vec![
+            view::arm_label(run, &arm.arm),
+            significant(costs.fsyncs_per_op),
+            significant(1.0 / costs.fsyncs_per_op),
+            significant(costs.cpu_us_per_op),
+            significant(costs.cores_busy),
+            significant(costs.requests_per_ready),
+            significant(costs.entries_per_ready),
+            words::percent(costs.load_share),
+        ]);
+    }
+    table.write(out);
+    locks(out, run, headline);
+    close(out);
+}
+
+fn locks(out: &mut String, run: &Run, headline: &Headline<'_>) {
+    if headline.measured().all(|arm| arm.costs.locks.is_empty()) {
+        return;
+    }
+    let mut table = Table::new("locks, all of one name together", "llrrr");
+    for (name, word) in [
+        ("arm", "arm"),
+        ("lock", ""),
+        ("wait µs per op", "lock wait"),
+        ("hold µs per op", "lock hold"),
+        ("contended", "contended"),
+    ] {
+        table.column(name, word);
+    }
+    for arm in headline.measured() {
+        arm.costs.locks.iter().for_each(|lock| table.row(lock_cells(run, arm, lock)));
+    }
+    table.write(out);
+}
+
+fn lock_cells(run: &Run, arm: &ArmSummary, lock: &LockCost) -> Vec<String> {
+    vec![
+        view::arm_label(run, &arm.arm),
+        lock.name.clone(),
+        micros(lock.wait_ns_per_op),
+        micros(lock.hold_ns_per_op),
+        words::percent(lock.contended),
+    ]
+}
+
+/// Service times of every arm at every client count, labelled as what they are.
+pub(super) fn latency(out: &mut String, run: &Run, cmp: &Comparison) {
+    open(out, "latency", "Service time, closed loop", "service time, closed loop");
+    let mut table = Table::new("ms; medians over trials of per-trial values", "lrlrrr");
+    for (name, word) in [
+        ("phase", ""),
+        ("clients", "closed loop"),
+        ("arm", "arm"),
+        ("mean", "measured"),
+        ("p50", "p50"),
+        ("p99", "p99"),
+    ] {
+        table.column(name, word);
+    }
+    for phase in &cmp.phases {
+        for row in &phase.rows {
+            for arm in row.arms.iter().filter(|arm| arm.trials > 0) {
+                let millis = |ns: f64| significant(ns / 1e6);
+                table.row(vec![
+                    phase.phase.clone(),
+                    row.clients.to_string(),
+                    view::arm_label(run, &arm.arm),
+                    millis(arm.costs.service_mean_ns),
+                    millis(arm.costs.p50_ns),
+                    arm.costs.p99_ns.map_or("withheld".to_string(), millis),
+                ]);
+            }
+        }
+    }
+    table.write(out);
+    close(out);
+}
+
+/// Whether the answers were right and the load was what it claims.
+pub(super) fn checks(out: &mut String, run: &Run, cmp: &Comparison) {
+    open(out, "checks", "Checks", "wrong answer");
+    if run.checks.is_empty() {
+        paragraph(out, "None ran.");
+    }
+    if !run.checks.is_empty() {
+        let mut table = Table::new("", "lll");
+        ["check", "", "evidence"].iter().for_each(|name| table.column(name, ""));
+        for check in &run.checks {
+            let mark = if check.passed { "✔" } else { "✘" };
+            table.row(vec![check.id.clone(), mark.to_string(), check.detail.clone()]);
+        }
+        table.write(out);
+    }
+    if let Some(load) = story::load(run, cmp) {
+        out.push_str(&format!(
+            "<p>Load {}.{}{}</p>\n",
+            text(&load),
+            help("load generator"),
+            help("Little's law")
+        ));
+    }
+    close(out);
+}
+
+/// Circumstances a reader must know.
+pub(super) fn warnings(out: &mut String, run: &Run) {
+    open(out, "warnings", "Warnings", "");
+    if run.warnings.is_empty() {
+        paragraph(out, "None.");
+    }
+    if !run.warnings.is_empty() {
+        out.push_str("<ul class=\"warnings\">\n");
+        for warning in &run.warnings {
+            out.push_str(&format!("<li>{}</li>\n", text(&story::warning(warning))));
+        }
+        out.push_str("</ul>\n");
+    }
+    close(out);
+}

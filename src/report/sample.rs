@@ -1,0 +1,403 @@
+//! A fixed run and its comparison, made up but plausible, for the tests of every form.
+//! Built by hand so that the renderers are tested without the code that computes comparisons.
+
+use crate::compare::*;
+use crate::record::*;
+use std::collections::BTreeMap;
+
+const CLIENTS: [u32; 4] = [1, 10, 50, 100];
+const ARMS: [(&str, &str); 4] = [
+    ("before", ""),
+    ("rung-1", "propose pipelined"),
+    ("rung-2", "apply sharded"),
+    ("after", "propose batched"),
+];
+/// Throughput per arm and client count.
+const RATES: [[f64; 4]; 4] = [
+    [4_310.0, 4_520.0, 4_480.0, 4_500.0],
+    [4_300.0, 20_900.0, 78_300.0, 104_100.0],
+    [4_280.0, 21_000.0, 78_900.0, 105_000.0],
+    [4_290.0, 21_300.0, 81_900.0, 118_400.0],
+];
+const STAGES: [&str; 9] = [
+    "queue",
+    "propose",
+    "append",
+    "fsync",
+    "replicate",
+    "commit",
+    "apply_wait",
+    "apply",
+    "respond",
+];
+
+/// A run that ended well, and what follows from it.
+pub(super) fn sample() -> (Run, Comparison) {
+    (run(), comparison())
+}
+
+/// A run that was interrupted before anything was measured.
+pub(super) fn empty() -> (Run, Comparison) {
+    let run = Run {
+        complete: false,
+        trials: vec![],
+        checks: vec![],
+        profiles: vec![],
+        warnings: vec![],
+        ..run()
+    };
+    let nothing =
+        TargetVerdict { estimate: None, verdict: Verdict::Inconclusive, ..verdicts().remove(0) };
+    let verdicts = vec![TargetVerdict { reason: "no trial finished".into(), ..nothing }];
+    (run, Comparison { phases: vec![], ladders: vec![], verdicts, outcome: Outcome::Inconclusive })
+}
+
+/// A short run: three pairs, no interval, no A/A, not synced, cells withheld.
+pub(super) fn short() -> (Run, Comparison) {
+    let (mut run, mut cmp) = sample();
+    run.quick = true;
+    run.trials.retain(|trial| trial.block < 3 && !trial.aa);
+    run.arms[3].levers.insert("fsync".into(), "off".into());
+    let few = |e: &mut Estimate| *e = Estimate { interval: None, pairs: 3, ..*e };
+    for row in cmp.phases.iter_mut().flat_map(|p| &mut p.rows) {
+        few(&mut row.ratio);
+        row.aa_floor = None;
+        for arm in &mut row.arms {
+            (arm.half_width, arm.costs.p99_ns, arm.trials) = (None, None, 3);
+        }
+    }
+    for rung in cmp.ladders.iter_mut().flat_map(|l| &mut l.rungs) {
+        rung.step.iter_mut().chain(&mut rung.total).for_each(few);
+    }
+    for verdict in &mut cmp.verdicts {
+        verdict.estimate.iter_mut().for_each(few);
+        verdict.verdict = Verdict::Inconclusive;
+        verdict.reason = "3 more pairs are needed for an interval".into();
+    }
+    cmp.outcome = Outcome::Inconclusive;
+    (run, cmp)
+}
+
+/// Text that tries to leave its place in every form.
+pub(super) const HOSTILE: &str =
+    "\"><script>alert(1)</script>]]>${jndi:x}\u{1b}]0;x\u{7}\u{202e}|`@all` ![a](b)\n# h\u{9b}31m";
+
+/// The sample with [`HOSTILE`] wherever text comes from a file.
+pub(super) fn hostile() -> (Run, Comparison) {
+    let (mut run, mut cmp) = sample();
+    let bad = || HOSTILE.to_string();
+    run.scenario = ScenarioText {
+        name: bad(),
+        analysis: bad(),
+        path: bad(),
+        text: bad(),
+        workload: bad(),
+        seed: 42,
+    };
+    (run.host.cpu, run.host.kernel, run.host.data_folder, run.build.rustc) =
+        (bad(), bad(), bad(), bad());
+    run.started_at = bad();
+    for arm in &mut run.arms[1..] {
+        (arm.lever, arm.levers) =
+            (bad(), BTreeMap::from([(bad(), bad()), ("fsync".into(), bad())]));
+    }
+    for (check, warning) in run.checks.iter_mut().zip(&mut run.warnings) {
+        (check.id, check.detail) = (bad(), bad());
+        *warning = Warning::NoProfile { reason: bad() };
+    }
+    for verdict in &mut cmp.verdicts {
+        verdict.target = Target { id: bad(), metric: bad(), bound: bad() };
+        verdict.reason = bad();
+    }
+    for phase in &mut cmp.phases {
+        phase.phase = bad();
+        for arm in phase.rows.iter_mut().flat_map(|row| &mut row.arms) {
+            arm.costs.stages[0].0 = bad();
+            arm.costs.locks[0].name = bad();
+        }
+    }
+    for ladder in &mut cmp.ladders {
+        ladder.phase = bad();
+        ladder.rungs.iter_mut().skip(1).for_each(|rung| rung.lever = bad());
+    }
+    for cell in run.trials.iter_mut().flat_map(|t| &mut t.cells) {
+        cell.phase = bad();
+    }
+    (run, cmp)
+}
+
+fn run() -> Run {
+    Run {
+        schema: SCHEMA,
+        kvbench_version: "0.1.0".into(),
+        started_at: "2026-11-03T14:12:00Z".into(),
+        elapsed_s: 130.4,
+        complete: true,
+        quick: false,
+        scenario: ScenarioText {
+            name: "put_parallel".into(),
+            analysis: "Does the optimised write path beat the baseline 10x, and which lever earns it?".into(),
+            path: "scenarios/put_parallel.toml".into(),
+            text: "schema = 1\nname = \"put_parallel\"\nseed = 42\n\n[arms.before]\napply = \"global-mutex\"\n".into(),
+            workload: "PUT 16 B / 256 B".into(),
+            seed: 42,
+        },
+        host: host(),
+        build: Build {
+            revision: "a1b2c3d".into(),
+            profile: "release".into(),
+            rustc: "rustc 1.95.0".into(),
+        },
+        arms: arms(),
+        targets: verdicts().into_iter().map(|v| v.target).collect(),
+        plan: Plan { pairs_min: 8, pairs_max: 20, precision: 0.05, precision_required: false },
+        trials: trials(),
+        checks: checks(),
+        profiles: vec![],
+        warnings: vec![Warning::BusyHost { load_average: 1.32 }],
+    }
+}
+
+fn host() -> Host {
+    Host {
+        cpu: "AMD EPYC".into(),
+        cores: 2,
+        hypervisor: "KVM".into(),
+        kernel: "6.18".into(),
+        memory_bytes: 8 << 30,
+        governor: "not visible".into(),
+        clocksource: "kvm-clock".into(),
+        filesystem: "ext4".into(),
+        data_folder: "/tmp/kvbench".into(),
+        fdatasync_p50_ns: 150_000,
+        fdatasync_p99_ns: 900_000,
+        load_average: 1.32,
+    }
+}
+
+fn arms() -> Vec<Arm> {
+    let values = [
+        ("global-mutex", "serial"),
+        ("global-mutex", "pipelined"),
+        ("sharded", "pipelined"),
+        ("sharded", "batched"),
+    ];
+    ARMS.iter()
+        .zip(values)
+        .map(|((name, lever), (apply, propose))| Arm {
+            name: (*name).into(),
+            lever: (*lever).into(),
+            levers: BTreeMap::from(
+                [
+                    ("layer", "raft"),
+                    ("nodes", "1"),
+                    ("fsync", "real"),
+                    ("apply", apply),
+                    ("propose", propose),
+                ]
+                .map(|(k, v)| (k.to_string(), v.to_string())),
+            ),
+        })
+        .collect()
+}
+
+fn checks() -> Vec<Check> {
+    let check =
+        |id: &str, detail: &str| Check { id: id.into(), passed: true, detail: detail.into() };
+    vec![
+        check("same-state", "the same state hash on all 4 arms in 12 blocks"),
+        check("acked-writes-survive", "0 of 1 876 204 acknowledged writes lost"),
+    ]
+}
+
+/// A wobble of a few per cent that depends on its place only.
+fn wobble(block: u32, arm: usize, clients: usize) -> f64 {
+    let place = f64::from(block) * 12.9898 + arm as f64 * 78.233 + clients as f64 * 37.719;
+    1.0 + 0.025 * place.sin()
+}
+
+fn trials() -> Vec<Trial> {
+    let mut trials = Vec::new();
+    for block in 0..12 {
+        for position in 0..4usize {
+            let arm = (position + block as usize * 3) % 4;
+            trials.push(trial(block, position as u32, arm, false));
+        }
+        if block < 6 {
+            trials.push(trial(block, 4, if block % 2 == 0 { 0 } else { 3 }, true));
+        }
+    }
+    trials
+}
+
+fn trial(block: u32, position: u32, arm: usize, aa: bool) -> Trial {
+    let shift = if aa { 100 } else { 0 };
+    Trial {
+        block,
+        arm: ARMS[arm].0.into(),
+        aa,
+        started_s: f64::from(block) * 10.0 + f64::from(position) * 2.0,
+        prepare_s: 0.12,
+        cells: (0..4)
+            .map(|c| cell(arm, c, RATES[arm][c] * wobble(block + shift, arm, c)))
+            .collect(),
+        end: TrialEnd {
+            revision: 50_000,
+            keys: 10_000,
+            state_hash: "00ff".repeat(8),
+            writes_acked: 49_999,
+            changes_acked: 0,
+            replayed: None,
+        },
+    }
+}
+
+fn cell(arm: usize, c: usize, rate: f64) -> Cell {
+    let mean = service_ns(arm, c);
+    Cell {
+        phase: "saturate".into(),
+        clients: CLIENTS[c],
+        position: 0,
+        started_s: 0.0,
+        elapsed_s: 1.0,
+        ops: rate as u64,
+        errors: 0,
+        throughput_per_s: rate,
+        service: Latency {
+            count: rate as u64,
+            mean_ns: mean,
+            p50_ns: (mean * 0.95) as u64,
+            p90_ns: (mean * 1.3) as u64,
+            p99_ns: (mean * 1.9) as u64,
+            p999_ns: (mean * 3.0) as u64,
+            max_ns: (mean * 5.0) as u64,
+            histogram: "HISTFAAA".into(),
+        },
+        in_flight_mean: f64::from(CLIENTS[c]),
+        stages: vec![],
+        counters: Counters { fsyncs: (rate * fsyncs_per_op(arm, c)) as u64, ..Counters::default() },
+        locks: vec![],
+        cpu: vec![],
+        load_threads: 1,
+    }
+}
+
+fn service_ns(arm: usize, c: usize) -> f64 {
+    f64::from(CLIENTS[c]) / RATES[arm][c] * 1e9
+}
+
+fn fsyncs_per_op(arm: usize, c: usize) -> f64 {
+    if arm == 0 { 1.0 } else { 1.4 / f64::from(CLIENTS[c]) }
+}
+
+fn costs(arm: usize, c: usize) -> Costs {
+    let mean = service_ns(arm, c);
+    let fsync: f64 = if arm == 0 { 171_000.0 } else { 286_000.0 };
+    let parts = [0.0, 4_200.0, 9_000.0, fsync.min(mean * 0.6), 0.0, 6_000.0, 210.0, 900.0, 7_100.0];
+    let queue = (mean - parts.iter().sum::<f64>() - mean * 0.003).max(0.0);
+    let mut stages: Vec<(String, f64)> =
+        STAGES.iter().map(|s| (*s).to_string()).zip(parts).collect();
+    stages[0].1 = queue;
+    let lock = |name: &str, wait: f64, hold: f64, contended: f64| LockCost {
+        name: name.into(),
+        wait_ns_per_op: wait,
+        hold_ns_per_op: hold,
+        contended,
+    };
+    Costs {
+        fsyncs_per_op: fsyncs_per_op(arm, c),
+        cpu_us_per_op: if arm == 0 { 61.0 } else { 19.0 },
+        cores_busy: if arm == 0 { 0.27 } else { 1.55 },
+        requests_per_ready: 1.0 / fsyncs_per_op(arm, c),
+        entries_per_ready: 1.0,
+        service_mean_ns: mean,
+        p50_ns: mean * 0.95,
+        p99_ns: Some(mean * 1.9),
+        stages,
+        locks: vec![lock("store", 72.0, 410.0, 0.0002), lock("inbox", 350.0, 120.0, 0.031)],
+        load_share: 0.38,
+        littles_gap: 0.006,
+    }
+}
+
+fn estimate(ratio: f64) -> Estimate {
+    Estimate { ratio, interval: Some((ratio * 0.962, ratio * 1.038)), pairs: 12 }
+}
+
+fn comparison() -> Comparison {
+    let rows = (0..4).map(|c| Row {
+        clients: CLIENTS[c],
+        arms: (0..4).map(|arm| summary(arm, c)).collect(),
+        ratio: estimate(RATES[3][c] / RATES[0][c]),
+        aa_floor: Some(0.021),
+    });
+    Comparison {
+        phases: vec![PhaseTable { phase: "saturate".into(), rows: rows.collect() }],
+        ladders: vec![ladder(2)],
+        verdicts: verdicts(),
+        outcome: Outcome::Met,
+    }
+}
+
+fn summary(arm: usize, c: usize) -> ArmSummary {
+    ArmSummary {
+        arm: ARMS[arm].0.into(),
+        trials: 12,
+        throughput_per_s: RATES[arm][c],
+        half_width: Some(0.019 + 0.002 * c as f64),
+        costs: costs(arm, c),
+    }
+}
+
+fn ladder(c: usize) -> Ladder {
+    let against = |arm: usize, base: usize| estimate(RATES[arm][c] / RATES[base][c]);
+    let rungs = ARMS.iter().enumerate().map(|(arm, (name, lever))| Rung {
+        arm: (*name).into(),
+        lever: (*lever).into(),
+        throughput_per_s: RATES[arm][c],
+        step: (arm > 0).then(|| against(arm, arm - 1)),
+        total: (arm > 0).then(|| against(arm, 0)),
+    });
+    Ladder {
+        phase: "saturate".into(),
+        clients: CLIENTS[c],
+        rungs: rungs.collect(),
+        best: ("after".into(), RATES[3][c]),
+        simpler_is_faster: None,
+        ceiling: Some(38.0),
+        lock_ceiling: Some(1.0001),
+    }
+}
+
+fn verdicts() -> Vec<TargetVerdict> {
+    let target = |id: &str, metric: &str, bound: &str| Target {
+        id: id.into(),
+        metric: metric.into(),
+        bound: bound.into(),
+    };
+    vec![
+        TargetVerdict {
+            target: target("10x", "saturate.throughput@50", ">= 10"),
+            estimate: Some(estimate(RATES[3][2] / RATES[0][2])),
+            verdict: Verdict::Met,
+            reason: String::new(),
+        },
+        TargetVerdict {
+            target: target("latency-10x", "saturate.p50@50", "<= 0.1"),
+            estimate: Some(estimate(RATES[0][2] / RATES[3][2])),
+            verdict: Verdict::Met,
+            reason: String::new(),
+        },
+    ]
+}
+
+/// Compares with a file under `tests/golden/`; rewrites it if `KVBENCH_UPDATE_GOLDEN` is set.
+pub(super) fn check_golden(name: &str, text: &str) {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+    if std::env::var_os("KVBENCH_UPDATE_GOLDEN").is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        return std::fs::write(&path, text).unwrap();
+    }
+    let wanted = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(text, wanted, "{name} differs; KVBENCH_UPDATE_GOLDEN=1 rewrites it");
+}

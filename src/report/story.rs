@@ -1,0 +1,309 @@
+//! The sentences: verdicts, warnings, stamps and the one plain-language line, worded once for all forms.
+//!
+//! Text here is plain, not escaped: each renderer escapes for its own form. No sentence claims what its interval does
+//! not carry.
+
+use crate::compare::{Comparison, Estimate, Ladder, Outcome, Rung, TargetVerdict, Verdict};
+use crate::record::{Run, Warning};
+use crate::report::view::{self, Headline};
+use crate::report::words::{self, count, percent, ratio};
+
+/// What must stand at the top of every form before any number: cut short, shortened, not synced, not optimised.
+pub(super) fn stamps(run: &Run) -> Vec<String> {
+    let mut stamps = Vec::new();
+    if !run.complete {
+        stamps.push("INCOMPLETE: interrupted; only finished trials are below".to_string());
+    }
+    if run.quick {
+        stamps.push("QUICK: a shortened plan, good for a first look".to_string());
+    }
+    for (arm, fsync) in view::not_synced(run) {
+        stamps.push(format!(
+            "FSYNC NOT REAL: {arm} ran with fsync = {fsync}; its writes would not survive a crash"
+        ));
+    }
+    stamps
+}
+
+/// The outcome in a few words.
+pub(super) fn outcome(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Met => "All targets met",
+        Outcome::Missed => "Target missed",
+        Outcome::Inconclusive => "Inconclusive",
+        Outcome::WrongAnswer => "Wrong answer: a check failed, so speed does not count",
+        Outcome::NoTarget => "No target set",
+    }
+}
+
+/// `✔`, `✘` or `?`.
+pub(super) fn verdict_mark(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Met => "✔",
+        Verdict::Missed => "✘",
+        Verdict::Inconclusive => "?",
+    }
+}
+
+/// The verdict as one word.
+pub(super) fn verdict_word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Met => "met",
+        Verdict::Missed => "missed",
+        Verdict::Inconclusive => "inconclusive",
+    }
+}
+
+/// The evidence for a verdict: `18.3×, at least 17.6× with 95 % confidence`.
+pub(super) fn evidence(verdict: &TargetVerdict) -> String {
+    let Some(estimate) = verdict.estimate.filter(|estimate| estimate.pairs > 0) else {
+        return "no ratio to judge".to_string();
+    };
+    let point = ratio(estimate.ratio);
+    let Some((low, high)) = estimate.interval else {
+        return format!(
+            "{point}; an interval {} (has {})",
+            words::interval(&estimate),
+            estimate.pairs
+        );
+    };
+    let upward = !verdict.target.bound.trim_start().starts_with('<');
+    match (verdict.verdict, upward) {
+        (Verdict::Met, true) | (Verdict::Missed, false) => {
+            format!("{point}, at least {}× with 95 % confidence", words::lower_bound(low))
+        }
+        (Verdict::Met, false) | (Verdict::Missed, true) => {
+            format!("{point}, at most {}× with 95 % confidence", words::upper_bound(high))
+        }
+        (Verdict::Inconclusive, _) => {
+            let pairs = count(estimate.pairs, "pair", "pairs");
+            format!("{point} {} after {pairs}", words::interval(&estimate))
+        }
+    }
+}
+
+/// The one sentence for somebody who reads nothing else.
+pub(super) fn conclusion(run: &Run, cmp: &Comparison) -> String {
+    let Some(headline) = view::headline(cmp) else {
+        return match cmp.phases.is_empty() {
+            true => "nothing was measured.".to_string(),
+            false => {
+                "no trial of both the first and the last arm finished, so nothing can be compared."
+                    .to_string()
+            }
+        };
+    };
+    let mut sentence = speed(&headline);
+    if let Some(credit) = headline.ladder.and_then(|ladder| credit(run, ladder)) {
+        sentence.push_str("; ");
+        sentence.push_str(&credit);
+    }
+    if let Some(((arm, estimate), ladder)) =
+        headline.ladder.and_then(|l| l.simpler_is_faster.as_ref().map(|s| (s, l)))
+    {
+        sentence.push_str(&format!(". Simpler is faster: {}", simpler(run, ladder, arm, estimate)));
+    }
+    sentence.push('.');
+    sentence
+}
+
+fn speed(headline: &Headline<'_>) -> String {
+    let estimate = headline.row.ratio;
+    let (after, before) = (&headline.after.arm, &headline.before.arm);
+    let at = format!("at {}", count(headline.row.clients as usize, "client", "clients"));
+    match estimate.interval {
+        _ if estimate.pairs == 0 => format!("no finished pair compares {after} with {before} {at}"),
+        None => format!(
+            "{after} measured {} the throughput of {before} {at} in {}, too few for an interval",
+            ratio(estimate.ratio),
+            count(estimate.pairs, "pair", "pairs")
+        ),
+        Some((low, high)) if low <= 1.0 && high >= 1.0 => format!(
+            "no difference between {after} and {before} is shown {at} ({} {})",
+            ratio(estimate.ratio),
+            words::interval(&estimate)
+        ),
+        Some(_) => format!("{after} is {} {before} {at}", times(estimate.ratio)),
+    }
+}
+
+/// `18.3 times faster than`; small factors as percentages.
+fn times(ratio: f64) -> String {
+    match ratio {
+        r if r >= 2.0 => format!("{} times faster than", words::significant(r)),
+        r if r >= 1.0 => format!("{} faster than", percent(r - 1.0)),
+        r if r > 0.5 => format!("{} slower than", percent(1.0 - r)),
+        r => format!("{} times slower than", words::significant(1.0 / r)),
+    }
+}
+
+/// Which rung earned most, and what the lock gave.
+fn credit(run: &Run, ladder: &Ladder) -> Option<String> {
+    if !view::has_rungs(run) {
+        return None;
+    }
+    let steps = || ladder.rungs.iter().filter_map(|rung| rung.step.map(|step| (rung, step)));
+    let (best, step) = steps()
+        .filter(|(_, step)| step.interval.is_some_and(|(low, _)| low > 1.0))
+        .max_by(|a, b| a.1.ratio.total_cmp(&b.1.ratio))?;
+    let earned = format!("{} earned most of it ({})", best.lever, ratio(step.ratio));
+    let lock = steps().find(|(rung, _)| is_lock_lever(rung) && rung.arm != best.arm);
+    Some(match lock {
+        Some((_, step)) => format!("{earned}, the lock lever {}", gave(&step)),
+        None => earned,
+    })
+}
+
+fn gave(step: &Estimate) -> String {
+    match step.interval {
+        Some((low, high)) if low > 1.0 || high < 1.0 => format!("gave {}", ratio(step.ratio)),
+        _ => format!("gave nothing that shows ({})", ratio(step.ratio)),
+    }
+}
+
+/// The lever that chooses who may touch the store at once.
+pub(super) fn is_lock_lever(rung: &Rung) -> bool {
+    rung.lever == "apply" || rung.lever.starts_with("apply ")
+}
+
+/// The finding that fewer levers do better.
+pub(super) fn simpler(run: &Run, ladder: &Ladder, arm: &str, estimate: &Estimate) -> String {
+    let after = ladder.rungs.last().map_or("after", |rung| rung.arm.as_str());
+    let label = view::arm_label(run, arm);
+    format!(
+        "stopping at \"{label}\" beats {after}, which reaches {} {} of it",
+        ratio(estimate.ratio),
+        words::interval(estimate)
+    )
+}
+
+/// The bound that the before arm sets by itself.
+pub(super) fn ceiling(ladder: &Ladder) -> Option<String> {
+    let ceiling = ladder.ceiling?;
+    let share = if ceiling >= 1.0 { 1.0 - 1.0 / ceiling } else { 0.0 };
+    let mut text = format!(
+        "{} of a {} op waits its turn → at most {} if that wait vanished",
+        percent(share),
+        ladder.rungs.first().map_or("before", |rung| rung.arm.as_str()),
+        ratio(ceiling)
+    );
+    if let Some(lock) = ladder.lock_ceiling {
+        text.push_str(&format!("; the store lock alone: at most {}", ratio(lock)));
+    }
+    Some(text)
+}
+
+/// What the lever of a rung shows in the pipeline's own counts.
+pub(super) fn rung_note(cmp: &Comparison, ladder: &Ladder, rung: &Rung) -> String {
+    let costs = view::row(cmp, &ladder.phase, ladder.clients)
+        .and_then(|row| row.arms.iter().find(|arm| arm.arm == rung.arm))
+        .map(|arm| &arm.costs);
+    let Some(costs) = costs else { return String::new() };
+    let store = costs.locks.iter().find(|lock| lock.name == "store");
+    match store {
+        Some(lock) if is_lock_lever(rung) => {
+            format!("store lock contended {}", percent(lock.contended))
+        }
+        _ if costs.fsyncs_per_op > 0.0 => {
+            format!("{} ops per fsync", words::significant(1.0 / costs.fsyncs_per_op))
+        }
+        _ => String::new(),
+    }
+}
+
+/// Whether the load can be trusted, with the two worst figures behind it.
+pub(super) fn load(run: &Run, cmp: &Comparison) -> Option<String> {
+    let arms = || {
+        cmp.phases
+            .iter()
+            .flat_map(|p| &p.rows)
+            .flat_map(|row| &row.arms)
+            .filter(|arm| arm.trials > 0)
+    };
+    arms().next()?;
+    let share = arms().map(|arm| arm.costs.load_share).fold(0.0, f64::max);
+    let gap = arms().map(|arm| arm.costs.littles_gap.abs()).fold(0.0, f64::max);
+    let invalid = run
+        .warnings
+        .iter()
+        .filter(|w| matches!(w, Warning::LoadGeneratorBusy { .. } | Warning::LittlesLaw { .. }))
+        .count();
+    let state = match invalid {
+        0 => "valid".to_string(),
+        n => format!("INVALID in {}, see the warnings", count(n, "cell", "cells")),
+    };
+    Some(format!(
+        "{state}: generator on CPU at most {} of its threads' time, Little's law within {}",
+        percent(share),
+        percent(gap)
+    ))
+}
+
+/// A warning in words.
+pub(super) fn warning(warning: &Warning) -> String {
+    match warning {
+        Warning::DebugBuild => {
+            "debug build: these numbers mean little; build with --release".to_string()
+        }
+        Warning::FsyncNotReal { arm, fsync } => format!("fsync is not real in {arm}: {fsync}"),
+        Warning::LoadGeneratorBusy { arm, cell, share } => format!(
+            "{arm} {cell}: the load generator was on CPU {} of its threads' time and may set the pace itself",
+            percent(*share)
+        ),
+        Warning::LittlesLaw { arm, cell, gap } => {
+            format!(
+                "{arm} {cell}: rate × time misses the client count by {} (Little's law)",
+                percent(*gap)
+            )
+        }
+        Warning::StageGap { arm, cell, gap } => {
+            format!("{arm} {cell}: the stages and the measured time differ by {}", percent(*gap))
+        }
+        Warning::NoProfile { reason } => format!("no profile: {reason}"),
+        Warning::BusyHost { load_average } => {
+            format!("the host was busy when the run began: load average {load_average:.2}")
+        }
+    }
+}
+
+/// What was planned and done: pairs, order, time.
+pub(super) fn plan(run: &Run) -> String {
+    let (blocks, aa) = view::blocks(run);
+    let plan = &run.plan;
+    let planned = if plan.pairs_min == plan.pairs_max {
+        plan.pairs_min.to_string()
+    } else {
+        format!("{}–{}", plan.pairs_min, plan.pairs_max)
+    };
+    let aa = if aa == 0 { "no A/A pairs".to_string() } else { count(aa, "A/A pair", "A/A pairs") };
+    let done = count(blocks, "random pair", "random pairs");
+    format!(
+        "{done} of {planned} planned + {aa} · {} · order from seed {}",
+        words::span(run.elapsed_s),
+        run.scenario.seed
+    )
+}
+
+/// Where it ran.
+pub(super) fn host(run: &Run) -> String {
+    let host = &run.host;
+    format!(
+        "{} · {} · {} · Linux {} · {}, fdatasync p50 {} p99 {}",
+        host.cpu,
+        count(host.cores as usize, "core", "cores"),
+        host.hypervisor,
+        host.kernel,
+        host.filesystem,
+        words::millis(host.fdatasync_p50_ns as f64),
+        words::millis(host.fdatasync_p99_ns as f64)
+    )
+}
+
+/// What ran.
+pub(super) fn build(run: &Run) -> String {
+    let build = &run.build;
+    format!(
+        "{} · {} · {} · kvbench {}",
+        build.revision, build.profile, build.rustc, run.kvbench_version
+    )
+}

@@ -1,0 +1,209 @@
+//! The tables of the terminal form.
+//! Stages that took no time in either arm are left out here; the page shows them.
+
+use super::grid::Grid;
+use super::page::Page;
+use crate::compare::{ArmSummary, Comparison, Ladder, LockCost, PhaseTable, Row, Rung};
+use crate::record::Run;
+use crate::report::story;
+use crate::report::view::{self, Headline};
+use crate::report::words::{self, INTERVAL_PAIRS_MIN, NOTHING, count, significant};
+
+/// Before, after and their ratio at every client count; every rung below it if there are any.
+pub(super) fn throughput(page: &mut Page, run: &Run, table: &PhaseTable) {
+    if table.rows.is_empty() {
+        return;
+    }
+    let pairs = table.rows.iter().map(|row| row.ratio.pairs).max().unwrap_or(0);
+    let pairs = count(pairs, "pair", "pairs");
+    page.heading("THROUGHPUT", &format!("{}, closed loop, ops/s, {pairs}", table.phase));
+    let mut grid =
+        Grid::new("rrrrlrl", &["clients", "before", "after", "ratio", "95 % CI", "A/A floor", ""]);
+    for row in &table.rows {
+        grid.row(throughput_cells(row));
+    }
+    page.grid(&[grid]);
+    footnote(page, table);
+    if view::has_rungs(run) {
+        rungs(page, run, table);
+    }
+}
+
+fn throughput_cells(row: &Row) -> Vec<String> {
+    let rate = |arm: Option<&ArmSummary>| match arm {
+        Some(arm) if arm.trials > 0 => words::rate_within(arm.throughput_per_s, arm.half_width),
+        _ => NOTHING.to_string(),
+    };
+    vec![
+        row.clients.to_string(),
+        rate(row.arms.first()),
+        rate(row.arms.last()),
+        words::estimate_ratio(&row.ratio),
+        words::interval(&row.ratio),
+        words::floor(row.aa_floor),
+        words::mark(&row.ratio, row.aa_floor).to_string(),
+    ]
+}
+
+/// Says what `± ?` waits for.
+fn footnote(page: &mut Page, table: &PhaseTable) {
+    let arms = || table.rows.iter().flat_map(|row| &row.arms).filter(|arm| arm.trials > 0);
+    let fewest = arms().filter(|arm| arm.half_width.is_none()).map(|arm| arm.trials).min();
+    if let Some(fewest) = fewest {
+        let has = count(fewest, "trial", "trials");
+        page.prose(&format!("± ?: an interval needs {INTERVAL_PAIRS_MIN} trials, here {has}"));
+    }
+}
+
+/// Throughput of every arm at every client count, arms downwards.
+fn rungs(page: &mut Page, run: &Run, table: &PhaseTable) {
+    page.heading("EVERY RUNG", &format!("{}, ops/s by clients", table.phase));
+    let clients: Vec<String> = table.rows.iter().map(|row| row.clients.to_string()).collect();
+    let head: Vec<&str> = std::iter::once("").chain(clients.iter().map(String::as_str)).collect();
+    let mut grid = Grid::new("lrrrrrrrrrrrrrrrrrrr", &head);
+    for arm in &run.arms {
+        let rates = table.rows.iter().map(|row| {
+            let summary =
+                row.arms.iter().find(|summary| summary.arm == arm.name && summary.trials > 0);
+            summary.map_or(NOTHING.to_string(), |summary| words::rate(summary.throughput_per_s))
+        });
+        grid.row(std::iter::once(view::arm_label(run, &arm.name)).chain(rates).collect());
+    }
+    page.grid(&[grid]);
+}
+
+/// The ladder, one lever at a time.
+pub(super) fn gain(page: &mut Page, run: &Run, cmp: &Comparison, ladder: &Ladder) {
+    if !view::has_rungs(run) || ladder.rungs.is_empty() {
+        return;
+    }
+    let at = count(ladder.clients as usize, "client", "clients");
+    page.heading(
+        "WHERE THE GAIN CAME FROM",
+        &format!("{}, {at}, one lever at a time", ladder.phase),
+    );
+    let mut wide = Grid::new("lrrlrl", &["", "ops/s", "step", "95 % CI", "total", ""]);
+    let mut narrow = Grid::new("lrrlr", &["", "ops/s", "step", "95 % CI", "total"]);
+    for rung in &ladder.rungs {
+        let mut cells = gain_cells(run, rung);
+        narrow.row(cells.clone());
+        cells.push(story::rung_note(cmp, ladder, rung));
+        wide.row(cells);
+    }
+    page.grid(&[wide, narrow]);
+}
+
+fn gain_cells(run: &Run, rung: &Rung) -> Vec<String> {
+    let ratio =
+        |estimate: Option<_>| estimate.as_ref().map_or(String::new(), words::estimate_ratio);
+    vec![
+        view::arm_label(run, &rung.arm),
+        words::rate_if_any(rung.throughput_per_s),
+        ratio(rung.step),
+        rung.step.as_ref().map_or(String::new(), words::interval),
+        ratio(rung.total),
+    ]
+}
+
+/// Mean time per stage, side by side, or downwards where columns are short.
+pub(super) fn stages(page: &mut Page, headline: &Headline<'_>) {
+    let arms = [headline.before, headline.after];
+    let names: Vec<&str> = view::stage_names(arms[0], arms[1])
+        .into_iter()
+        .filter(|name| arms.iter().any(|arm| view::stage_ns(arm, name).is_some_and(|ns| ns > 0.0)))
+        .collect();
+    if names.is_empty() {
+        return;
+    }
+    let at = count(headline.row.clients as usize, "client", "clients");
+    page.heading("WHERE THE TIME GOES", &format!("mean µs per op, {at}"));
+    page.grid(&[stages_across(&arms, &names), stages_down(&arms, &names)]);
+}
+
+fn stages_across(arms: &[&ArmSummary; 2], names: &[&str]) -> Grid {
+    let mut head = vec![""];
+    head.extend(names);
+    head.extend(["sum", "measured"]);
+    let mut grid = Grid::new("lrrrrrrrrrrrrrrr", &head);
+    for arm in arms {
+        let mut cells = vec![arm.arm.clone()];
+        cells.extend(names.iter().map(|name| stage_micros(arm, name)));
+        cells.extend(totals(arm));
+        grid.row(cells);
+    }
+    grid
+}
+
+fn stages_down(arms: &[&ArmSummary; 2], names: &[&str]) -> Grid {
+    let mut grid = Grid::new("lrr", &["", &arms[0].arm, &arms[1].arm]);
+    for name in names {
+        grid.row(vec![
+            (*name).to_string(),
+            stage_micros(arms[0], name),
+            stage_micros(arms[1], name),
+        ]);
+    }
+    let (before, after) = (totals(arms[0]), totals(arms[1]));
+    for (place, name) in ["sum", "measured"].iter().enumerate() {
+        grid.row(vec![(*name).to_string(), before[place].clone(), after[place].clone()]);
+    }
+    grid
+}
+
+fn stage_micros(arm: &ArmSummary, stage: &str) -> String {
+    view::stage_ns(arm, stage).map_or(NOTHING.to_string(), words::micros)
+}
+
+fn totals(arm: &ArmSummary) -> [String; 2] {
+    [words::micros(view::stage_sum_ns(arm)), words::micros(arm.costs.service_mean_ns)]
+}
+
+/// What an operation costs, before → after.
+pub(super) fn costs(page: &mut Page, headline: &Headline<'_>) {
+    let (before, after) = (&headline.before.costs, &headline.after.costs);
+    let at = count(headline.row.clients as usize, "client", "clients");
+    page.heading("COST PER OP", &format!("{} → {}, {at}", headline.before.arm, headline.after.arm));
+    let change = |a: f64, b: f64| format!("{} → {}", significant(a), significant(b));
+    let per_fsync = change(1.0 / before.fsyncs_per_op, 1.0 / after.fsyncs_per_op);
+    let cells = [
+        ("fsyncs per op", change(before.fsyncs_per_op, after.fsyncs_per_op)),
+        ("ops per fsync", per_fsync),
+        ("CPU µs per op", change(before.cpu_us_per_op, after.cpu_us_per_op)),
+        ("cores busy", change(before.cores_busy, after.cores_busy)),
+        ("requests per Ready", change(before.requests_per_ready, after.requests_per_ready)),
+        ("entries per Ready", change(before.entries_per_ready, after.entries_per_ready)),
+    ];
+    let mut grid = Grid::new("llll", &["", "", "", ""]);
+    for pair in cells.chunks(2) {
+        grid.row(
+            pair.iter().flat_map(|(name, text)| [(*name).to_string(), text.clone()]).collect(),
+        );
+    }
+    page.grid(&[grid]);
+    locks(page, headline);
+    page.blank();
+}
+
+fn locks(page: &mut Page, headline: &Headline<'_>) {
+    let names = view::lock_names(headline.before, headline.after);
+    if names.is_empty() {
+        return;
+    }
+    let mut grid = Grid::new("llll", &["lock", "wait µs per op", "hold µs per op", "contended"]);
+    for name in names {
+        let lock =
+            |arm: &ArmSummary| arm.costs.locks.iter().find(|lock| lock.name == name).cloned();
+        let (before, after) = (lock(headline.before), lock(headline.after));
+        let change = |pick: fn(&LockCost) -> String| {
+            let text = |lock: &Option<LockCost>| lock.as_ref().map_or(NOTHING.to_string(), pick);
+            format!("{} → {}", text(&before), text(&after))
+        };
+        grid.row(vec![
+            name.to_string(),
+            change(|lock| words::micros(lock.wait_ns_per_op)),
+            change(|lock| words::micros(lock.hold_ns_per_op)),
+            change(|lock| words::percent(lock.contended)),
+        ]);
+    }
+    page.grid(&[grid]);
+}

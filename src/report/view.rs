@@ -1,0 +1,173 @@
+//! Which part of a comparison a reader sees first, chosen once for all forms.
+//! It selects and aligns what is there; it computes nothing.
+
+use crate::compare::{ArmSummary, Comparison, Ladder, Row};
+use crate::record::{Arm, Cell, Run, Trial, Warning};
+use std::collections::BTreeSet;
+
+/// The phase and client count that the first screen is about.
+#[derive(Clone, Copy)]
+pub(super) struct Headline<'a> {
+    pub(super) phase: &'a str,
+    pub(super) row: &'a Row,
+    pub(super) before: &'a ArmSummary,
+    pub(super) after: &'a ArmSummary,
+    pub(super) ladder: Option<&'a Ladder>,
+}
+
+impl<'a> Headline<'a> {
+    /// The arms that were measured, in order.
+    pub(super) fn measured(&self) -> impl Iterator<Item = &'a ArmSummary> {
+        self.row.arms.iter().filter(|arm| arm.trials > 0)
+    }
+}
+
+/// What the first ladder is about, else the most clients of the first phase; nothing unless both its first and its
+/// last arm were measured.
+pub(super) fn headline(cmp: &Comparison) -> Option<Headline<'_>> {
+    let of_ladder = cmp.ladders.first().and_then(|ladder| {
+        let row = row(cmp, &ladder.phase, ladder.clients)?;
+        Some((ladder.phase.as_str(), row, Some(ladder)))
+    });
+    let (phase, row, ladder) = of_ladder.or_else(|| {
+        let table = cmp.phases.first()?;
+        Some((table.phase.as_str(), table.rows.last()?, None))
+    })?;
+    let (before, after) = (row.arms.first()?, row.arms.last()?);
+    (before.trials > 0 && after.trials > 0).then_some(Headline {
+        phase,
+        row,
+        before,
+        after,
+        ladder,
+    })
+}
+
+/// The row of one phase and client count.
+pub(super) fn row<'a>(cmp: &'a Comparison, phase: &str, clients: u32) -> Option<&'a Row> {
+    let table = cmp.phases.iter().find(|table| table.phase == phase)?;
+    table.rows.iter().find(|row| row.clients == clients)
+}
+
+/// Whether there are arms between the first and the last.
+pub(super) fn has_rungs(run: &Run) -> bool {
+    run.arms.len() > 2
+}
+
+/// An arm in words: `before`, `+ propose pipelined`.
+pub(super) fn arm_label(run: &Run, name: &str) -> String {
+    match run.arms.iter().find(|arm| arm.name == name) {
+        Some(Arm { lever, .. }) if !lever.is_empty() && has_rungs(run) => format!("+ {lever}"),
+        _ => name.to_string(),
+    }
+}
+
+/// The levers in which two arms differ: name, value in the first, value in the second.
+pub(super) fn differing_levers<'a>(a: &'a Arm, b: &'a Arm) -> Vec<(&'a str, &'a str, &'a str)> {
+    let keys: BTreeSet<&String> = a.levers.keys().chain(b.levers.keys()).collect();
+    let value = |arm: &'a Arm, key: &String| arm.levers.get(key).map_or("not set", String::as_str);
+    keys.into_iter()
+        .map(|key| (key.as_str(), value(a, key), value(b, key)))
+        .filter(|(_, before, after)| before != after)
+        .collect()
+}
+
+/// Stage names of both arms in pipeline order.
+pub(super) fn stage_names<'a>(before: &'a ArmSummary, after: &'a ArmSummary) -> Vec<&'a str> {
+    let mut names: Vec<&str> = before.costs.stages.iter().map(|(name, _)| name.as_str()).collect();
+    for (name, _) in &after.costs.stages {
+        if !names.contains(&name.as_str()) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+/// Mean ns of one stage, if that arm has it.
+pub(super) fn stage_ns(arm: &ArmSummary, stage: &str) -> Option<f64> {
+    arm.costs.stages.iter().find(|(name, _)| name == stage).map(|(_, ns)| *ns)
+}
+
+/// All stages of an arm laid end to end.
+pub(super) fn stage_sum_ns(arm: &ArmSummary) -> f64 {
+    arm.costs.stages.iter().map(|(_, ns)| ns).sum()
+}
+
+/// Names of the locks of both arms, in order of appearance.
+pub(super) fn lock_names<'a>(before: &'a ArmSummary, after: &'a ArmSummary) -> Vec<&'a str> {
+    let mut names = Vec::new();
+    for lock in before.costs.locks.iter().chain(&after.costs.locks) {
+        if !names.contains(&lock.name.as_str()) {
+            names.push(lock.name.as_str());
+        }
+    }
+    names
+}
+
+/// Arms whose log was not really synced, with their `fsync` lever; from the warnings and from the levers.
+pub(super) fn not_synced(run: &Run) -> Vec<(&str, &str)> {
+    let by_lever = run.arms.iter().filter_map(|arm| {
+        let fsync = arm.levers.get("fsync")?;
+        (fsync != "real").then_some((arm.name.as_str(), fsync.as_str()))
+    });
+    let by_warning = run.warnings.iter().filter_map(|warning| match warning {
+        Warning::FsyncNotReal { arm, fsync } => Some((arm.as_str(), fsync.as_str())),
+        _ => None,
+    });
+    let mut all: Vec<(&str, &str)> = Vec::new();
+    for (arm, fsync) in by_lever.chain(by_warning) {
+        if all.iter().all(|(known, _)| *known != arm) {
+            all.push((arm, fsync));
+        }
+    }
+    all
+}
+
+/// Throughputs of one block as measured, for the eye to check the estimate against.
+pub(super) struct PairPoint {
+    pub(super) block: u32,
+    pub(super) before: Option<f64>,
+    pub(super) after: Option<f64>,
+    /// Second trials of either arm, used for A/A only.
+    pub(super) again: Vec<f64>,
+}
+
+/// One point per block, in run order, at one phase and client count.
+pub(super) fn pairs(run: &Run, phase: &str, clients: u32) -> Vec<PairPoint> {
+    let (Some(first), Some(last)) = (run.arms.first(), run.arms.last()) else { return Vec::new() };
+    let blocks: BTreeSet<u32> = run.trials.iter().map(|trial| trial.block).collect();
+    let of = |block: u32, arm: &str, aa: bool| {
+        run.trials
+            .iter()
+            .filter(move |t| t.block == block && t.aa == aa)
+            .find(|t| t.arm == arm)
+            .and_then(|t| throughput(t, phase, clients))
+    };
+    blocks
+        .into_iter()
+        .map(|block| PairPoint {
+            block,
+            before: of(block, &first.name, false),
+            after: of(block, &last.name, false),
+            again: [&first.name, &last.name]
+                .iter()
+                .filter_map(|arm| of(block, arm, true))
+                .collect(),
+        })
+        .filter(|point| point.before.is_some() || point.after.is_some())
+        .collect()
+}
+
+fn throughput(trial: &Trial, phase: &str, clients: u32) -> Option<f64> {
+    let same = |cell: &&Cell| cell.phase == phase && cell.clients == clients;
+    trial.cells.iter().find(same).map(|cell| cell.throughput_per_s)
+}
+
+/// Blocks that ran, and blocks in which an arm also ran against itself.
+pub(super) fn blocks(run: &Run) -> (usize, usize) {
+    let count = |aa: bool| {
+        let in_it = run.trials.iter().filter(|trial| trial.aa || !aa);
+        in_it.map(|trial| trial.block).collect::<BTreeSet<u32>>().len()
+    };
+    (count(false), count(true))
+}
