@@ -10,6 +10,8 @@ pub mod node;
 pub mod profile;
 pub mod raft;
 pub mod record;
+pub mod report;
+pub mod runner;
 pub mod scenario;
 pub mod seed;
 pub mod stats;

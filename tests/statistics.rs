@@ -276,6 +276,8 @@ fn trial(block: u32, position: u32, arm: &str, throughput_per_s: f64) -> Trial {
     let cell = Cell {
         phase: "saturate".into(),
         clients: 50,
+        position,
+        started_s: 0.0,
         elapsed_s: 1.0,
         ops: 1000,
         errors: 0,
@@ -293,11 +295,11 @@ fn trial(block: u32, position: u32, arm: &str, throughput_per_s: f64) -> Trial {
         keys: 0,
         state_hash: String::new(),
         writes_acked: 0,
-        writes_replayed: None,
+        changes_acked: 0,
+        replayed: None,
     };
     Trial {
         block,
-        position,
         arm: arm.into(),
         aa: false,
         started_s: 0.0,

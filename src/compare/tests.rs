@@ -16,6 +16,8 @@ fn cell(clients: u32, throughput_per_s: f64) -> Cell {
     Cell {
         phase: "saturate".into(),
         clients,
+        position: 0,
+        started_s: 0.0,
         elapsed_s: 2.0,
         ops: 20_000,
         errors: 0,
@@ -58,7 +60,6 @@ fn cell(clients: u32, throughput_per_s: f64) -> Cell {
 fn trial(block: u32, arm: &str, throughput_per_s: f64) -> Trial {
     Trial {
         block,
-        position: 0,
         arm: arm.into(),
         aa: false,
         started_s: 0.0,
@@ -69,7 +70,8 @@ fn trial(block: u32, arm: &str, throughput_per_s: f64) -> Trial {
             keys: 0,
             state_hash: String::new(),
             writes_acked: 0,
-            writes_replayed: None,
+            changes_acked: 0,
+            replayed: None,
         },
     }
 }

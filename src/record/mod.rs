@@ -1,6 +1,8 @@
 //! The run file: everything measured, as raw trials, and enough about host, build and scenario to judge it.
 //! Reports are rebuilt from this alone. It holds data, no opinions: ratios and verdicts live in `compare`.
 
+pub mod bundle;
+
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -141,8 +143,6 @@ pub struct Plan {
 pub struct Trial {
     /// Which block; one trial of each arm shares it.
     pub block: u32,
-    /// Position within the block, from 0, as drawn from the seed.
-    pub position: u32,
     /// Name of the arm.
     pub arm: String,
     /// True for the second trial of an arm in a block, used only against the first (A/A).
@@ -168,8 +168,19 @@ pub struct TrialEnd {
     pub state_hash: String,
     /// Writes acknowledged to clients over the whole trial.
     pub writes_acked: u64,
-    /// Writes that the log gave back after a restart, if it was restarted.
-    pub writes_replayed: Option<u64>,
+    /// Those of them that changed something and so used up a revision each.
+    pub changes_acked: u64,
+    /// What the log gave back to a node started on it again, if that was tried.
+    pub replayed: Option<Replayed>,
+}
+
+/// The store of a node that was started again on the log of a trial.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Replayed {
+    /// Main revision.
+    pub revision: i64,
+    /// 128-bit state hash, hexadecimal.
+    pub state_hash: String,
 }
 
 /// One measurement: one phase at one client count in one trial.
@@ -179,6 +190,10 @@ pub struct Cell {
     pub phase: String,
     /// Closed-loop clients.
     pub clients: u32,
+    /// Which of the block's trials was measured at this cell before it: 0 is the first, as drawn from the seed.
+    pub position: u32,
+    /// Begin of the measured span, since the run began, seconds.
+    pub started_s: f64,
     /// Measured span, seconds (real, not planned).
     pub elapsed_s: f64,
     /// Operations finished within the span.

@@ -4,7 +4,6 @@
 use super::spec::{Layer, Scenario, Values};
 use crate::seed::Seed;
 use crate::units::{ByteSize, Nanos};
-use rand::Rng;
 use rand::seq::SliceRandom;
 
 /// Start and stop of one trial: a fresh folder, a fresh node, and the checks at its end.
@@ -17,8 +16,8 @@ const OPS_PER_SECOND_SUPPOSED: u64 = 100_000;
 /// Everything that would run, and about what it costs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
-    /// One per block, the most there can be; each is in the order in which it runs.
-    pub blocks: Vec<Vec<PlannedTrial>>,
+    /// One per block, the most there can be.
+    pub blocks: Vec<Block>,
     /// Blocks that run in any case; later ones only while the ratios are not yet precise enough.
     pub pairs_min: u32,
     /// Number of arms.
@@ -35,19 +34,28 @@ pub struct Plan {
     pub disk_bytes_max: ByteSize,
 }
 
+/// One trial of each arm. All of them are started, then each cell is measured on one after the other, so that the
+/// two halves of a pair are a second apart and a disk that changes its mood meets both.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// Number of the block, from 0.
+    pub index: u32,
+    /// In the order in which they are started.
+    pub trials: Vec<PlannedTrial>,
+    /// For each cell of a trial (phase and client count, in scenario order): the trials in the order in which they
+    /// are measured, as indexes into `trials`.
+    pub orders: Vec<Vec<usize>>,
+    /// Root of the block's randomness: its arms meet the same requests.
+    pub seed: Seed,
+}
+
 /// One fresh start of one arm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlannedTrial {
-    /// Which block, from 0.
-    pub block: u32,
-    /// Place within the block, from 0.
-    pub position: u32,
     /// Index into [`Scenario::arms`].
     pub arm_idx: usize,
     /// Whether this is the second trial of its arm in the block, compared only with the first.
     pub aa: bool,
-    /// Root of the trial's randomness; the same for the whole block, so that its arms meet the same requests.
-    pub seed: Seed,
 }
 
 impl Plan {
@@ -57,14 +65,14 @@ impl Plan {
         let blocks: Vec<_> = (0..trials.pairs_max).map(|index| block(scenario, index)).collect();
         let busy = trial_load(scenario);
         let estimated_trial = busy.after(TRIAL_OVERHEAD);
-        let estimated = |blocks: &[Vec<PlannedTrial>]| {
-            let count: usize = blocks.iter().map(Vec::len).sum();
+        let estimated = |blocks: &[Block]| {
+            let count: usize = blocks.iter().map(|block| block.trials.len()).sum();
             Nanos(estimated_trial.0.saturating_mul(count as u64))
         };
         Plan {
             pairs_min: trials.pairs_min,
             arms: scenario.arms.len(),
-            cells_per_trial: scenario.phases.iter().map(|phase| phase.clients.len()).sum(),
+            cells_per_trial: cells(scenario),
             estimated_trial,
             estimated_min: estimated(&blocks[..trials.pairs_min as usize]),
             estimated_max: estimated(&blocks),
@@ -75,34 +83,37 @@ impl Plan {
 
     /// Number of trials in all blocks.
     pub fn trials_max(&self) -> usize {
-        self.blocks.iter().map(Vec::len).sum()
+        self.blocks.iter().map(|block| block.trials.len()).sum()
     }
 
     /// Number of trials in the blocks that run in any case.
     pub fn trials_min(&self) -> usize {
-        self.blocks.iter().take(self.pairs_min as usize).map(Vec::len).sum()
+        self.blocks.iter().take(self.pairs_min as usize).map(|block| block.trials.len()).sum()
     }
 }
 
-/// All arms in random order. With A/A, `before` (even blocks) or `after` (odd ones) runs a second time, at a
-/// random place; whichever of the two comes later counts as the A/A trial.
-fn block(scenario: &Scenario, index: u32) -> Vec<PlannedTrial> {
+/// Every arm once; with A/A, `before` (even blocks) or `after` (odd ones) a second time. All orders are random.
+fn block(scenario: &Scenario, index: u32) -> Block {
     let mut random = scenario.seed.stream("order", u64::from(index));
-    let mut order: Vec<usize> = (0..scenario.arms.len()).collect();
-    order.shuffle(&mut random);
+    let mut trials: Vec<_> =
+        (0..scenario.arms.len()).map(|arm_idx| PlannedTrial { arm_idx, aa: false }).collect();
     if scenario.trials.aa {
-        let twice = if index.is_multiple_of(2) { 0 } else { scenario.arms.len() - 1 };
-        order.insert(random.random_range(0..=order.len()), twice);
+        let arm_idx = if index.is_multiple_of(2) { 0 } else { scenario.arms.len() - 1 };
+        trials.push(PlannedTrial { arm_idx, aa: true });
     }
-    let seed = scenario.seed.child("trial", u64::from(index));
-    let trial = |(position, arm_idx): (usize, &usize)| PlannedTrial {
-        block: index,
-        position: position as u32,
-        arm_idx: *arm_idx,
-        aa: order[..position].contains(arm_idx),
-        seed,
+    trials.shuffle(&mut random);
+    let mut order: Vec<usize> = (0..trials.len()).collect();
+    let mut shuffled = || {
+        order.shuffle(&mut random);
+        order.clone()
     };
-    order.iter().enumerate().map(trial).collect()
+    let orders = (0..cells(scenario)).map(|_| shuffled()).collect();
+    Block { index, trials, orders, seed: scenario.seed.child("trial", u64::from(index)) }
+}
+
+/// Measurements in one trial.
+fn cells(scenario: &Scenario) -> usize {
+    scenario.phases.iter().map(|phase| phase.clients.len()).sum()
 }
 
 /// Time under load in one trial.
@@ -145,25 +156,27 @@ mod tests {
         assert_eq!(plan.blocks.len(), 20);
         for (index, block) in plan.blocks.iter().enumerate() {
             let mut arms: Vec<_> =
-                block.iter().filter(|trial| !trial.aa).map(|trial| trial.arm_idx).collect();
+                block.trials.iter().filter(|trial| !trial.aa).map(|trial| trial.arm_idx).collect();
             arms.sort_unstable();
             assert_eq!(arms, [0, 1]);
-            let again: Vec<_> = block.iter().filter(|trial| trial.aa).collect();
+            let again: Vec<_> = block.trials.iter().filter(|trial| trial.aa).collect();
             assert_eq!((again.len(), again[0].arm_idx), (1, index % 2));
-            let first = block.iter().find(|trial| trial.arm_idx == again[0].arm_idx).unwrap();
-            assert!(first.position < again[0].position);
-            let (same_seed, positions): (Vec<_>, Vec<_>) =
-                block.iter().map(|trial| (trial.seed == block[0].seed, trial.position)).unzip();
-            assert_eq!((same_seed, positions), (vec![true; 3], vec![0, 1, 2]));
+            assert_eq!(block.orders.len(), 2);
+            for order in &block.orders {
+                let mut order = order.clone();
+                order.sort_unstable();
+                assert_eq!(order, [0, 1, 2]);
+            }
         }
-        assert_ne!(plan.blocks[0][0].seed, plan.blocks[1][0].seed);
+        assert_ne!(plan.blocks[0].seed, plan.blocks[1].seed);
     }
 
     #[test]
     fn both_orders_come_up() {
         let plan = plan("[trials]\naa = false\npairs = { min = 50, max = 200 }\n");
-        let before_first = plan.blocks.iter().filter(|block| block[0].arm_idx == 0).count();
-        assert!((70..=130).contains(&before_first), "{before_first} of 200");
+        let before_first = |block: &&Block| block.trials[block.orders[0][0]].arm_idx == 0;
+        let count = plan.blocks.iter().filter(before_first).count();
+        assert!((70..=130).contains(&count), "{count} of 200");
         assert_eq!((plan.trials_min(), plan.trials_max()), (100, 400));
     }
 

@@ -1,0 +1,132 @@
+//! One block: a fresh target of each arm, every cell measured on all of them in the planned order, then their ends.
+
+use super::cell::{self, Measured};
+use super::{RunError, Stage};
+use crate::record::{Replayed, Trial, TrialEnd};
+use crate::scenario::plan::{Block, PlannedTrial};
+use crate::scenario::spec::{Arm, Phase};
+use crate::store::Digest;
+use crate::target::Target;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A target under measurement.
+struct Running {
+    target: Arc<Target>,
+    /// Removed with everything in it when the trial ends.
+    folder: tempfile::TempDir,
+    trial: Trial,
+    changes_acked: u64,
+}
+
+/// Runs `block`; none if the run was stopped meanwhile: a block with a hole in it compares nothing.
+pub(super) fn run(stage: &mut Stage<'_>, block: &Block) -> Result<Option<Vec<Trial>>, RunError> {
+    let mut running = Vec::with_capacity(block.trials.len());
+    for planned in &block.trials {
+        running.push(start(stage, block, planned)?);
+    }
+    let cells = stage.scenario.phases.iter().flat_map(|phase| {
+        phase.clients.iter().map(move |clients| (phase, *clients))
+    });
+    for ((phase, clients), order) in cells.zip(&block.orders) {
+        for (position, trial) in order.iter().enumerate() {
+            measure(stage, &mut running[*trial], phase, clients, (position as u32, block))?;
+            if stage.stopped() {
+                return Ok(None);
+            }
+        }
+    }
+    // Restarting costs time and shows the same each time: once per arm and run is enough.
+    let restart = block.index == 0;
+    running.into_iter().map(|running| end(stage, running, restart)).collect::<Result<_, _>>().map(Some)
+}
+
+fn start(stage: &Stage<'_>, block: &Block, planned: &PlannedTrial) -> Result<Running, RunError> {
+    let arm = &stage.scenario.arms[planned.arm_idx];
+    let folder = tempfile::Builder::new().prefix("trial-").tempdir_in(&stage.options.scratch)?;
+    let began = stage.clock.now();
+    let target = start_target(stage, arm, &data_folder(folder.path()))?;
+    let trial = Trial {
+        block: block.index,
+        arm: arm.name.clone(),
+        aa: planned.aa,
+        started_s: began.as_secs_f64(),
+        prepare_s: stage.clock.now().since(began).as_secs_f64(),
+        cells: Vec::new(),
+        end: TrialEnd {
+            revision: 0,
+            keys: 0,
+            state_hash: String::new(),
+            writes_acked: 0,
+            changes_acked: 0,
+            replayed: None,
+        },
+    };
+    Ok(Running { target: Arc::new(target), folder, trial, changes_acked: 0 })
+}
+
+/// Starts `arm` in `folder`.
+pub(super) fn start_target(
+    stage: &Stage<'_>,
+    arm: &Arm,
+    folder: &Path,
+) -> Result<Target, RunError> {
+    Target::start(&arm.system, folder, stage.clock)
+        .map_err(|source| RunError::Node { arm: arm.name.clone(), source })
+}
+
+/// Where a trial's node lives within the trial's own folder.
+pub(super) fn data_folder(trial: &Path) -> PathBuf {
+    trial.join("node")
+}
+
+fn measure(
+    stage: &mut Stage<'_>,
+    running: &mut Running,
+    phase: &Phase,
+    clients: u32,
+    (position, block): (u32, &Block),
+) -> Result<(), RunError> {
+    let name = format!("{}@{clients}", phase.name);
+    stage.step(&format!("{name} {}", running.trial.arm));
+    let seed = block.seed.child(&phase.name, u64::from(clients));
+    let at = cell::At { phase, clients, position, seed };
+    let Measured { cell, writes_acked, changes_acked, first_error } =
+        cell::measure(stage, &running.target, &at)?;
+    if let Some(first) = first_error {
+        let arm = running.trial.arm.clone();
+        return Err(RunError::Operations { arm, cell: name, errors: cell.errors, first });
+    }
+    running.trial.end.writes_acked += writes_acked;
+    running.changes_acked += changes_acked;
+    running.trial.cells.push(cell);
+    Ok(())
+}
+
+/// Notes the state, and with `restart` also what the log gives back to a node started on it.
+fn end(stage: &Stage<'_>, running: Running, restart: bool) -> Result<Trial, RunError> {
+    let Running { target, folder, mut trial, changes_acked } = running;
+    let digest = target.digest();
+    let has_log = matches!(*target, Target::Raft(_));
+    drop(target);
+    note_end(&mut trial.end, digest, changes_acked);
+    if restart && has_log {
+        let arm = stage.scenario.arms.iter().find(|arm| arm.name == trial.arm);
+        let arm = arm.expect("a trial runs an arm of the scenario");
+        let again = start_target(stage, arm, &data_folder(folder.path()))?.digest();
+        trial.end.replayed =
+            Some(Replayed { revision: again.revision, state_hash: hex(again.hash) });
+    }
+    Ok(trial)
+}
+
+fn note_end(end: &mut TrialEnd, digest: Digest, changes_acked: u64) {
+    end.revision = digest.revision;
+    end.keys = digest.keys;
+    end.state_hash = hex(digest.hash);
+    end.changes_acked = changes_acked;
+}
+
+fn hex(hash: u128) -> String {
+    format!("{hash:032x}")
+}

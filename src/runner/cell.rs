@@ -1,0 +1,184 @@
+//! One measurement: load on one target at one client count, with every instrument read at both ends of the span.
+
+use super::Stage;
+use crate::load::{self, Seen, Span};
+use crate::measure::cpu::CpuSample;
+use crate::measure::lock::LockTally;
+use crate::measure::pipeline::PipelineCounts;
+use crate::measure::recorder::Recorder;
+use crate::measure::stage::Stage as PipelineStage;
+use crate::record::bundle::histogram_text;
+use crate::record::{Cell, Counters, Latency, LockUse, RoleCpu, StageMean};
+use crate::scenario::spec::Phase;
+use crate::seed::Seed;
+use crate::target::Target;
+use crate::units::Nanos;
+use crate::workload::Workload;
+use std::sync::Arc;
+
+/// Which cell.
+pub(super) struct At<'a> {
+    pub(super) phase: &'a Phase,
+    pub(super) clients: u32,
+    pub(super) position: u32,
+    pub(super) seed: Seed,
+}
+
+/// What was measured.
+pub(super) struct Measured {
+    pub(super) cell: Cell,
+    pub(super) writes_acked: u64,
+    pub(super) changes_acked: u64,
+    pub(super) first_error: Option<String>,
+}
+
+/// Measures one cell.
+pub(super) fn measure(
+    stage: &Stage<'_>,
+    target: &Arc<Target>,
+    at: &At<'_>,
+) -> std::io::Result<Measured> {
+    let span = Span {
+        clients: at.clients,
+        warmup: at.phase.warmup,
+        duration: at.phase.duration,
+        seed: at.seed,
+    };
+    let workload = Workload::of(stage.scenario);
+    let mut ends = Ends { target, clock: stage.clock, begin: None, end: None };
+    let stop = &stage.options.interrupted;
+    let seen = load::closed_loop(target, &workload, span, stage.clock, stop, &mut ends)?;
+    let (begin, end) = ends.both();
+    Ok(Measured {
+        cell: cell(at, &seen, &begin, &end),
+        writes_acked: seen.writes_acked,
+        changes_acked: seen.changes_acked,
+        first_error: seen.first_error,
+    })
+}
+
+/// Every instrument at one moment.
+struct Reading {
+    at: Nanos,
+    counts: PipelineCounts,
+    locks: Vec<(&'static str, LockTally, u32)>,
+    cpu: CpuSample,
+}
+
+/// The readings at both ends of the measured span.
+struct Ends<'a> {
+    target: &'a Target,
+    clock: crate::clock::Clock,
+    begin: Option<Reading>,
+    end: Option<Reading>,
+}
+
+impl Ends<'_> {
+    fn read(&self) -> Reading {
+        Reading {
+            at: self.clock.now(),
+            counts: self.target.counts(),
+            locks: self.target.locks(),
+            cpu: CpuSample::now(),
+        }
+    }
+
+    fn both(self) -> (Reading, Reading) {
+        self.begin.zip(self.end).expect("the load calls both ends")
+    }
+}
+
+impl load::Watcher for Ends<'_> {
+    fn begin(&mut self) {
+        self.begin = Some(self.read());
+    }
+
+    fn end(&mut self) {
+        self.end = Some(self.read());
+    }
+}
+
+fn cell(at: &At<'_>, seen: &Seen, begin: &Reading, end: &Reading) -> Cell {
+    let elapsed_s = at.phase.duration.as_secs_f64();
+    let recorder = &seen.recorder;
+    Cell {
+        phase: at.phase.name.clone(),
+        clients: at.clients,
+        position: at.position,
+        started_s: begin.at.as_secs_f64(),
+        elapsed_s,
+        ops: recorder.ops(),
+        errors: recorder.errors(),
+        throughput_per_s: recorder.ops() as f64 / elapsed_s,
+        service: latency(recorder),
+        in_flight_mean: recorder.service_ns() as f64 / 1e9 / elapsed_s,
+        stages: stages(recorder),
+        counters: counters(end.counts.since(begin.counts)),
+        locks: locks(begin, end),
+        cpu: cpu(begin, end),
+        load_threads: seen.threads,
+    }
+}
+
+fn latency(recorder: &Recorder) -> Latency {
+    Latency {
+        count: recorder.ops(),
+        mean_ns: recorder.service_ns() as f64 / recorder.ops().max(1) as f64,
+        p50_ns: recorder.quantile_ns(0.5),
+        p90_ns: recorder.quantile_ns(0.9),
+        p99_ns: recorder.quantile_ns(0.99),
+        p999_ns: recorder.quantile_ns(0.999),
+        max_ns: recorder.max_ns(),
+        histogram: histogram_text(&recorder.histogram_v2()),
+    }
+}
+
+/// Empty if no stage took any time: then the stage clock was off.
+fn stages(recorder: &Recorder) -> Vec<StageMean> {
+    let means = recorder.stage_means_ns();
+    if means.iter().all(|mean| *mean <= 0.0) {
+        return Vec::new();
+    }
+    let named = PipelineStage::ALL.iter().zip(means);
+    named
+        .map(|(stage, mean_ns)| StageMean { stage: stage.as_str().to_owned(), mean_ns })
+        .collect()
+}
+
+fn counters(counts: PipelineCounts) -> Counters {
+    Counters {
+        fsyncs: counts.fsyncs,
+        fsync_ns: counts.fsync_ns,
+        readies: counts.readies,
+        entries: counts.entries,
+        requests: counts.requests,
+        apply_batches: counts.apply_batches,
+        log_bytes: counts.log_bytes,
+    }
+}
+
+fn locks(begin: &Reading, end: &Reading) -> Vec<LockUse> {
+    let both = begin.locks.iter().zip(&end.locks);
+    both.map(|((name, before, count), (_, after, _))| {
+        let used = after.since(*before);
+        LockUse {
+            name: (*name).to_owned(),
+            locks: *count,
+            acquisitions: used.acquisitions,
+            contended: used.contended,
+            wait_ns: used.wait_ns,
+            hold_ns: used.hold_ns,
+        }
+    })
+    .collect()
+}
+
+fn cpu(begin: &Reading, end: &Reading) -> Vec<RoleCpu> {
+    let roles = end.cpu.since(&begin.cpu);
+    let used = |(role, used): (&str, crate::measure::cpu::CpuUse)| RoleCpu {
+        role: role.to_owned(),
+        cpu_ns: used.cpu_ns,
+        runqueue_ns: used.runqueue_ns,
+    };
+    roles.into_iter().map(used).collect()
+}

@@ -1,0 +1,225 @@
+//! From a plan to a record: starts fresh nodes, measures every cell of every block in its planned order, checks the
+//! answers, profiles apart. It judges nothing; the only verdict it asks for is whether the intervals are narrow enough.
+
+mod block;
+mod cell;
+mod checks;
+mod facts;
+mod profiling;
+mod warnings;
+
+use crate::clock::Clock;
+use crate::compare;
+use crate::node::NodeError;
+use crate::record::{self, Run, SCHEMA};
+use crate::scenario::plan::Plan;
+use crate::scenario::spec::Scenario;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What the command line decides about a run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The scenario's path, for the record.
+    pub path: String,
+    /// Whether the plan was shortened by `--quick`.
+    pub quick: bool,
+    /// Whether to take profiles.
+    pub profile: bool,
+    /// Folder under which the data folders of trials live and vanish.
+    pub scratch: PathBuf,
+    /// Set to end the run early; what is finished is kept.
+    pub interrupted: Arc<AtomicBool>,
+}
+
+/// Where a run is, for whoever watches it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Progress<'a> {
+    /// What happens now, e.g. `saturate@50 before`.
+    pub doing: &'a str,
+    /// Pair in progress, from 1.
+    pub pair: u32,
+    /// Pairs planned as things stand.
+    pub pairs: u32,
+    /// Steps done.
+    pub done: u64,
+    /// Steps planned as things stand.
+    pub planned: u64,
+    /// The first target's metric with its ratio so far.
+    pub ratio: Option<f64>,
+}
+
+/// Watches a run.
+pub trait Watcher {
+    /// Called before every step; cheap.
+    fn progress(&mut self, progress: &Progress<'_>);
+}
+
+/// What a run leaves.
+#[derive(Debug)]
+pub struct Finished {
+    /// The record.
+    pub run: Run,
+    /// Files for the bundle besides the record: folded stacks and flame graphs.
+    pub files: Vec<(String, Vec<u8>)>,
+}
+
+/// Why a run could not go on. Not a verdict: the system or the host failed.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A node would not start.
+    #[error("arm {arm}: {source}")]
+    Node {
+        /// Which arm.
+        arm: String,
+        /// Why.
+        source: NodeError,
+    },
+    /// Requests failed.
+    #[error("arm {arm}, {cell}: {errors} operations failed, the first with: {first}")]
+    Operations {
+        /// Which arm.
+        arm: String,
+        /// `phase@clients`.
+        cell: String,
+        /// How many.
+        errors: u64,
+        /// The first error.
+        first: String,
+    },
+    /// The host would not give a thread or a folder.
+    #[error("the host failed: {0}")]
+    Host(#[from] std::io::Error),
+}
+
+/// Runs `scenario` as planned.
+pub fn run(
+    scenario: &Scenario,
+    options: &Options,
+    watcher: &mut dyn Watcher,
+) -> Result<Finished, RunError> {
+    let clock = Clock::start();
+    let plan = Plan::of(scenario);
+    let mut run = empty_record(scenario, options)?;
+    let mut stage = Stage { scenario, options, clock, watcher, plan: &plan, done: 0, pairs: plan.pairs_min, pair: 0, ratio: None };
+    let blocks = stage.blocks(&mut run)?;
+    let mut files = Vec::new();
+    if blocks == Ended::Complete {
+        run.checks.extend(checks::same_state(&mut stage)?);
+        if options.profile && !stage.stopped() {
+            files = profiling::profiles(&mut stage, &mut run)?;
+        }
+    }
+    run.complete = !stage.stopped();
+    run.checks.extend(checks::of_trials(&run));
+    warnings::add(&mut run);
+    run.elapsed_s = clock.now().as_secs_f64();
+    Ok(Finished { run, files })
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    Complete,
+    Early,
+}
+
+/// What every part of a run needs, and where it is.
+struct Stage<'a> {
+    scenario: &'a Scenario,
+    options: &'a Options,
+    clock: Clock,
+    watcher: &'a mut dyn Watcher,
+    plan: &'a Plan,
+    /// Steps done and pairs planned, for the progress.
+    done: u64,
+    pairs: u32,
+    pair: u32,
+    ratio: Option<f64>,
+}
+
+impl Stage<'_> {
+    /// Runs blocks until the intervals are narrow enough, the plan is used up, or the run is stopped.
+    fn blocks(&mut self, run: &mut Run) -> Result<Ended, RunError> {
+        let trials = self.scenario.trials;
+        let mut looks = compare::looks(trials.pairs_min, trials.pairs_max);
+        self.pairs = looks.next().unwrap_or(trials.pairs_min);
+        for block in &self.plan.blocks {
+            if block.index == self.pairs {
+                if compare::precision_reached(run) {
+                    break;
+                }
+                self.pairs = looks.next().unwrap_or(trials.pairs_max);
+            }
+            self.pair = block.index + 1;
+            match block::run(self, block)? {
+                Some(trials) => run.trials.extend(trials),
+                None => return Ok(Ended::Early),
+            }
+            self.ratio = ratio_so_far(run);
+        }
+        Ok(Ended::Complete)
+    }
+
+    /// Relaxed: the flag carries no data.
+    fn stopped(&self) -> bool {
+        self.options.interrupted.load(Ordering::Relaxed)
+    }
+
+    /// Tells the watcher that the next step begins.
+    fn step(&mut self, doing: &str) {
+        let cells_per_block = |blocks: u32| -> u64 {
+            let blocks = self.plan.blocks.iter().take(blocks as usize);
+            blocks.map(|block| (block.trials.len() * self.plan.cells_per_trial) as u64).sum()
+        };
+        self.watcher.progress(&Progress {
+            doing,
+            pair: self.pair,
+            pairs: self.pairs,
+            done: self.done,
+            planned: cells_per_block(self.pairs),
+            ratio: self.ratio,
+        });
+        self.done += 1;
+    }
+}
+
+fn ratio_so_far(run: &Run) -> Option<f64> {
+    let comparison = compare::compare(run);
+    match comparison.verdicts.first() {
+        Some(verdict) => verdict.estimate.map(|estimate| estimate.ratio),
+        None => comparison.phases.first()?.rows.last().map(|row| row.ratio.ratio),
+    }
+}
+
+fn empty_record(scenario: &Scenario, options: &Options) -> Result<Run, RunError> {
+    let trials = scenario.trials;
+    let target = |target: &crate::scenario::spec::Target| record::Target {
+        id: target.id.clone(),
+        metric: target.metric.to_string(),
+        bound: target.bound.to_string(),
+    };
+    Ok(Run {
+        schema: SCHEMA,
+        kvbench_version: env!("CARGO_PKG_VERSION").to_owned(),
+        started_at: facts::utc_now(),
+        elapsed_s: 0.0,
+        complete: false,
+        quick: options.quick,
+        scenario: facts::scenario_text(scenario, &options.path),
+        host: facts::host(&options.scratch)?,
+        build: facts::build(),
+        arms: scenario.arms.iter().map(facts::arm).collect(),
+        targets: scenario.targets.iter().map(target).collect(),
+        plan: record::Plan {
+            pairs_min: trials.pairs_min,
+            pairs_max: trials.pairs_max,
+            precision: trials.precision,
+            precision_required: trials.precision_required,
+        },
+        trials: Vec::new(),
+        checks: Vec::new(),
+        profiles: Vec::new(),
+        warnings: Vec::new(),
+    })
+}

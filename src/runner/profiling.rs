@@ -1,0 +1,169 @@
+//! Sampling profiles of `before` and `after`, in trials of their own: a measured trial is never profiled.
+
+use super::{RunError, Stage, block};
+use crate::load::{self, Span};
+use crate::measure::cpu::CpuSample;
+use crate::profile::{self, Folded, ProfileError, Sampled, Session};
+use crate::record::{Profile, Run, Warning};
+use crate::scenario::spec::{Arm, Scenario};
+use crate::units::Nanos;
+use crate::workload::Workload;
+use std::sync::Arc;
+
+/// Length of one profile; an idle arm gives few samples per second, so it takes a while to fill a picture.
+const SPAN: Nanos = Nanos::from_millis(3000);
+const SPAN_QUICK: Nanos = Nanos::from_millis(1000);
+const WARMUP: Nanos = Nanos::from_millis(100);
+
+struct Profiled {
+    arm: String,
+    folded: Folded,
+    cpu: Nanos,
+    ops: u64,
+    elapsed: Nanos,
+}
+
+/// Profiles both arms, notes them in `run`, and gives the files for the bundle. A sampler that does not work is a
+/// warning, not the end of the run.
+pub(super) fn profiles(
+    stage: &mut Stage<'_>,
+    run: &mut Run,
+) -> Result<Vec<(String, Vec<u8>)>, RunError> {
+    let clients = clients(stage.scenario);
+    let mut profiled = Vec::new();
+    let scenario = stage.scenario;
+    for arm in [scenario.before(), scenario.after()] {
+        stage.step(&format!("profiling {}", arm.name));
+        match profile(stage, arm, clients)? {
+            Ok(one) => profiled.push(one),
+            Err(error) => run.warnings.push(Warning::NoProfile { reason: error.to_string() }),
+        }
+        if stage.stopped() {
+            return Ok(Vec::new());
+        }
+    }
+    let mut files = Vec::new();
+    for one in &profiled {
+        match draw(run, one, clients) {
+            Ok(drawn) => files.extend(drawn),
+            Err(error) => run.warnings.push(Warning::NoProfile { reason: error.to_string() }),
+        }
+    }
+    if let [before, after] = profiled.as_slice()
+        && let Ok(svg) = draw_diff(run, before, after)
+    {
+        files.push(("flame-diff.svg".to_owned(), svg));
+    }
+    Ok(files)
+}
+
+/// Where the first target looks, else the largest client count.
+fn clients(scenario: &Scenario) -> u32 {
+    let named = scenario.targets.first().map(|target| target.metric.clients);
+    let largest = scenario.phases.iter().flat_map(|phase| &phase.clients).max().copied();
+    named.or(largest).unwrap_or(1)
+}
+
+fn profile(
+    stage: &Stage<'_>,
+    arm: &Arm,
+    clients: u32,
+) -> Result<Result<Profiled, ProfileError>, RunError> {
+    let folder = tempfile::Builder::new().prefix("profile-").tempdir_in(&stage.options.scratch)?;
+    let target = Arc::new(block::start_target(stage, arm, &block::data_folder(folder.path()))?);
+    let workload = Workload::of(stage.scenario);
+    let duration = if stage.options.quick { SPAN_QUICK } else { SPAN };
+    let seed = stage.scenario.seed.child("profile", 0);
+    let span = Span { clients, warmup: WARMUP, duration, seed };
+    let mut sampler = Sampler::default();
+    let stop = &stage.options.interrupted;
+    let seen = load::closed_loop(&target, &workload, span, stage.clock, stop, &mut sampler)?;
+    if let Some(first) = seen.first_error {
+        let errors = seen.recorder.errors();
+        let cell = "profile".to_owned();
+        return Err(RunError::Operations { arm: arm.name.clone(), cell, errors, first });
+    }
+    Ok(sampler.finished().map(|(folded, cpu)| Profiled {
+        arm: arm.name.clone(),
+        folded,
+        cpu,
+        ops: seen.recorder.ops(),
+        elapsed: duration,
+    }))
+}
+
+/// Samples exactly the measured span.
+#[derive(Default)]
+struct Sampler {
+    session: Option<Result<Session, ProfileError>>,
+    cpu_before: CpuSample,
+    result: Option<Result<Folded, ProfileError>>,
+    cpu: Nanos,
+}
+
+impl load::Watcher for Sampler {
+    fn begin(&mut self) {
+        self.cpu_before = CpuSample::now();
+        self.session = Some(Session::start());
+    }
+
+    fn end(&mut self) {
+        let used = CpuSample::now().since(&self.cpu_before);
+        self.cpu = Nanos(used.values().map(|used| used.cpu_ns).sum());
+        self.result = self.session.take().map(|session| session.and_then(Session::finish));
+    }
+}
+
+impl Sampler {
+    fn finished(self) -> Result<(Folded, Nanos), ProfileError> {
+        let folded = self.result.unwrap_or(Err(ProfileError::Idle))?;
+        if folded.samples() == 0 {
+            return Err(ProfileError::Idle);
+        }
+        Ok((folded, self.cpu))
+    }
+}
+
+fn draw(
+    run: &mut Run,
+    one: &Profiled,
+    clients: u32,
+) -> Result<Vec<(String, Vec<u8>)>, ProfileError> {
+    let folded_file = format!("{}.folded", one.arm);
+    let flame_file = format!("flame-{}.svg", one.arm);
+    let title = format!("{}: {} on CPU, {clients} clients", run.scenario.name, one.arm);
+    let busy = one.cpu.as_secs_f64() / one.elapsed.as_secs_f64();
+    let subtitle = format!(
+        "{} samples in {}, {busy:.2} cores busy; waiting threads are not sampled",
+        one.folded.samples(),
+        one.elapsed
+    );
+    let svg = profile::flame(&title, &subtitle, &one.folded)?;
+    run.profiles.push(Profile {
+        arm: one.arm.clone(),
+        clients,
+        elapsed_s: one.elapsed.as_secs_f64(),
+        ops: one.ops,
+        samples: one.folded.samples(),
+        frequency_hz: profile::FREQUENCY_HZ,
+        cpu_ns: one.cpu.0,
+        folded_file: folded_file.clone(),
+        flame_file: flame_file.clone(),
+    });
+    Ok(vec![(folded_file, one.folded.to_text().into_bytes()), (flame_file, svg)])
+}
+
+fn draw_diff(run: &Run, before: &Profiled, after: &Profiled) -> Result<Vec<u8>, ProfileError> {
+    let sampled =
+        |one: &Profiled| -> (Nanos, u64) { (one.cpu, one.ops) };
+    let (before_cpu, before_ops) = sampled(before);
+    let (after_cpu, after_ops) = sampled(after);
+    let title = format!("{}: after against before, CPU per operation", run.scenario.name);
+    let subtitle = "widths: after, ns CPU per op; red: more than before, blue: less";
+    profile::flame_diff(
+        &title,
+        subtitle,
+        Sampled { folded: &before.folded, cpu: before_cpu, ops: before_ops },
+        Sampled { folded: &after.folded, cpu: after_cpu, ops: after_ops },
+    )
+}

@@ -1,0 +1,88 @@
+//! Circumstances a reader must know, found in the record itself. Data, not prints.
+
+use crate::record::{Cell, Run, Warning};
+use crate::stats::median;
+use std::collections::BTreeMap;
+
+/// Share of its threads' time from which the load generator may be the bottleneck.
+const LOAD_SHARE_MAX: f64 = 0.7;
+/// Gap between rate × time and clients from which generator or clock is doubtful.
+const LITTLES_GAP_MAX: f64 = 0.05;
+/// Gap between the stages' sum and the measured time from which a stage is missing.
+const STAGE_GAP_MAX: f64 = 0.02;
+/// Load average per core from which the host counts as busy.
+const BUSY_LOAD_PER_CORE: f64 = 0.7;
+
+/// Adds what the record shows.
+pub(super) fn add(run: &mut Run) {
+    if run.build.profile != "release" {
+        run.warnings.push(Warning::DebugBuild);
+    }
+    if run.host.load_average > BUSY_LOAD_PER_CORE * f64::from(run.host.cores) {
+        run.warnings.push(Warning::BusyHost { load_average: run.host.load_average });
+    }
+    for arm in &run.arms {
+        let fsync = arm.levers.get("fsync").map_or("real", String::as_str);
+        let has_log = arm.levers.get("layer").is_some_and(|layer| layer == "raft");
+        if has_log && fsync != "real" {
+            let fsync = fsync.to_owned();
+            run.warnings.push(Warning::FsyncNotReal { arm: arm.name.clone(), fsync });
+        }
+    }
+    let found = of_cells(run);
+    run.warnings.extend(found);
+}
+
+/// Medians over the trials of each arm and cell, against the limits.
+fn of_cells(run: &Run) -> Vec<Warning> {
+    let mut cells: BTreeMap<(&str, String), Vec<&Cell>> = BTreeMap::new();
+    for trial in run.trials.iter().filter(|trial| !trial.aa) {
+        for cell in &trial.cells {
+            let name = format!("{}@{}", cell.phase, cell.clients);
+            cells.entry((&trial.arm, name)).or_default().push(cell);
+        }
+    }
+    let mut warnings = Vec::new();
+    for ((arm, cell), trials) in cells {
+        let middle = |of: fn(&Cell) -> f64| {
+            median(&trials.iter().map(|cell| of(cell)).collect::<Vec<_>>()).unwrap_or(0.0)
+        };
+        let (arm, share) = (arm.to_owned(), middle(load_share));
+        if share > LOAD_SHARE_MAX && trials.iter().all(|cell| !keeps_its_caller(cell)) {
+            let (arm, cell) = (arm.clone(), cell.clone());
+            warnings.push(Warning::LoadGeneratorBusy { arm, cell, share });
+        }
+        let gap = middle(littles_gap);
+        if gap > LITTLES_GAP_MAX {
+            warnings.push(Warning::LittlesLaw { arm: arm.clone(), cell: cell.clone(), gap });
+        }
+        let gap = middle(stage_gap);
+        if gap > STAGE_GAP_MAX {
+            warnings.push(Warning::StageGap { arm, cell, gap });
+        }
+    }
+    warnings
+}
+
+/// In the store layer the load threads are the system: no other role ran.
+fn keeps_its_caller(cell: &Cell) -> bool {
+    !cell.cpu.iter().any(|role| (role.role == "raft" || role.role == "apply") && role.cpu_ns > 0)
+}
+
+fn load_share(cell: &Cell) -> f64 {
+    let load = cell.cpu.iter().find(|role| role.role == "load");
+    let used = load.map_or(0.0, |load| load.cpu_ns as f64 / 1e9);
+    used / (cell.elapsed_s * f64::from(cell.load_threads)).max(f64::MIN_POSITIVE)
+}
+
+fn littles_gap(cell: &Cell) -> f64 {
+    (cell.in_flight_mean / f64::from(cell.clients) - 1.0).abs()
+}
+
+fn stage_gap(cell: &Cell) -> f64 {
+    if cell.stages.is_empty() || cell.service.mean_ns <= 0.0 {
+        return 0.0;
+    }
+    let sum: f64 = cell.stages.iter().map(|stage| stage.mean_ns).sum();
+    (sum / cell.service.mean_ns - 1.0).abs()
+}
