@@ -1,0 +1,178 @@
+//! The command line: one file per command. It decides what to print where; results go to `out`, progress and
+//! problems to `err`, and the exit code is returned, never taken.
+
+mod check;
+mod exit;
+mod explain;
+mod plan;
+mod progress;
+mod report;
+mod run;
+mod table;
+
+pub use exit::Exit;
+
+use crate::scenario::{self, problem::Problems, spec::Scenario};
+use clap::{Args, Parser, Subcommand};
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  every target met, every check passed      3    undecided: not enough evidence
+  1  a target missed, proven                   4    wrong answer: a check failed
+  2  command line or scenario wrong            5    system or host failed
+                                               130  interrupted: partial report, marked";
+
+/// Is the change worth it? Benchmarks and profiles an etcd-like replicated key-value store.
+#[derive(Debug, Parser)]
+#[command(name = "kvbench", version, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Measure all arms of scenarios, judge their targets, leave bundles
+    Run(run::RunArgs),
+    /// Show what a scenario would run: arms, trials, order, time; starts nothing
+    Plan(ScenarioArgs),
+    /// Check scenarios and report every problem at once
+    Check(check::CheckArgs),
+    /// Render a bundle again, from its raw trials
+    Report(report::ReportArgs),
+    /// Say what a number or a word in a report means
+    Explain(explain::ExplainArgs),
+}
+
+/// Scenarios and what is laid over them.
+#[derive(Debug, Args)]
+struct ScenarioArgs {
+    /// Scenario files, or folders of them
+    #[arg(required = true, value_name = "SCENARIO")]
+    scenarios: Vec<PathBuf>,
+    #[command(flatten)]
+    overrides: OverrideArgs,
+}
+
+#[derive(Debug, Args)]
+struct OverrideArgs {
+    /// Set a key of the scenario, e.g. `--set trials.pairs.min=10`; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Only what the targets name, in 6 short pairs; the report is stamped *quick*
+    #[arg(long)]
+    quick: bool,
+}
+
+/// Where a command writes, and who may stop it.
+pub struct Terminal<'a> {
+    /// Results.
+    pub out: &'a mut dyn Write,
+    /// Progress and problems.
+    pub err: &'a mut dyn Write,
+    /// Whether colour is welcome on `out`.
+    pub color: bool,
+    /// Whether `err` is a terminal, so that a progress line can redraw itself.
+    pub live: bool,
+    /// Columns of `out`.
+    pub width: usize,
+    /// Set from outside to end early.
+    pub interrupted: Arc<AtomicBool>,
+}
+
+/// Runs the command in `args` (the program's name first).
+pub fn run(args: impl IntoIterator<Item = OsString>, terminal: &mut Terminal<'_>) -> Exit {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error, terminal),
+    };
+    let outcome = match cli.command {
+        Command::Run(args) => run::run(&args, terminal),
+        Command::Plan(args) => plan::plan(&args, terminal),
+        Command::Check(args) => check::check(&args, terminal),
+        Command::Report(args) => report::report(&args, terminal),
+        Command::Explain(args) => explain::explain(&args, terminal),
+    };
+    outcome.unwrap_or_else(|error| failed(&error, terminal))
+}
+
+/// Help and version go to `out`; mistakes to `err`.
+fn usage(error: &clap::Error, terminal: &mut Terminal<'_>) -> Exit {
+    let text = error.render();
+    let (to, exit): (&mut dyn Write, Exit) = match error.use_stderr() {
+        true => (terminal.err, Exit::Usage),
+        false => (terminal.out, Exit::Met),
+    };
+    let _ = if terminal.color { write!(to, "{}", text.ansi()) } else { write!(to, "{text}") };
+    exit
+}
+
+/// A reader that went away (`| head`) is not a failure worth words.
+fn failed(error: &anyhow::Error, terminal: &mut Terminal<'_>) -> Exit {
+    let gone = error
+        .downcast_ref::<io::Error>()
+        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe);
+    if !gone {
+        let _ = writeln!(terminal.err, "error: {error:#}");
+    }
+    Exit::Failed
+}
+
+/// The scenario files that `paths` name: files as they are, folders by their `*.toml`, sorted.
+fn scenario_files(paths: &[PathBuf]) -> io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            let mut inside: Vec<_> = std::fs::read_dir(path)?
+                .map(|entry| entry.map(|entry| entry.path()))
+                .collect::<Result<_, _>>()?;
+            inside.retain(|path| path.extension().is_some_and(|end| end == "toml"));
+            inside.sort();
+            files.extend(inside);
+        } else {
+            files.push(path.clone());
+        }
+    }
+    Ok(files)
+}
+
+/// Loads every scenario first, so that nothing runs if one of them is wrong.
+fn load_all(args: &ScenarioArgs) -> io::Result<Result<Vec<(PathBuf, Scenario)>, Vec<Problems>>> {
+    let (mut loaded, mut wrong) = (Vec::new(), Vec::new());
+    for path in scenario_files(&args.scenarios)? {
+        match load(&path, &args.overrides) {
+            Ok(scenario) => loaded.push((path, scenario)),
+            Err(problems) => wrong.push(problems),
+        }
+    }
+    Ok(if wrong.is_empty() { Ok(loaded) } else { Err(wrong) })
+}
+
+fn load(path: &Path, overrides: &OverrideArgs) -> Result<Scenario, Problems> {
+    let options = scenario::Options { set: overrides.set.clone(), quick: overrides.quick };
+    scenario::load(path, &options)
+}
+
+/// Prints what is wrong with scenarios.
+fn refuse(wrong: &[Problems], terminal: &mut Terminal<'_>) -> anyhow::Result<Exit> {
+    for problems in wrong {
+        writeln!(terminal.err, "{problems}")?;
+    }
+    Ok(Exit::Usage)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,134 @@
+//! `kvbench plan`: what would run, in which order, for how long. Starts nothing.
+
+use super::table::columns;
+use super::{Exit, ScenarioArgs, Terminal, load_all, refuse};
+use crate::scenario::plan::{Block, Plan};
+use crate::scenario::spec::Scenario;
+use std::io::{self, Write};
+
+/// Blocks whose order is written out; the rest follows from the seed alike.
+const BLOCKS_SHOWN: usize = 3;
+
+pub(super) fn plan(args: &ScenarioArgs, terminal: &mut Terminal<'_>) -> anyhow::Result<Exit> {
+    match load_all(args)? {
+        Ok(scenarios) => {
+            for (_, scenario) in &scenarios {
+                show(scenario, terminal.out)?;
+            }
+            Ok(Exit::Met)
+        }
+        Err(wrong) => refuse(&wrong, terminal),
+    }
+}
+
+fn show(scenario: &Scenario, out: &mut dyn Write) -> io::Result<()> {
+    let plan = Plan::of(scenario);
+    writeln!(out, "{}  seed {}", scenario.name, scenario.seed.0)?;
+    if !scenario.analysis.is_empty() {
+        writeln!(out, "  {}", scenario.analysis)?;
+    }
+    writeln!(out, "\narms")?;
+    columns(out, &arms(scenario))?;
+    writeln!(out, "\nphases of every trial")?;
+    columns(out, &phases(scenario))?;
+    writeln!(out, "\ntargets")?;
+    columns(out, &targets(scenario))?;
+    totals(scenario, &plan, out)?;
+    writeln!(out, "\norder")?;
+    for block in plan.blocks.iter().take(BLOCKS_SHOWN) {
+        orders(scenario, block, out)?;
+    }
+    let more = plan.blocks.len().saturating_sub(BLOCKS_SHOWN);
+    if more > 0 {
+        writeln!(out, "  and {more} more blocks, shuffled likewise from seed {}", scenario.seed.0)?;
+    }
+    Ok(())
+}
+
+/// Each arm with what sets it apart from the one before it; the first with its levers.
+fn arms(scenario: &Scenario) -> Vec<Vec<String>> {
+    let first = |scenario: &Scenario| {
+        let system = &scenario.before().system;
+        format!("apply {} · propose {} · layer {}", system.apply, system.propose, system.layer)
+    };
+    let line = |arm: &crate::scenario::spec::Arm| match arm.lever.as_str() {
+        "" if arm == scenario.before() => first(scenario),
+        "" => "the same levers".to_owned(),
+        lever => format!("+ {lever}"),
+    };
+    scenario.arms.iter().map(|arm| vec![arm.name.clone(), line(arm)]).collect()
+}
+
+fn phases(scenario: &Scenario) -> Vec<Vec<String>> {
+    let line = |phase: &crate::scenario::spec::Phase| {
+        let clients: Vec<_> = phase.clients.iter().map(u32::to_string).collect();
+        vec![
+            phase.name.clone(),
+            format!("closed loop, {} clients", clients.join(", ")),
+            format!("{} after {} of warm-up each", phase.duration, phase.warmup),
+        ]
+    };
+    scenario.phases.iter().map(line).collect()
+}
+
+fn targets(scenario: &Scenario) -> Vec<Vec<String>> {
+    if scenario.targets.is_empty() {
+        return vec![vec!["none: the run reports and judges nothing".to_owned()]];
+    }
+    let line = |target: &crate::scenario::spec::Target| {
+        vec![target.id.clone(), target.metric.to_string(), format!("after / before {}", target.bound)]
+    };
+    scenario.targets.iter().map(line).collect()
+}
+
+fn totals(scenario: &Scenario, plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
+    let trials = scenario.trials;
+    let aa = if trials.aa { " + 1 A/A trial" } else { "" };
+    writeln!(out, "\nsize")?;
+    columns(
+        out,
+        &[
+            vec!["blocks".into(), format!("{} to {}", trials.pairs_min, trials.pairs_max)],
+            vec![
+                "trials".into(),
+                format!("{} arms{aa} per block: {} to {}", plan.arms, plan.trials_min(), plan.trials_max()),
+            ],
+            vec!["cells".into(), format!("{} per trial", plan.cells_per_trial)],
+            vec![
+                "time".into(),
+                format!("about {} to {}, profiles apart", minutes(plan.estimated_min), minutes(plan.estimated_max)),
+            ],
+            vec![
+                "stops".into(),
+                format!("when judged ratios are within ±{:.3} %", trials.precision * 100.0),
+            ],
+            vec!["disk".into(), format!("up to {} per trial, removed after it", plan.disk_bytes_max)],
+        ],
+    )
+}
+
+fn minutes(span: crate::units::Nanos) -> String {
+    let seconds = span.as_secs_f64().round() as u64;
+    match seconds / 60 {
+        0 => format!("{seconds} s"),
+        minutes => format!("{minutes} m {:02} s", seconds % 60),
+    }
+}
+
+fn orders(scenario: &Scenario, block: &Block, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "  block {}", block.index + 1)?;
+    let cells = scenario.phases.iter().flat_map(|phase| {
+        phase.clients.iter().map(move |clients| format!("{}@{clients}", phase.name))
+    });
+    let names = |order: &Vec<usize>| {
+        let name = |trial: &usize| {
+            let trial = &block.trials[*trial];
+            let again = if trial.aa { " (A/A)" } else { "" };
+            format!("{}{again}", scenario.arms[trial.arm_idx].name)
+        };
+        order.iter().map(name).collect::<Vec<_>>().join(" → ")
+    };
+    let rows: Vec<_> =
+        cells.zip(&block.orders).map(|(cell, order)| vec![format!("  {cell}"), names(order)]).collect();
+    columns(out, &rows)
+}

@@ -1,0 +1,120 @@
+//! `kvbench report`: the reports of a bundle, rebuilt from its record. `run` writes the same ones.
+
+use super::{Exit, Terminal};
+use crate::compare::{self, Comparison};
+use crate::record::Run;
+use crate::record::bundle::Bundle;
+use crate::report::{html, markdown, terminal as text};
+use crate::runner::Finished;
+use clap::Args;
+use std::path::PathBuf;
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kvbench report reports/put_parallel-20261103T141200-a1b2c3d          print it, rewrite its pages
+  kvbench report reports/put_parallel-20261103T141200-a1b2c3d --md     Markdown for a pull request")]
+pub(super) struct ReportArgs {
+    /// A bundle folder, or the result.json in it
+    bundle: PathBuf,
+    /// Print Markdown
+    #[arg(long, conflicts_with_all = ["html", "json"])]
+    md: bool,
+    /// Print the HTML page
+    #[arg(long, conflicts_with = "json")]
+    html: bool,
+    /// Print the record
+    #[arg(long)]
+    json: bool,
+}
+
+/// The pictures of a bundle.
+#[derive(Debug, Default)]
+pub(super) struct Files {
+    flames: Vec<html::Flame>,
+}
+
+/// File names of flame graphs, their titles and what a reader should know.
+const FLAMES: [(&str, &str, &str); 3] = [
+    ("flame-before.svg", "before, on CPU", "A thread that waits is not sampled: an idle picture is a finding, not a gap."),
+    ("flame-after.svg", "after, on CPU", "Widths are samples of CPU time; compare shapes, not widths, with before."),
+    ("flame-diff.svg", "after against before", "CPU time per operation: red frames cost more than before, blue ones less."),
+];
+
+impl Files {
+    /// Of a run that just ended.
+    pub(super) fn of_run(finished: &Finished) -> Files {
+        Files::collect(|name| {
+            let file = finished.files.iter().find(|(file, _)| file == name);
+            file.map(|(_, bytes)| bytes.clone())
+        })
+    }
+
+    /// Of a bundle on disk; what is not there is left out.
+    fn of_bundle(bundle: &Bundle) -> Files {
+        Files::collect(|name| bundle.read(name).ok())
+    }
+
+    fn collect(read: impl Fn(&str) -> Option<Vec<u8>>) -> Files {
+        let flame = |(file, title, note): &(&str, &str, &str)| {
+            Some(html::Flame {
+                title: (*title).to_owned(),
+                svg: String::from_utf8(read(file)?).ok()?,
+                note: (*note).to_owned(),
+                file: (*file).to_owned(),
+            })
+        };
+        Files { flames: FLAMES.iter().filter_map(flame).collect() }
+    }
+}
+
+pub(super) fn report(args: &ReportArgs, terminal: &mut Terminal<'_>) -> anyhow::Result<Exit> {
+    let bundle = Bundle::open(&args.bundle);
+    let run = match bundle.read_run() {
+        Ok(run) => run,
+        Err(error) => {
+            writeln!(terminal.err, "error: {error}\n  hint: name a folder that `kvbench run` wrote")?;
+            return Ok(Exit::Usage);
+        }
+    };
+    let comparison = compare::compare(&run);
+    let files = Files::of_bundle(&bundle);
+    match () {
+        () if args.md => write!(terminal.out, "{}", markdown::render(&run, &comparison))?,
+        () if args.html => {
+            write!(terminal.out, "{}", html::render(&run, &comparison, &files.flames))?;
+        }
+        () if args.json => {
+            serde_json::to_writer_pretty(&mut *terminal.out, &run)?;
+            writeln!(terminal.out)?;
+        }
+        () => {
+            write_all(&bundle, &run, &comparison, &files)?;
+            print(&run, &comparison, terminal)?;
+        }
+    }
+    Ok(if run.complete { Exit::from(comparison.outcome) } else { Exit::Interrupted })
+}
+
+/// Writes the pages of a bundle.
+pub(super) fn write_all(
+    bundle: &Bundle,
+    run: &Run,
+    comparison: &Comparison,
+    files: &Files,
+) -> anyhow::Result<()> {
+    bundle.write("report.md", markdown::render(run, comparison).as_bytes())?;
+    bundle.write("report.html", html::render(run, comparison, &files.flames).as_bytes())?;
+    Ok(())
+}
+
+/// Prints the terminal form.
+pub(super) fn print(
+    run: &Run,
+    comparison: &Comparison,
+    terminal: &mut Terminal<'_>,
+) -> anyhow::Result<()> {
+    let style = text::Style { color: terminal.color, width: terminal.width };
+    write!(terminal.out, "{}", text::render(run, comparison, style))?;
+    Ok(())
+}

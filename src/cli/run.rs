@@ -1,0 +1,111 @@
+//! `kvbench run`: measure, judge, leave a bundle.
+
+use super::progress::Shown;
+use super::report::{self, Files};
+use super::{Exit, ScenarioArgs, Terminal, load_all, refuse};
+use crate::compare;
+use crate::record::bundle::Bundle;
+use crate::runner::{self, RunError};
+use crate::scenario::spec::Scenario;
+use anyhow::Context;
+use clap::Args;
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kvbench run scenarios/put_parallel.toml            about two minutes, then a verdict
+  kvbench run --quick scenarios/put_parallel.toml    a first impression in half a minute
+  kvbench run scenarios/ --set trials.pairs.max=8    every scenario, at most 8 pairs each
+  kvbench run scenarios/store_only.toml --json       the record on standard output
+
+Ctrl-C ends a run early: what is finished is judged, reported and marked incomplete.")]
+pub(super) struct RunArgs {
+    #[command(flatten)]
+    scenarios: ScenarioArgs,
+    /// Take no sampling profiles
+    #[arg(long)]
+    no_profile: bool,
+    /// Folder for bundles
+    #[arg(long, value_name = "FOLDER", default_value = "reports")]
+    out: PathBuf,
+    /// Folder for the data of nodes while they run; decides which disk is measured [default: that of --out]
+    #[arg(long, value_name = "FOLDER")]
+    data: Option<PathBuf>,
+    /// Print the record as JSON in place of the report
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &RunArgs, terminal: &mut Terminal<'_>) -> anyhow::Result<Exit> {
+    let scenarios = match load_all(&args.scenarios)? {
+        Ok(scenarios) => scenarios,
+        Err(wrong) => return refuse(&wrong, terminal),
+    };
+    let mut exit = Exit::Met;
+    for (path, scenario) in &scenarios {
+        exit = exit.worse(run_one(args, path, scenario, terminal)?);
+        if exit == Exit::Interrupted {
+            break;
+        }
+    }
+    Ok(exit)
+}
+
+fn run_one(
+    args: &RunArgs,
+    path: &Path,
+    scenario: &Scenario,
+    terminal: &mut Terminal<'_>,
+) -> anyhow::Result<Exit> {
+    let data = args.data.as_ref().unwrap_or(&args.out);
+    std::fs::create_dir_all(data).with_context(|| format!("folder {}", data.display()))?;
+    let scratch = tempfile::Builder::new()
+        .prefix(".running-")
+        .tempdir_in(data)
+        .with_context(|| format!("folder {}", data.display()))?;
+    let options = runner::Options {
+        path: path.display().to_string(),
+        quick: args.scenarios.overrides.quick,
+        profile: !args.no_profile,
+        scratch: scratch.path().to_path_buf(),
+        interrupted: terminal.interrupted.clone(),
+    };
+    let finished = {
+        let mut shown = Shown::new(terminal.live, terminal.err);
+        runner::run(scenario, &options, &mut shown).map_err(|error| with_hint(error, &options))?
+    };
+    let bundle = Bundle::create(&args.out, &finished.run)?;
+    bundle.write_run(&finished.run)?;
+    for (name, bytes) in &finished.files {
+        bundle.write(name, bytes)?;
+    }
+    let comparison = compare::compare(&finished.run);
+    let files = Files::of_run(&finished);
+    report::write_all(&bundle, &finished.run, &comparison, &files)?;
+    if args.json {
+        serde_json::to_writer_pretty(&mut *terminal.out, &finished.run)?;
+        writeln!(terminal.out)?;
+    } else {
+        report::print(&finished.run, &comparison, terminal)?;
+    }
+    let exit = match finished.run.complete {
+        true => Exit::from(comparison.outcome),
+        false => Exit::Interrupted,
+    };
+    let to: &mut dyn std::io::Write = if args.json { terminal.err } else { terminal.out };
+    writeln!(to, " {}   exit {}", bundle.folder().join("report.html").display(), exit.code())?;
+    Ok(exit)
+}
+
+/// What a user can do about a failure.
+fn with_hint(error: RunError, options: &runner::Options) -> anyhow::Error {
+    let hint = match &error {
+        RunError::Node { .. } | RunError::Host(_) => format!(
+            "check space and permissions under {}, or choose another folder with --data",
+            options.scratch.display()
+        ),
+        RunError::Operations { .. } => "this is a fault of the system under test".to_owned(),
+    };
+    anyhow::Error::new(error).context(format!("the run failed (hint: {hint})"))
+}
