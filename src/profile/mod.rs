@@ -13,6 +13,8 @@ use std::fmt::Write;
 
 mod symbols;
 
+use symbols::RawFrame;
+
 /// Samples per CPU-second asked for; kernels with a 250 Hz tick give no more.
 pub const FREQUENCY_HZ: u32 = 250;
 
@@ -53,12 +55,17 @@ impl Session {
         let report = self.guard.report().build()?;
         let mut folded = Folded::default();
         for (frames, count) in &report.data {
-            let names = frames.frames.iter().rev().flat_map(|inlined| inlined.iter().rev());
-            let stack = symbols::stack(&frames.thread_name, names.map(|symbol| symbol.name()));
+            let symbols = frames.frames.iter().rev().flat_map(|inlined| inlined.iter().rev());
+            let stack = symbols::stack(&frames.thread_name, symbols.map(raw_frame));
             *folded.stacks.entry(stack).or_default() += u64::try_from(*count).unwrap_or(0);
         }
         Ok(folded)
     }
+}
+
+fn raw_frame(symbol: &pprof::Symbol) -> RawFrame {
+    let file = symbol.filename.as_ref().map(|file| file.to_string_lossy().into_owned());
+    RawFrame { name: symbol.name(), file }
 }
 
 impl Folded {

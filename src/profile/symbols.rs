@@ -1,30 +1,47 @@
-//! Frame names fit for a folded line: no separators, no hashes, no generic arguments, no scaffolding.
+//! Frame names fit for a folded line and a reader: `raft::ready::turn`, `tokio::block_on`, `libc::fdatasync`.
+//!
+//! Release builds carry line tables only, whose names have no path; the path comes from the source file. A run of
+//! frames within one foreign crate is shown as its first, the call that entered it: how an executor polls or a
+//! vector grows inside is nobody's lever here.
 
-/// Frames that every Rust thread has above its own work.
-const SCAFFOLDING: [&str; 9] = [
-    "std::rt::",
-    "std::sys::backtrace::",
-    "std::sys::thread::",
-    "std::sys::pal::",
-    "std::thread::",
-    "std::panic::",
-    "std::panicking::",
-    "core::ops::function::",
-    "<core::panic::unwind_safe::",
-];
+/// A frame as the sampler saw it.
+#[derive(Clone, Debug)]
+pub(super) struct RawFrame {
+    /// Function name, with or without its path.
+    pub(super) name: String,
+    /// Source file, if line tables have it.
+    pub(super) file: Option<String>,
+}
 
-/// Libc's entry frames.
-const ENTRY: [&str; 5] = ["clone3", "__clone3", "start_thread", "_start", "__libc_start_main"];
+/// Frames of one sample that stand for the sampling itself.
+const SAMPLER: &str = "perf_signal_handler";
+/// A closure; the function around it is a frame of its own, so it says nothing new.
+const CLOSURE: &str = "closure";
+/// Where foreign crates' sources lie, and those of the standard library and of what is built into it.
+const REGISTRY: &str = "/registry/src/";
+const STANDARD: [&str; 2] = ["/library/", "/rust/deps/"];
 
 /// `role;frame;frame` of a thread and its frames, root first.
-pub(super) fn stack(thread: &str, frames: impl Iterator<Item = String>) -> String {
+pub(super) fn stack(thread: &str, frames: impl Iterator<Item = RawFrame>) -> String {
     let mut line = role(thread).to_owned();
+    let mut entered: Option<String> = None;
     for frame in frames {
-        let frame = frame_name(&frame);
-        if !is_scaffolding(&frame) {
-            line.push(';');
-            line.push_str(&frame);
+        let origin = Origin::of(&frame);
+        let name = short_name(&frame.name);
+        if name == SAMPLER {
+            break;
         }
+        if origin.is_inside(entered.as_deref()) {
+            continue;
+        }
+        if name != CLOSURE && !is_thread_start(&origin, &name, &line) {
+            line.push(';');
+            line.push_str(&origin.qualify(&name));
+        }
+        entered = match origin {
+            Origin::Foreign(name) => Some(name),
+            Origin::Own(_) | Origin::Unknown => None,
+        };
     }
     line
 }
@@ -38,56 +55,138 @@ fn role(thread: &str) -> &str {
     }
 }
 
-fn is_scaffolding(frame: &str) -> bool {
-    ENTRY.contains(&frame)
-        || SCAFFOLDING.iter().any(|prefix| frame.starts_with(prefix))
-        || frame.starts_with("<alloc::boxed::Box") && frame.contains("FnOnce")
-        || frame.contains("perf_signal_handler")
+/// Whose code a frame is.
+#[derive(Debug, PartialEq, Eq)]
+enum Origin {
+    /// This crate, with the module.
+    Own(String),
+    /// Another crate; the standard library's crates count as one, `std`.
+    Foreign(String),
+    /// No line tables: the C library or the kernel's door.
+    Unknown,
 }
 
-/// Without generic arguments, hash, separators and control characters.
-fn frame_name(symbol: &str) -> String {
-    let symbol = symbol.strip_prefix('<').map_or(symbol, |_| symbol);
+impl Origin {
+    fn of(frame: &RawFrame) -> Origin {
+        let Some(file) = frame.file.as_deref() else { return Origin::Unknown };
+        if STANDARD.iter().any(|path| file.contains(path)) {
+            return Origin::Foreign("std".to_owned());
+        }
+        if let Some((_, path)) = file.split_once(REGISTRY) {
+            let folder = path.split('/').nth(1).unwrap_or(path);
+            return Origin::Foreign(without_version(folder).replace('-', "_"));
+        }
+        match file.rsplit_once("src/").map_or("", |(_, module)| module).strip_suffix(".rs") {
+            Some(module) => Origin::Own(module.trim_end_matches("/mod").replace('/', "::")),
+            None => Origin::Unknown,
+        }
+    }
+
+    /// Whether it belongs to the foreign crate that was `entered`; the standard library serves whoever calls it.
+    fn is_inside(&self, entered: Option<&str>) -> bool {
+        match (self, entered) {
+            (Origin::Foreign(krate), Some(entered)) => krate == entered || krate == "std",
+            _ => false,
+        }
+    }
+
+    fn qualify(&self, name: &str) -> String {
+        match self {
+            Origin::Own(module) => format!("{module}::{name}"),
+            Origin::Foreign(krate) => format!("{krate}::{name}"),
+            Origin::Unknown => format!("libc::{name}"),
+        }
+    }
+}
+
+/// `tokio` of `tokio-1.54.1`.
+fn without_version(folder: &str) -> &str {
+    match folder.rsplit_once('-') {
+        Some((name, version)) if version.starts_with(|c: char| c.is_ascii_digit()) => name,
+        _ => folder,
+    }
+}
+
+/// Frames between the thread's first instruction and its own work; only at the root.
+fn is_thread_start(origin: &Origin, name: &str, line: &str) -> bool {
+    let at_root = !line.contains(';');
+    at_root
+        && match origin {
+            Origin::Foreign(krate) => krate == "std",
+            Origin::Unknown => ["clone", "start_thread", "_start"].iter().any(|start| name.contains(start)),
+            Origin::Own(_) => false,
+        }
+}
+
+/// The last part of a path, without generic arguments, separators and control characters.
+fn short_name(symbol: &str) -> String {
     let mut name = String::with_capacity(symbol.len());
     let mut depth = 0u32;
-    let keep_outer = symbol.starts_with('<');
-    for (index, letter) in symbol.chars().enumerate() {
+    for letter in symbol.chars() {
         match letter {
-            '<' if keep_outer && index == 0 => name.push('<'),
             '<' => depth += 1,
-            '>' if depth > 0 => depth -= 1,
-            ';' | ' ' if depth == 0 => name.push(if letter == ';' { ':' } else { '_' }),
+            '>' => depth = depth.saturating_sub(1),
+            ';' | ' ' if depth == 0 => name.push('_'),
             _ if depth == 0 && !letter.is_control() => name.push(letter),
             _ => {}
         }
     }
-    let name = name.replace("::{{closure}}", "").replace("{{closure}}", "closure");
-    if name.is_empty() { "unknown".to_owned() } else { name }
+    let is_named = |part: &&str| !part.starts_with('{') && !part.is_empty();
+    match name.split("::").filter(is_named).last() {
+        Some(last) => last.to_owned(),
+        None if name.is_empty() => "unknown".to_owned(),
+        None if name.contains("async") => "async_fn".to_owned(),
+        None => CLOSURE.to_owned(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn frame(name: &str, file: &str) -> RawFrame {
+        RawFrame { name: name.to_owned(), file: (!file.is_empty()).then(|| file.to_owned()) }
+    }
+
     #[test]
-    fn names_lose_what_a_reader_does_not_need() {
+    fn names_say_whose_code_it_is() {
         let cases = [
-            ("alloc::vec::Vec<T,A>::push", "alloc::vec::Vec::push"),
-            ("<kvbench::raft::ready::ReadyLoop<M,W,L> as X>::run", "<kvbench::raft::ready::ReadyLoop_as_X>::run"),
-            ("kvbench::load::client::{{closure}}", "kvbench::load::client"),
-            ("a;b", "a:b"),
-            ("", "unknown"),
+            ("turn", "/home/x/kvbench/src/raft/ready.rs", "raft::ready::turn"),
+            ("kvbench::load::client::{{closure}}", "src/load/mod.rs", "load::client"),
+            ("{async_fn#0}", "src/load/mod.rs", "load::async_fn"),
+            ("block_on<T>", "/r/registry/src/index-1f/tokio-1.54.1/src/rt.rs", "tokio::block_on"),
+            ("write", "/r/registry/src/index-1f/raft-engine-0.4.2/src/e.rs", "raft_engine::write"),
+            ("to_vec<u8, A>", "/rustc/59/library/alloc/src/slice.rs", "std::to_vec"),
+            ("fdatasync", "", "libc::fdatasync"),
+            ("", "", "libc::unknown"),
         ];
-        for (symbol, name) in cases {
-            assert_eq!(frame_name(symbol), name);
+        for (name, file, shown) in cases {
+            let frame = frame(name, file);
+            assert_eq!(Origin::of(&frame).qualify(&short_name(&frame.name)), shown);
         }
     }
 
     #[test]
-    fn scaffolding_goes_and_threads_become_roles() {
-        let frames = ["clone3", "std::thread::Builder::spawn", "kvbench::raft::run", "fdatasync"];
-        let line = stack("raft-1", frames.iter().map(|frame| (*frame).to_owned()));
-        assert_eq!(line, "raft;kvbench::raft::run;fdatasync");
+    fn a_run_inside_one_foreign_crate_is_one_frame() {
+        let tokio = "/r/registry/src/i/tokio-1.54.1/src/rt.rs";
+        let std = "/rustc/59/library/std/src/thread.rs";
+        let frames = [
+            frame("__GI___clone3", ""),
+            frame("spawn_unchecked_", std),
+            frame("run_clients", "src/load/mod.rs"),
+            frame("block_on", tokio),
+            frame("with", std),
+            frame("poll", tokio),
+            frame("client", "src/load/mod.rs"),
+            frame("{closure#0}", "src/load/mod.rs"),
+            frame("to_vec", std),
+            frame("with_capacity", std),
+            frame("malloc", ""),
+            frame("perf_signal_handler", "/r/registry/src/i/pprof-0.15.0/src/profiler.rs"),
+        ];
+        let line = stack("load-0", frames.into_iter());
+        let shown = "load;load::run_clients;tokio::block_on;load::client;std::to_vec;libc::malloc";
+        assert_eq!(line, shown);
         assert_eq!(stack("", std::iter::empty()), "unnamed");
     }
 }
