@@ -1,0 +1,116 @@
+//! What the instruments cost: a clock read, the stage clock of a request, the clocks of a lock, the recorder, one look
+//! at all threads, and what they add up to in a batch that the store executes with its probe on and off.
+//!
+//! Caveats: one thread, so no lock is ever waited for; everything is warm, so these are lower bounds.
+
+use criterion::{BatchSize, Criterion};
+use kvbench::clock::Clock;
+use kvbench::measure::cpu::CpuSample;
+use kvbench::measure::lock::MeasuredMutex;
+use kvbench::measure::recorder::Recorder;
+use kvbench::measure::stage::{Probe, Stage, Timeline};
+use kvbench::model::Request;
+use kvbench::node::{PathKind, apply_path};
+use kvbench::units::Nanos;
+use std::hint::black_box;
+use std::sync::Mutex;
+
+/// Puts in one batch: as many as clients wait at the cell that scenarios look at most.
+const BATCH: u64 = 50;
+
+fn main() {
+    let mut criterion = Criterion::default().configure_from_args();
+    clock(&mut criterion);
+    stages(&mut criterion);
+    locks(&mut criterion);
+    recorder(&mut criterion);
+    cpu(&mut criterion);
+    store(&mut criterion);
+    criterion.final_summary();
+}
+
+fn clock(criterion: &mut Criterion) {
+    let clock = Clock::start();
+    criterion.bench_function("clock/now", |bencher| bencher.iter(|| clock.now()));
+}
+
+/// Everything the stage clock does for one request: ten instants, then nine spans.
+fn stages(criterion: &mut Criterion) {
+    let mut walk = |name, probe: Probe| {
+        criterion.bench_function(name, |bencher| bencher.iter(|| walk_pipeline(black_box(probe))));
+    };
+    walk("stages/walk/on", Probe::on(Clock::start()));
+    walk("stages/walk/off", Probe::off());
+}
+
+fn walk_pipeline(probe: Probe) -> u64 {
+    let mut timeline = Timeline::submitted(probe.now());
+    for stage in Stage::ALL {
+        timeline.end(stage, probe.now());
+    }
+    timeline.spans().iter().map(|span| span.0).sum()
+}
+
+fn locks(criterion: &mut Criterion) {
+    let mut measured = |name, probe| {
+        let lock = MeasuredMutex::new(0u64, probe);
+        criterion.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                let mut guard = lock.lock();
+                *guard += 1;
+                guard.leave()
+            });
+        });
+    };
+    measured("lock/measured/on", Probe::on(Clock::start()));
+    measured("lock/measured/off", Probe::off());
+    let lock = Mutex::new(0u64);
+    criterion.bench_function("lock/std", |bencher| {
+        bencher.iter(|| *lock.lock().expect("no holder panics") += 1);
+    });
+}
+
+fn recorder(criterion: &mut Criterion) {
+    let mut timeline = Timeline::submitted(Nanos(1_000));
+    for (stage, end) in Stage::ALL.iter().zip(1..) {
+        timeline.end(*stage, Nanos(1_000 + end * 100_000));
+    }
+    let mut recorder = Recorder::default();
+    let mut service_ns = 0;
+    criterion.bench_function("recorder/record", |bencher| {
+        bencher.iter(|| {
+            // Different magnitudes, as in a run, so that no single bucket stays in a register.
+            service_ns = (service_ns + 7_919) % 4_000_000;
+            recorder.record(Nanos(service_ns), black_box(&timeline), true);
+        });
+    });
+}
+
+/// Once at each end of a cell, not per operation.
+fn cpu(criterion: &mut Criterion) {
+    criterion.bench_function("cpu/sample", |bencher| bencher.iter(CpuSample::now));
+}
+
+fn store(criterion: &mut Criterion) {
+    let batch: Vec<Request> = (0..BATCH).map(put).collect();
+    let mut apply = |name, path, probe| {
+        let store = apply_path(path, probe);
+        let mut answers = Vec::with_capacity(batch.len());
+        criterion.bench_function(name, |bencher| {
+            let execute = |batch| {
+                answers.clear();
+                store.apply(batch, &mut answers);
+            };
+            bencher.iter_batched(|| batch.clone(), execute, BatchSize::SmallInput);
+        });
+    };
+    let (global, sharded) = (PathKind::GlobalMutex, PathKind::Sharded { shards: 512 });
+    apply("store/50-puts/global/on", global, Probe::on(Clock::start()));
+    apply("store/50-puts/global/off", global, Probe::off());
+    apply("store/50-puts/sharded/on", sharded, Probe::on(Clock::start()));
+    apply("store/50-puts/sharded/off", sharded, Probe::off());
+}
+
+fn put(number: u64) -> Request {
+    Request::Put { key: format!("{number:016x}").into_bytes(), value: vec![0x6b; 256] }
+}

@@ -65,7 +65,8 @@ const COUNT_UNITS: [(&str, u64); 3] = [("", 1), ("k", 1_000), ("M", 1_000_000)];
 
 /// Reads a time such as `"10s"`, `"1.5ms"`. The error says which units exist.
 pub fn parse_nanos(text: &str) -> Result<Nanos, String> {
-    parse_scaled(text, &TIME_UNITS, "a time such as \"500ms\" or \"10s\" (ns, us, ms, s, m)").map(Nanos)
+    parse_scaled(text, &TIME_UNITS, "a time such as \"500ms\" or \"10s\" (ns, us, ms, s, m)")
+        .map(Nanos)
 }
 
 /// Reads a size such as `"256B"`, `"64KiB"`.
@@ -92,13 +93,12 @@ fn parse_scaled(text: &str, units: &[(&str, u64)], wanted: &str) -> Result<u64, 
     let split = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
     let (number, unit) = (&text[..split], text[split..].trim());
     let value: f64 = number.parse().map_err(|_| format!("expected {wanted}"))?;
-    let scale = units
-        .iter()
-        .find(|(name, _)| *name == unit)
-        .map(|(_, scale)| *scale)
-        .ok_or_else(|| match unit {
-            "" => format!("the unit is missing: expected {wanted}"),
-            _ => format!("unknown unit \"{unit}\": expected {wanted}"),
+    let scale =
+        units.iter().find(|(name, _)| *name == unit).map(|(_, scale)| *scale).ok_or_else(|| {
+            match unit {
+                "" => format!("the unit is missing: expected {wanted}"),
+                _ => format!("unknown unit \"{unit}\": expected {wanted}"),
+            }
         })?;
     let scaled = value * scale as f64;
     if scaled > 9e18 {
@@ -112,7 +112,11 @@ fn parse_scaled(text: &str, units: &[(&str, u64)], wanted: &str) -> Result<u64, 
 
 impl fmt::Display for Nanos {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        display_scaled(f, self.0, &[(1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "us"), (1, "ns")])
+        display_scaled(
+            f,
+            self.0,
+            &[(1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "us"), (1, "ns")],
+        )
     }
 }
 
@@ -151,7 +155,9 @@ mod tests {
         assert!(parse_nanos("10").unwrap_err().contains("unit is missing"));
         assert!(parse_nanos("10 parsecs").unwrap_err().contains("unknown unit"));
         assert!(parse_bytes("0.3B").unwrap_err().contains("whole number"));
-        assert!(parse_nanos("").is_err() && parse_nanos("-1s").is_err() && parse_percent("x%").is_err());
+        assert!(
+            parse_nanos("").is_err() && parse_nanos("-1s").is_err() && parse_percent("x%").is_err()
+        );
         assert!(parse_count("99999999999999999999M").is_err());
     }
 

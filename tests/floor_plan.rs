@@ -1,6 +1,8 @@
 //! The floors of the house: who may name whom, and which outside crate lives where.
 //! ARCHITECTURE.md shows the same two tables; this test reads them there, so they cannot drift from the code.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -65,7 +67,10 @@ fn table(heading: &str) -> Vec<Vec<String>> {
 }
 
 fn words(cell: &str) -> BTreeSet<String> {
-    cell.split([',', ' ']).filter(|word| !word.is_empty() && *word != "–").map(str::to_owned).collect()
+    cell.split([',', ' '])
+        .filter(|word| !word.is_empty() && *word != "–")
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Module → modules it may name.
@@ -144,7 +149,10 @@ fn every_permission_leads_down() {
     let (may, floor) = floors();
     for (module, allowed) in &may {
         for other in allowed.iter().filter(|other| *other != "all") {
-            assert!(floor[other] < floor[module], "{module} may name {other}, which is not below it");
+            assert!(
+                floor[other] < floor[module],
+                "{module} may name {other}, which is not below it"
+            );
         }
     }
 }
@@ -162,8 +170,10 @@ fn every_module_has_a_floor_and_every_floor_a_module() {
 
 #[test]
 fn every_outside_crate_has_its_homes_and_no_other() {
-    let homes: BTreeMap<String, BTreeSet<String>> =
-        table("## Outside crates").into_iter().map(|row| (row[0].clone(), words(&row[1]))).collect();
+    let homes: BTreeMap<String, BTreeSet<String>> = table("## Outside crates")
+        .into_iter()
+        .map(|row| (row[0].clone(), words(&row[1])))
+        .collect();
     let names: BTreeMap<String, String> =
         homes.keys().map(|name| (name.replace('-', "_"), name.clone())).collect();
     let mut used: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
@@ -177,7 +187,10 @@ fn every_outside_crate_has_its_homes_and_no_other() {
     }
     for (name, homes) in &homes {
         let used = used.remove(name).unwrap_or_default();
-        assert_eq!(&used, homes, "homes of {name}: left as found in src/, right as in ARCHITECTURE.md");
+        assert_eq!(
+            &used, homes,
+            "homes of {name}: left as found in src/, right as in ARCHITECTURE.md"
+        );
     }
 }
 
@@ -201,7 +214,8 @@ fn every_dependency_is_in_the_table() {
         .filter_map(|line| line.split_once('='))
         .map(|(name, _)| name.trim().to_owned())
         .collect();
-    let listed: BTreeSet<_> = table("## Outside crates").into_iter().map(|row| row[0].clone()).collect();
+    let listed: BTreeSet<_> =
+        table("## Outside crates").into_iter().map(|row| row[0].clone()).collect();
     assert_eq!(dependencies, listed);
 }
 

@@ -1,6 +1,8 @@
 //! Scenario files seen from outside: what a user who mistypes is told, that the files we ship are good, and that
 //! no text whatsoever makes the reader panic.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
 use kvbench::scenario::plan::Plan;
 use kvbench::scenario::problem::Problems;
 use kvbench::scenario::spec::{Bound, Scenario};

@@ -1,6 +1,7 @@
 //! `kvbench check`: are these scenarios sound?
 
-use super::{Exit, OverrideArgs, Terminal, load, scenario_files};
+use super::{Exit, OverrideArgs, Terminal, load, no_scenario, scenario_files};
+use crate::report::words::plain;
 use clap::Args;
 use std::path::PathBuf;
 
@@ -24,7 +25,8 @@ pub(super) fn check(args: &CheckArgs, terminal: &mut Terminal<'_>) -> anyhow::Re
         match load(path, &args.overrides) {
             Ok(scenario) => {
                 let (arms, targets) = (scenario.arms.len(), scenario.targets.len());
-                writeln!(terminal.out, "{}: sound, {arms} arms, {targets} targets", path.display())?;
+                let name = plain(&path.display().to_string());
+                writeln!(terminal.out, "{name}: sound, {arms} arms, {targets} targets")?;
             }
             Err(problems) => {
                 exit = Exit::Usage;
@@ -33,7 +35,7 @@ pub(super) fn check(args: &CheckArgs, terminal: &mut Terminal<'_>) -> anyhow::Re
         }
     }
     if files.is_empty() {
-        writeln!(terminal.err, "error: no *.toml file there\n  hint: name a file, or a folder that holds some")?;
+        no_scenario(terminal)?;
         exit = Exit::Usage;
     }
     Ok(exit)

@@ -27,6 +27,11 @@ pub(super) fn explain(args: &ExplainArgs, terminal: &mut Terminal<'_>) -> anyhow
         return Ok(Exit::Met);
     }
     let known: Vec<_> = words::GLOSSARY.iter().map(|(word, _)| *word).collect();
-    writeln!(terminal.err, "error: no entry for \"{}\"\n  hint: known are {}", words::plain(&word), known.join(", "))?;
+    writeln!(
+        terminal.err,
+        "error: no entry for \"{}\"\n  hint: known are {}",
+        words::plain(&word),
+        known.join(", ")
+    )?;
     Ok(Exit::Usage)
 }

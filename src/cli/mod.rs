@@ -40,6 +40,7 @@ enum Command {
     /// Measure all arms of scenarios, judge their targets, leave bundles
     Run(run::RunArgs),
     /// Show what a scenario would run: arms, trials, order, time; starts nothing
+    #[command(after_help = plan::EXAMPLES)]
     Plan(ScenarioArgs),
     /// Check scenarios and report every problem at once
     Check(check::CheckArgs),
@@ -118,9 +119,20 @@ fn failed(error: &anyhow::Error, terminal: &mut Terminal<'_>) -> Exit {
         .downcast_ref::<io::Error>()
         .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe);
     if !gone {
-        let _ = writeln!(terminal.err, "error: {error:#}");
+        let _ = writeln!(terminal.err, "error: {}", with_causes(error));
     }
     Exit::Failed
+}
+
+/// `error` and what caused it; a cause that is quoted already is not said again.
+fn with_causes(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text.push_str(&format!(": {cause}"));
+        }
+    }
+    text
 }
 
 /// The scenario files that `paths` name: files as they are, folders by their `*.toml`, sorted.
@@ -141,29 +153,38 @@ fn scenario_files(paths: &[PathBuf]) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Loads every scenario first, so that nothing runs if one of them is wrong.
-fn load_all(args: &ScenarioArgs) -> io::Result<Result<Vec<(PathBuf, Scenario)>, Vec<Problems>>> {
-    let (mut loaded, mut wrong) = (Vec::new(), Vec::new());
+/// Loads every scenario first, so that nothing runs if one of them is wrong, and prints what is. Never empty.
+fn load_all(
+    args: &ScenarioArgs,
+    terminal: &mut Terminal<'_>,
+) -> io::Result<Option<Vec<(PathBuf, Scenario)>>> {
+    let (mut loaded, mut wrong) = (Vec::new(), false);
     for path in scenario_files(&args.scenarios)? {
         match load(&path, &args.overrides) {
             Ok(scenario) => loaded.push((path, scenario)),
-            Err(problems) => wrong.push(problems),
+            Err(problems) => {
+                wrong = true;
+                writeln!(terminal.err, "{problems}")?;
+            }
         }
     }
-    Ok(if wrong.is_empty() { Ok(loaded) } else { Err(wrong) })
+    if loaded.is_empty() && !wrong {
+        no_scenario(terminal)?;
+    }
+    Ok((!loaded.is_empty() && !wrong).then_some(loaded))
+}
+
+/// Says that there is nothing to load.
+fn no_scenario(terminal: &mut Terminal<'_>) -> io::Result<()> {
+    writeln!(
+        terminal.err,
+        "error: no *.toml file there\n  hint: name a file, or a folder that holds some"
+    )
 }
 
 fn load(path: &Path, overrides: &OverrideArgs) -> Result<Scenario, Problems> {
     let options = scenario::Options { set: overrides.set.clone(), quick: overrides.quick };
     scenario::load(path, &options)
-}
-
-/// Prints what is wrong with scenarios.
-fn refuse(wrong: &[Problems], terminal: &mut Terminal<'_>) -> anyhow::Result<Exit> {
-    for problems in wrong {
-        writeln!(terminal.err, "{problems}")?;
-    }
-    Ok(Exit::Usage)
 }
 
 #[cfg(test)]

@@ -1,31 +1,34 @@
 //! `kvbench plan`: what would run, in which order, for how long. Starts nothing.
 
 use super::table::columns;
-use super::{Exit, ScenarioArgs, Terminal, load_all, refuse};
+use super::{Exit, ScenarioArgs, Terminal, load_all};
+use crate::report::words::plain;
 use crate::scenario::plan::{Block, Plan};
 use crate::scenario::spec::Scenario;
 use std::io::{self, Write};
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  kvbench plan scenarios/put_parallel.toml
+  kvbench plan --quick scenarios/                        what a first impression would take
+  kvbench plan scenarios/store_only.toml --set seed=7    the order under another seed";
 
 /// Blocks whose order is written out; the rest follows from the seed alike.
 const BLOCKS_SHOWN: usize = 3;
 
 pub(super) fn plan(args: &ScenarioArgs, terminal: &mut Terminal<'_>) -> anyhow::Result<Exit> {
-    match load_all(args)? {
-        Ok(scenarios) => {
-            for (_, scenario) in &scenarios {
-                show(scenario, terminal.out)?;
-            }
-            Ok(Exit::Met)
-        }
-        Err(wrong) => refuse(&wrong, terminal),
+    let Some(scenarios) = load_all(args, terminal)? else { return Ok(Exit::Usage) };
+    for (_, scenario) in &scenarios {
+        show(scenario, terminal.out)?;
     }
+    Ok(Exit::Met)
 }
 
 fn show(scenario: &Scenario, out: &mut dyn Write) -> io::Result<()> {
     let plan = Plan::of(scenario);
     writeln!(out, "{}  seed {}", scenario.name, scenario.seed.0)?;
-    if !scenario.analysis.is_empty() {
-        writeln!(out, "  {}", scenario.analysis)?;
+    for line in scenario.analysis.lines() {
+        writeln!(out, "  {}", plain(line))?;
     }
     writeln!(out, "\narms")?;
     columns(out, &arms(scenario))?;
@@ -76,7 +79,11 @@ fn targets(scenario: &Scenario) -> Vec<Vec<String>> {
         return vec![vec!["none: the run reports and judges nothing".to_owned()]];
     }
     let line = |target: &crate::scenario::spec::Target| {
-        vec![target.id.clone(), target.metric.to_string(), format!("after / before {}", target.bound)]
+        vec![
+            target.id.clone(),
+            target.metric.to_string(),
+            format!("after / before {}", target.bound),
+        ]
     };
     scenario.targets.iter().map(line).collect()
 }
@@ -91,18 +98,30 @@ fn totals(scenario: &Scenario, plan: &Plan, out: &mut dyn Write) -> io::Result<(
             vec!["blocks".into(), format!("{} to {}", trials.pairs_min, trials.pairs_max)],
             vec![
                 "trials".into(),
-                format!("{} arms{aa} per block: {} to {}", plan.arms, plan.trials_min(), plan.trials_max()),
+                format!(
+                    "{} arms{aa} per block: {} to {}",
+                    plan.arms,
+                    plan.trials_min(),
+                    plan.trials_max()
+                ),
             ],
             vec!["cells".into(), format!("{} per trial", plan.cells_per_trial)],
             vec![
                 "time".into(),
-                format!("about {} to {}, profiles apart", minutes(plan.estimated_min), minutes(plan.estimated_max)),
+                format!(
+                    "about {} to {}, profiles apart",
+                    minutes(plan.estimated_min),
+                    minutes(plan.estimated_max)
+                ),
             ],
             vec![
                 "stops".into(),
                 format!("when judged ratios are within ±{:.3} %", trials.precision * 100.0),
             ],
-            vec!["disk".into(), format!("up to {} per trial, removed after it", plan.disk_bytes_max)],
+            vec![
+                "disk".into(),
+                format!("up to {} per trial, removed after it", plan.disk_bytes_max),
+            ],
         ],
     )
 }
@@ -128,7 +147,9 @@ fn orders(scenario: &Scenario, block: &Block, out: &mut dyn Write) -> io::Result
         };
         order.iter().map(name).collect::<Vec<_>>().join(" → ")
     };
-    let rows: Vec<_> =
-        cells.zip(&block.orders).map(|(cell, order)| vec![format!("  {cell}"), names(order)]).collect();
+    let rows: Vec<_> = cells
+        .zip(&block.orders)
+        .map(|(cell, order)| vec![format!("  {cell}"), names(order)])
+        .collect();
     columns(out, &rows)
 }

@@ -8,7 +8,7 @@ use std::io::Write;
 
 /// Time between two plain lines.
 const PLAIN_EVERY: Nanos = Nanos::from_millis(10_000);
-const LINE: &str = " {bar:20} {msg} · {elapsed} gone, {eta} left";
+const LINE: &str = " {bar:12} {eta} left · {wide_msg}";
 
 /// Shows a run's progress until dropped.
 pub(super) enum Shown<'a> {
@@ -53,7 +53,11 @@ impl Watcher for Shown<'_> {
                 if now >= *next {
                     let left = left(now, progress);
                     // A log that cannot be written must not end the run.
-                    let _ = writeln!(err, "{text} · {:.0} s gone, about {left:.0} s left", now.as_secs_f64());
+                    let _ = writeln!(
+                        err,
+                        "{text} · {:.0} s gone, about {left:.0} s left",
+                        now.as_secs_f64()
+                    );
                     *next = now.after(PLAIN_EVERY);
                 }
             }

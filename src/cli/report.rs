@@ -4,9 +4,11 @@ use super::{Exit, Terminal};
 use crate::compare::{self, Comparison};
 use crate::record::Run;
 use crate::record::bundle::Bundle;
+use crate::report::words::plain;
 use crate::report::{html, markdown, terminal as text};
 use crate::runner::Finished;
 use clap::Args;
+use std::io;
 use std::path::PathBuf;
 
 #[derive(Debug, Args)]
@@ -36,9 +38,21 @@ pub(super) struct Files {
 
 /// File names of flame graphs, their titles and what a reader should know.
 const FLAMES: [(&str, &str, &str); 3] = [
-    ("flame-before.svg", "before, on CPU", "A thread that waits is not sampled: an idle picture is a finding, not a gap."),
-    ("flame-after.svg", "after, on CPU", "Widths are samples of CPU time; compare shapes, not widths, with before."),
-    ("flame-diff.svg", "after against before", "CPU time per operation: red frames cost more than before, blue ones less."),
+    (
+        "flame-before.svg",
+        "before, on CPU",
+        "A thread that waits is not sampled: an idle picture is a finding, not a gap.",
+    ),
+    (
+        "flame-after.svg",
+        "after, on CPU",
+        "Widths are samples of CPU time; compare shapes, not widths, with before.",
+    ),
+    (
+        "flame-diff.svg",
+        "after against before",
+        "CPU time per operation: red frames cost more than before, blue ones less.",
+    ),
 ];
 
 impl Files {
@@ -73,7 +87,12 @@ pub(super) fn report(args: &ReportArgs, terminal: &mut Terminal<'_>) -> anyhow::
     let run = match bundle.read_run() {
         Ok(run) => run,
         Err(error) => {
-            writeln!(terminal.err, "error: {error}\n  hint: name a folder that `kvbench run` wrote")?;
+            // It may quote what stands in the file.
+            let error = plain(&error.to_string());
+            writeln!(
+                terminal.err,
+                "error: {error}\n  hint: name a folder that `kvbench run` wrote"
+            )?;
             return Ok(Exit::Usage);
         }
     };
@@ -84,10 +103,7 @@ pub(super) fn report(args: &ReportArgs, terminal: &mut Terminal<'_>) -> anyhow::
         () if args.html => {
             write!(terminal.out, "{}", html::render(&run, &comparison, &files.flames))?;
         }
-        () if args.json => {
-            serde_json::to_writer_pretty(&mut *terminal.out, &run)?;
-            writeln!(terminal.out)?;
-        }
+        () if args.json => print_record(&run, terminal)?,
         () => {
             write_all(&bundle, &run, &comparison, &files)?;
             print(&run, &comparison, terminal)?;
@@ -106,6 +122,11 @@ pub(super) fn write_all(
     bundle.write("report.md", markdown::render(run, comparison).as_bytes())?;
     bundle.write("report.html", html::render(run, comparison, &files.flames).as_bytes())?;
     Ok(())
+}
+
+/// Prints the record as JSON. A reader that went away stays an I/O error, so that it is known as one.
+pub(super) fn print_record(run: &Run, terminal: &mut Terminal<'_>) -> io::Result<()> {
+    terminal.out.write_all(&run.to_json()?)
 }
 
 /// Prints the terminal form.

@@ -2,13 +2,13 @@
 
 use super::progress::Shown;
 use super::report::{self, Files};
-use super::{Exit, ScenarioArgs, Terminal, load_all, refuse};
+use super::{Exit, ScenarioArgs, Terminal, load_all};
 use crate::compare;
 use crate::record::bundle::Bundle;
 use crate::runner::{self, RunError};
 use crate::scenario::spec::Scenario;
-use anyhow::Context;
 use clap::Args;
+use std::io;
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, Args)]
@@ -38,10 +38,7 @@ pub(super) struct RunArgs {
 }
 
 pub(super) fn run(args: &RunArgs, terminal: &mut Terminal<'_>) -> anyhow::Result<Exit> {
-    let scenarios = match load_all(&args.scenarios)? {
-        Ok(scenarios) => scenarios,
-        Err(wrong) => return refuse(&wrong, terminal),
-    };
+    let Some(scenarios) = load_all(&args.scenarios, terminal)? else { return Ok(Exit::Usage) };
     let mut exit = Exit::Met;
     for (path, scenario) in &scenarios {
         exit = exit.worse(run_one(args, path, scenario, terminal)?);
@@ -58,12 +55,7 @@ fn run_one(
     scenario: &Scenario,
     terminal: &mut Terminal<'_>,
 ) -> anyhow::Result<Exit> {
-    let data = args.data.as_ref().unwrap_or(&args.out);
-    std::fs::create_dir_all(data).with_context(|| format!("folder {}", data.display()))?;
-    let scratch = tempfile::Builder::new()
-        .prefix(".running-")
-        .tempdir_in(data)
-        .with_context(|| format!("folder {}", data.display()))?;
+    let scratch = scratch(args)?;
     let options = runner::Options {
         path: path.display().to_string(),
         quick: args.scenarios.overrides.quick,
@@ -84,8 +76,7 @@ fn run_one(
     let files = Files::of_run(&finished);
     report::write_all(&bundle, &finished.run, &comparison, &files)?;
     if args.json {
-        serde_json::to_writer_pretty(&mut *terminal.out, &finished.run)?;
-        writeln!(terminal.out)?;
+        report::print_record(&finished.run, terminal)?;
     } else {
         report::print(&finished.run, &comparison, terminal)?;
     }
@@ -93,9 +84,26 @@ fn run_one(
         true => Exit::from(comparison.outcome),
         false => Exit::Interrupted,
     };
-    let to: &mut dyn std::io::Write = if args.json { terminal.err } else { terminal.out };
+    let to: &mut dyn io::Write = if args.json { terminal.err } else { terminal.out };
     writeln!(to, " {}   exit {}", bundle.folder().join("report.html").display(), exit.code())?;
     Ok(exit)
+}
+
+/// A folder for data that vanishes with it. Where bundles go is made as well: a run whose result cannot be kept should
+/// not begin.
+fn scratch(args: &RunArgs) -> anyhow::Result<tempfile::TempDir> {
+    let unusable = |folder: &Path, option: &str, error: io::Error| {
+        let folder = folder.display();
+        anyhow::anyhow!("folder {folder}: {error}\n  hint: choose another with {option}")
+    };
+    let (data, option) = match &args.data {
+        Some(data) => (data, "--data"),
+        None => (&args.out, "--out"),
+    };
+    std::fs::create_dir_all(&args.out).map_err(|error| unusable(&args.out, "--out", error))?;
+    std::fs::create_dir_all(data)
+        .and_then(|()| tempfile::Builder::new().prefix(".running-").tempdir_in(data))
+        .map_err(|error| unusable(data, option, error))
 }
 
 /// What a user can do about a failure.

@@ -4,15 +4,15 @@
 use crate::clock::Clock;
 use crate::measure::recorder::Recorder;
 use crate::measure::stage::Stage;
-use crate::seed::Seed;
 use crate::node::{Outcome, changed};
+use crate::seed::Seed;
 use crate::target::Target;
 use crate::units::Nanos;
 use crate::workload::{Stream, Workload};
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use tokio::task::LocalSet;
 
 /// One measured span of closed-loop load.
@@ -47,7 +47,7 @@ pub struct Seen {
 pub trait Watcher {
     /// The measured span begins.
     fn begin(&mut self);
-    /// The measured span ends; load still runs.
+    /// The measured span ends; every thread that sent still lives, so that its CPU time can be read.
     fn end(&mut self);
 }
 
@@ -63,19 +63,28 @@ pub fn closed_loop(
     let threads = load_threads(target, span.clients);
     let from = clock.now().after(span.warmup);
     let window = Window { clock, from, to: from.after(span.duration), stop: stop.clone() };
+    // Held until the watcher has looked at the end; threads wait for it before they go.
+    let watched = Mutex::new(());
     std::thread::scope(|scope| {
+        let watching = watched.lock();
         let mut workers = Vec::new();
         for thread in 0..threads {
             let clients = (thread..span.clients).step_by(threads as usize);
-            let streams: Vec<_> = clients.map(|client| workload.stream(span.seed, u64::from(client))).collect();
+            let streams: Vec<_> =
+                clients.map(|client| workload.stream(span.seed, u64::from(client))).collect();
             let worker = std::thread::Builder::new().name(format!("load-{thread}"));
-            let window = window.clone();
-            workers.push(worker.spawn_scoped(scope, move || run_clients(target, streams, window))?);
+            let (window, watched) = (window.clone(), &watched);
+            workers.push(worker.spawn_scoped(scope, move || {
+                let seen = run_clients(target, streams, window);
+                drop(watched.lock());
+                seen
+            })?);
         }
         window.sleep_until(window.from);
         watcher.begin();
         window.sleep_until(window.to);
         watcher.end();
+        drop(watching);
         let mut seen = Seen::nothing(threads);
         for worker in workers {
             seen.merge(worker.join().expect("a load thread has no reason to panic")?);
@@ -178,12 +187,7 @@ fn run_clients(
 }
 
 /// One client: send, wait, note, again.
-async fn client(
-    target: Arc<Target>,
-    mut stream: Stream,
-    window: Window,
-    seen: Rc<RefCell<Seen>>,
-) {
+async fn client(target: Arc<Target>, mut stream: Stream, window: Window, seen: Rc<RefCell<Seen>>) {
     loop {
         let request = stream.next_request();
         let is_write = request.is_write();

@@ -15,7 +15,7 @@ const LAYOUT: &str = "kvbench data folder, layout 1\n";
 pub struct DataFolder {
     path: PathBuf,
     /// Holds the lock until dropped.
-    _marker: File,
+    marker: File,
 }
 
 /// Why a folder cannot be a data folder.
@@ -30,7 +30,9 @@ pub enum FolderError {
         source: io::Error,
     },
     /// Something else lives there.
-    #[error("data folder {0} is not empty and has no {MARKER} file: it is not ours, and stays as it is")]
+    #[error(
+        "data folder {0} is not empty and has no {MARKER} file: it is not ours, and stays as it is"
+    )]
     Foreign(PathBuf),
     /// Another layout.
     #[error("data folder {0} has another layout than this version reads")]
@@ -62,12 +64,21 @@ impl DataFolder {
             return Err(FolderError::InUse(path.to_path_buf()));
         }
         check_layout(&mut marker, path)?;
-        Ok(DataFolder { path: path.to_path_buf(), _marker: marker })
+        Ok(DataFolder { path: path.to_path_buf(), marker })
     }
 
     /// Where the raft log lives.
     pub fn log(&self) -> PathBuf {
         self.path.join("raft")
+    }
+}
+
+impl Drop for DataFolder {
+    /// Closing alone would leave the lock to whatever process another thread is just starting: until its exec, a
+    /// child shares the open file.
+    fn drop(&mut self) {
+        // A lock that cannot be given back goes with the file.
+        let _ = FileExt::unlock(&self.marker);
     }
 }
 

@@ -5,7 +5,9 @@ use crate::measure::lock::LockTally;
 use crate::measure::pipeline::{PipelineCounts, PipelineMeter};
 use crate::measure::stage::Probe;
 use crate::model::{Body, Request, Response, codec};
-use crate::raft::{self, Delivered, Executed, Pipeline, PipelineError, Rejected, StateMachine, Waiter};
+use crate::raft::{
+    self, Delivered, Executed, Pipeline, PipelineError, Rejected, StateMachine, Waiter,
+};
 use crate::store::{Answer, ApplyPath, Digest, GlobalMutex, Sharded};
 use std::path::Path;
 use std::sync::Arc;
@@ -71,7 +73,12 @@ pub struct Node {
 
 impl Node {
     /// Starts a node in `folder`, created if absent; what its log holds is replayed first.
-    pub fn start(config: Config, folder: &Path, clock: Clock, probe: Probe) -> Result<Node, NodeError> {
+    pub fn start(
+        config: Config,
+        folder: &Path,
+        clock: Clock,
+        probe: Probe,
+    ) -> Result<Node, NodeError> {
         let folder = DataFolder::open(folder)?;
         let store = apply_path(config.path, probe);
         let meter = Arc::new(PipelineMeter::default());

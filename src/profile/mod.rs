@@ -166,7 +166,8 @@ mod tests {
         // Ten times the samples for ten times the operations is no change.
         let before = folded(&[("raft;apply", 10)]);
         let after = folded(&[("raft;apply", 100)]);
-        let sampled = |folded, cpu_ms, ops| Sampled { folded, cpu: Nanos::from_millis(cpu_ms), ops };
+        let sampled =
+            |folded, cpu_ms, ops| Sampled { folded, cpu: Nanos::from_millis(cpu_ms), ops };
         let per_op = before.nanos_per_op(Nanos::from_millis(40), 1000);
         assert_eq!(per_op, "raft;apply 40000\n");
         assert_eq!(per_op, after.nanos_per_op(Nanos::from_millis(400), 10_000));
@@ -188,6 +189,6 @@ mod tests {
         });
         worker.unwrap().join().unwrap();
         let text = session.finish().unwrap().to_text();
-        assert!(text.lines().any(|line| line.starts_with("apply;")), "{text}");
+        assert!(text.lines().any(|line| line.starts_with("apply")), "{text}");
     }
 }

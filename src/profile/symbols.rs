@@ -113,7 +113,9 @@ fn is_thread_start(origin: &Origin, name: &str, line: &str) -> bool {
     at_root
         && match origin {
             Origin::Foreign(krate) => krate == "std",
-            Origin::Unknown => ["clone", "start_thread", "_start"].iter().any(|start| name.contains(start)),
+            Origin::Unknown => {
+                ["clone", "start_thread", "_start"].iter().any(|start| name.contains(start))
+            }
             Origin::Own(_) => false,
         }
 }

@@ -57,12 +57,15 @@ pub(super) struct Tools<M> {
     pub(super) meter: Arc<PipelineMeter>,
 }
 
+/// An applier, and its thread if it has one.
+pub(super) type StartedApplier<W> = (Box<dyn Applier<W>>, Option<JoinHandle<()>>);
+
 /// The applier for `apply_on`, with its thread if it has one; the thread ends when the applier is dropped.
 pub(super) fn applier<M, W>(
     apply_on: ApplyOn,
     tools: Tools<M>,
     inbox: &Arc<Inbox<M::Reply, W>>,
-) -> Result<(Box<dyn Applier<W>>, Option<JoinHandle<()>>), PipelineError>
+) -> Result<StartedApplier<W>, PipelineError>
 where
     M: StateMachine,
     W: Waiter<M::Reply>,
@@ -101,14 +104,21 @@ impl<W: Send> Applier<W> for Queued<W> {
     }
 }
 
-fn apply_all<M, W>(
-    tools: &Tools<M>,
-    jobs: &Receiver<Committed<W>>,
-    inbox: &Inbox<M::Reply, W>,
-) where
+/// Ends the Ready loop with the apply thread: after a panic nothing would ever be reported as applied.
+struct StopAtEnd<'a, R, W: Waiter<R>>(&'a Inbox<R, W>);
+
+impl<R, W: Waiter<R>> Drop for StopAtEnd<'_, R, W> {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
+fn apply_all<M, W>(tools: &Tools<M>, jobs: &Receiver<Committed<W>>, inbox: &Inbox<M::Reply, W>)
+where
     M: StateMachine,
     W: Waiter<M::Reply>,
 {
+    let _guard = StopAtEnd(inbox);
     for committed in jobs {
         inbox.report_applied(execute(tools, committed));
     }

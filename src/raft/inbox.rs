@@ -7,8 +7,9 @@ use crate::measure::stage::{Probe, Timeline};
 use crate::units::Nanos;
 use std::marker::PhantomData;
 use std::sync::Condvar;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Most requests that may wait; more are refused.
+/// Most requests that may wait, here and taken but not yet proposed or read; more are refused.
 pub(super) const WAITING_MAX: usize = 1 << 16;
 
 /// One request on its way in.
@@ -40,6 +41,9 @@ pub(super) struct Applied {
 pub struct Inbox<R, W> {
     state: MeasuredMutex<State<W>>,
     wake: Condvar,
+    /// Requests that were taken out and still wait.
+    /// Relaxed: raised only under the lock that its readers hold; a late fall refuses one request too many at worst.
+    taken: AtomicUsize,
     probe: Probe,
     reply: PhantomData<fn(R)>,
 }
@@ -69,6 +73,7 @@ impl<R, W: Waiter<R>> Inbox<R, W> {
         Inbox {
             state: MeasuredMutex::new(state, probe),
             wake: Condvar::new(),
+            taken: AtomicUsize::new(0),
             probe,
             reply: PhantomData,
         }
@@ -97,10 +102,11 @@ impl<R, W: Waiter<R>> Inbox<R, W> {
     ) {
         let timeline = Timeline::submitted(self.probe.now());
         let mut state = self.state.lock();
-        let queued = queue(&mut state.news);
+        let news = &state.news;
+        let waiting = news.writes.len() + news.reads.len() + self.taken.load(Ordering::Relaxed);
         let refused = match () {
-            () if queued.len() >= WAITING_MAX => Some(Rejected::Overloaded(queued.len())),
             () if state.closed => Some(Rejected::Stopped),
+            () if waiting >= WAITING_MAX => Some(Rejected::Overloaded(waiting)),
             () => None,
         };
         if let Some(rejected) = refused {
@@ -132,9 +138,17 @@ impl<R, W: Waiter<R>> Inbox<R, W> {
         std::mem::replace(&mut state.news, News::none())
     }
 
-    /// What is new, at once.
-    pub(super) fn take(&self) -> News<W> {
-        std::mem::replace(&mut self.state.lock().news, News::none())
+    /// What is new, at once; `waiting` requests taken before still wait, and count against the bound.
+    pub(super) fn take(&self, waiting: usize) -> News<W> {
+        let mut state = self.state.lock();
+        let news = std::mem::replace(&mut state.news, News::none());
+        self.taken.store(waiting + news.writes.len() + news.reads.len(), Ordering::Relaxed);
+        news
+    }
+
+    /// Only so many of the requests taken out still wait.
+    pub(super) fn still_waiting(&self, waiting: usize) {
+        self.taken.store(waiting, Ordering::Relaxed);
     }
 
     /// Sleeps until there is news or `span` has passed.

@@ -1,8 +1,8 @@
 //! Consensus over opaque bytes: a write is proposed, appended to the log, synced, committed, applied, answered.
 //!
-//! One thread runs the Ready loop ([`ready`]): it takes what clients left in the [`inbox`], lets the
-//! [`proposer`] decide how many requests make one log entry, persists what the raft library wants persisted
-//! ([`log`]), and hands what is committed to the [`applier`]. Nothing is answered before the entry that carries
+//! One thread runs the Ready loop (`ready`): it takes what clients left in the `inbox`, lets the
+//! `proposer` decide how many requests make one log entry, persists what the raft library wants persisted
+//! (`log`), and hands what is committed to the `applier`. Nothing is answered before the entry that carries
 //! it was synced: the library counts an entry as persisted only after `LogStore::append` has returned.
 //!
 //! This is the only module that names the raft library. It knows neither keys nor requests: the state machine
@@ -20,6 +20,8 @@ mod packing;
 mod proposer;
 mod ready;
 mod sync_fs;
+#[cfg(test)]
+mod tests;
 
 pub use inbox::Inbox;
 pub use ready::{Pipeline, start};
@@ -133,6 +135,8 @@ pub enum Linger {
     Ticker(Nanos),
     /// This long after its first request came.
     Armed(Nanos),
+    /// Until the clients that were just answered are back, at most this long. Meant for one batch in flight.
+    Siblings(Nanos),
 }
 
 /// Which thread applies.

@@ -46,7 +46,7 @@ pub(super) fn proposer(propose: Propose) -> Box<dyn Proposer> {
     match propose {
         Propose::Serial => Box::new(OneAtATime),
         Propose::Pipelined => Box::new(OneEach),
-        Propose::Batched(batch) => Box::new(Batched { batch, due: None }),
+        Propose::Batched(batch) => Box::new(Batched { batch, patience: patience(batch.linger) }),
     }
 }
 
@@ -77,20 +77,24 @@ impl Proposer for OneEach {
 /// Many requests in one entry, few entries in flight.
 struct Batched {
     batch: Batch,
-    /// When the gathering batch must go; none while nothing is gathering (armed) or before the first beat (ticker).
-    due: Option<Nanos>,
+    patience: Box<dyn Patience>,
 }
 
 impl Proposer for Batched {
     fn turn(&mut self, situation: Situation<'_>) -> Turn {
-        if situation.waiting.len() == 0 || situation.in_flight >= self.batch.in_flight {
+        let Situation { waiting, in_flight, now } = situation;
+        if in_flight >= self.batch.in_flight {
             return Turn::Wait(None);
         }
-        let (count, full) = self.fill(situation.waiting);
-        match self.due(situation.now) {
-            Some(due) if !full && situation.now < due => Turn::Wait(Some(due)),
+        let until = self.patience.wait_until(waiting.len(), now);
+        if waiting.len() == 0 {
+            return Turn::Wait(None);
+        }
+        let (count, full) = self.fill(waiting);
+        match until {
+            Some(until) if !full && now < until => Turn::Wait(Some(until)),
             _ => {
-                self.sent(situation.now, count == situation.waiting.len());
+                self.patience.sent(count, waiting.len() - count, now);
                 Turn::Send(count)
             }
         }
@@ -110,24 +114,95 @@ impl Batched {
         }
         (most, most == self.batch.ops_max)
     }
+}
 
-    /// When the batch that gathers at `now` has to go; none means at once.
-    fn due(&mut self, now: Nanos) -> Option<Nanos> {
-        match self.batch.linger {
-            Linger::None => None,
-            Linger::Armed(span) => Some(*self.due.get_or_insert(now.after(span))),
-            Linger::Ticker(every) => Some(*self.due.get_or_insert(next_beat(now, every))),
-        }
+/// How long a batch that is not full waits for company.
+trait Patience: Send {
+    /// Until when the `waiting` requests should wait; none to send them now. Asked whenever a batch may go, also
+    /// while nothing waits.
+    fn wait_until(&mut self, waiting: usize, now: Nanos) -> Option<Nanos>;
+
+    /// A batch of `count` went, and `left` requests still wait.
+    fn sent(&mut self, count: usize, left: usize, now: Nanos);
+}
+
+fn patience(linger: Linger) -> Box<dyn Patience> {
+    match linger {
+        Linger::None => Box::new(NoPatience),
+        Linger::Ticker(every) => Box::new(Beat { every, due: None }),
+        Linger::Armed(span) => Box::new(Armed { span, due: None }),
+        Linger::Siblings(span) => Box::new(Siblings { span, last: 0, awaited: None }),
+    }
+}
+
+/// Takes what is there.
+struct NoPatience;
+
+impl Patience for NoPatience {
+    fn wait_until(&mut self, _waiting: usize, _now: Nanos) -> Option<Nanos> {
+        None
     }
 
-    /// A batch went at `now`. What is left of a due batch goes at once; the next one waits anew.
-    fn sent(&mut self, now: Nanos, all: bool) {
-        if all {
-            self.due = match self.batch.linger {
-                Linger::Ticker(every) => Some(next_beat(now, every)),
-                Linger::None | Linger::Armed(_) => None,
-            };
+    fn sent(&mut self, _count: usize, _left: usize, _now: Nanos) {}
+}
+
+/// Waits for the next beat of a ticker; what a due batch leaves behind goes at once.
+struct Beat {
+    every: Nanos,
+    due: Option<Nanos>,
+}
+
+impl Patience for Beat {
+    fn wait_until(&mut self, _waiting: usize, now: Nanos) -> Option<Nanos> {
+        Some(*self.due.get_or_insert(next_beat(now, self.every)))
+    }
+
+    fn sent(&mut self, _count: usize, left: usize, now: Nanos) {
+        if left == 0 {
+            self.due = Some(next_beat(now, self.every));
         }
+    }
+}
+
+/// Waits a span from the first request of the batch on; what a due batch leaves behind goes at once.
+struct Armed {
+    span: Nanos,
+    due: Option<Nanos>,
+}
+
+impl Patience for Armed {
+    fn wait_until(&mut self, waiting: usize, now: Nanos) -> Option<Nanos> {
+        (waiting > 0).then(|| *self.due.get_or_insert(now.after(self.span)))
+    }
+
+    fn sent(&mut self, _count: usize, left: usize, _now: Nanos) {
+        if left == 0 {
+            self.due = None;
+        }
+    }
+}
+
+/// Waits for the clients that were just answered, who often come again at once: until as many requests wait as were
+/// under way when the last batch was answered, at most for a span. Without it, clients fall into two groups of which
+/// one always waits for the other's sync. The idea is PostgreSQL's `commit_siblings` with `commit_delay`.
+struct Siblings {
+    span: Nanos,
+    /// Requests in the last batch.
+    last: usize,
+    /// How many are awaited since the last batch was answered, and until when.
+    awaited: Option<(usize, Nanos)>,
+}
+
+impl Patience for Siblings {
+    fn wait_until(&mut self, waiting: usize, now: Nanos) -> Option<Nanos> {
+        let (awaited, until) =
+            *self.awaited.get_or_insert((self.last + waiting, now.after(self.span)));
+        (waiting < awaited).then_some(until)
+    }
+
+    fn sent(&mut self, count: usize, _left: usize, _now: Nanos) {
+        self.last = count;
+        self.awaited = None;
     }
 }
 
@@ -192,6 +267,31 @@ mod tests {
         assert_eq!(ask(&mut *policy, &[10, 10], 0, 151), Turn::Send(2));
         assert_eq!(ask(&mut *policy, &[10], 0, 200), Turn::Wait(Some(Nanos(250))));
         assert_eq!(ask(&mut *policy, &[10; 4], 0, 201), Turn::Send(4), "a full one does not wait");
+    }
+
+    #[test]
+    fn siblings_are_awaited_but_not_for_long() {
+        let mut policy = batched(Linger::Siblings(Nanos(50)));
+        assert_eq!(ask(&mut *policy, &[10, 10], 0, 0), Turn::Send(2), "nobody was answered yet");
+        assert_eq!(ask(&mut *policy, &[10], 1, 10), Turn::Wait(None), "in flight");
+        assert_eq!(ask(&mut *policy, &[10], 0, 100), Turn::Wait(Some(Nanos(150))), "two answered");
+        assert_eq!(ask(&mut *policy, &[10, 10, 10], 0, 120), Turn::Send(3), "all three are here");
+        assert_eq!(ask(&mut *policy, &[], 0, 200), Turn::Wait(None));
+        assert_eq!(ask(&mut *policy, &[10], 0, 210), Turn::Wait(Some(Nanos(250))), "of three");
+        assert_eq!(ask(&mut *policy, &[10], 0, 250), Turn::Send(1), "two went away");
+        assert_eq!(
+            ask(&mut *policy, &[10], 0, 300),
+            Turn::Wait(Some(Nanos(350))),
+            "one more may come"
+        );
+    }
+
+    #[test]
+    fn a_lone_client_never_waits_for_siblings() {
+        let mut policy = batched(Linger::Siblings(Nanos(50)));
+        assert_eq!(ask(&mut *policy, &[10], 0, 0), Turn::Send(1));
+        assert_eq!(ask(&mut *policy, &[], 0, 90), Turn::Wait(None));
+        assert_eq!(ask(&mut *policy, &[10], 0, 100), Turn::Send(1));
     }
 
     #[test]

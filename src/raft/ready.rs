@@ -13,6 +13,7 @@ use crate::units::Nanos;
 use raft::eraftpb::{Entry, HardState};
 use raft::{RawNode, StateRole};
 use std::collections::{HashMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -21,6 +22,8 @@ use std::thread::JoinHandle;
 const NODE: u64 = 1;
 /// Length of a raft tick.
 const TICK: Nanos = Nanos::from_millis(100);
+/// Shortest wait that is slept; the kernel's default timer slack is 50 µs.
+const SHORTEST_SLEEP: Nanos = Nanos(100_000);
 /// Most bytes of committed entries handed out at once; bounds memory while a long log is replayed.
 const COMMITTED_BYTES_MAX: u64 = 64 << 20;
 /// Ready rounds a lone voter may need to elect itself and commit its first entry; it needs three.
@@ -47,6 +50,23 @@ where
     W: Waiter<M::Reply>,
 {
     let log = EngineLog::open(folder, NODE, config.fsync, clock, meter.clone())?;
+    start_on(log, config, machine, meter, clock, probe)
+}
+
+/// As [`start`], on any log.
+pub(super) fn start_on<M, W, L>(
+    log: L,
+    config: Config,
+    machine: Arc<M>,
+    meter: Arc<PipelineMeter>,
+    clock: Clock,
+    probe: Probe,
+) -> Result<Pipeline<M::Reply, W>, PipelineError>
+where
+    M: StateMachine,
+    W: Waiter<M::Reply>,
+    L: LogStore + Send + 'static,
+{
     let inbox = Arc::new(Inbox::new(probe));
     let tools = Tools { machine: machine.clone(), meter: meter.clone() };
     let (applier, apply_thread) = applier::applier(config.apply_on, tools, &inbox)?;
@@ -68,14 +88,17 @@ where
         held: Vec::new(),
         hard_state: None,
         reads: VecDeque::new(),
+        queries: 0,
         applied: 0,
         next_tick: clock.now().after(TICK),
     };
     ready_loop.lead()?;
-    let raft_thread = std::thread::Builder::new()
-        .name("raft-1".into())
-        .spawn(move || ready_loop.run())?;
-    Ok(Pipeline { inbox, threads: [Some(raft_thread), apply_thread].into_iter().flatten().collect() })
+    let raft_thread =
+        std::thread::Builder::new().name("raft-1".into()).spawn(move || ready_loop.run())?;
+    Ok(Pipeline {
+        inbox,
+        threads: [Some(raft_thread), apply_thread].into_iter().flatten().collect(),
+    })
 }
 
 fn raft_config() -> raft::Config {
@@ -131,6 +154,8 @@ struct ReadyLoop<M: StateMachine, W, L: LogStore> {
     hard_state: Option<HardState>,
     /// Queries that wait for an index to be applied, oldest first.
     reads: VecDeque<WaitingReads<W>>,
+    /// How many queries are in `reads`.
+    queries: usize,
     applied: u64,
     next_tick: Nanos,
 }
@@ -190,17 +215,24 @@ where
     }
 
     fn run(mut self) {
-        let outcome = self.serve();
+        // After a panic too: whoever waits or comes later is refused and does not hang.
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.serve()));
         let rest = self.inbox.close();
+        let queries = self.reads.drain(..).flat_map(|reads| reads.queries);
         let refused = rest.writes.into_iter().chain(rest.reads).chain(self.waiting.drain(..));
-        for submission in refused {
+        for submission in refused.chain(queries) {
             submission.waiter.answer(Err(Rejected::Stopped));
         }
         for (_, group) in self.proposed.drain() {
-            group.submissions.into_iter().for_each(|lost| lost.waiter.answer(Err(Rejected::Stopped)));
+            group
+                .submissions
+                .into_iter()
+                .for_each(|lost| lost.waiter.answer(Err(Rejected::Stopped)));
         }
-        if let Err(error) = outcome {
-            panic!("the raft pipeline failed: {error}");
+        match outcome {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => panic!("the raft pipeline failed: {error}"),
+            Err(panic) => resume_unwind(panic),
         }
     }
 
@@ -211,18 +243,29 @@ where
             }
             self.tick();
             let wake_by = self.propose()?;
+            self.inbox.still_waiting(self.waiting.len() + self.queries);
             if self.raft.has_ready() || !self.held.is_empty() {
                 self.turn()?;
             } else {
                 let by = wake_by.map_or(self.next_tick, |due| due.min(self.next_tick));
-                self.inbox.wait(by.since(self.clock.now()));
+                self.rest(by.since(self.clock.now()));
             }
+        }
+    }
+
+    /// Waits for news, at most for `span`. A timed sleep overshoots by 50 µs and more, so a shorter wait only lets
+    /// others run.
+    fn rest(&self, span: Nanos) {
+        if span < SHORTEST_SLEEP {
+            std::thread::yield_now();
+        } else {
+            self.inbox.wait(span);
         }
     }
 
     /// Moves what is new to where it belongs; true if the loop shall end.
     fn take_news(&mut self) -> bool {
-        let news = self.inbox.take();
+        let news = self.inbox.take(self.waiting.len() + self.queries);
         self.waiting.extend(news.writes);
         news.applied.into_iter().for_each(|applied| self.note_applied(applied));
         if !news.reads.is_empty() {
@@ -234,7 +277,8 @@ where
 
     /// Before clients exist there is nothing but progress to take.
     fn take_applied(&mut self) {
-        let news = self.inbox.take();
+        let news = self.inbox.take(0);
+        assert!(!news.stop, "the apply thread replays the log to its end");
         news.applied.into_iter().for_each(|applied| self.note_applied(applied));
     }
 
@@ -295,7 +339,9 @@ where
         }
         let now = self.probe.now();
         for entry in &committed {
-            self.times_of(entry).map(|times| times.replicated = now);
+            if let Some(times) = self.times_of(entry) {
+                times.replicated = now;
+            }
         }
         self.publish(kept, committed);
         self.serve_reads();
@@ -315,7 +361,9 @@ where
             self.meter.ready(entries.len() as u64);
         }
         for entry in entries {
-            self.times_of(entry).map(|times| times.persisted(handed, done, written));
+            if let Some(times) = self.times_of(entry) {
+                times.persisted(handed, done, written);
+            }
         }
         Ok(())
     }
@@ -378,6 +426,7 @@ where
         let context = id.to_bytes();
         self.raft.read_index(context.clone());
         let taken = self.probe.now();
+        self.queries += queries.len();
         self.reads.push_back(WaitingReads { index: None, context, taken, queries });
     }
 
@@ -393,6 +442,7 @@ where
                 return;
             }
             let Some(reads) = self.reads.pop_front() else { return };
+            self.queries -= reads.queries.len();
             for query in reads.queries {
                 applier::answer_read(&*self.machine, query, reads.taken);
             }

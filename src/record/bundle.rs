@@ -104,9 +104,9 @@ impl Bundle {
 
     /// Writes the run file and the histograms of every arm.
     pub fn write_run(&self, run: &Run) -> Result<(), BundleError> {
-        let mut json = serde_json::to_vec_pretty(run)
+        let json = run
+            .to_json()
             .map_err(|source| BundleError::Json { path: self.folder.join(RESULT), source })?;
-        json.push(b'\n');
         self.write(RESULT, &json)?;
         for arm in &run.arms {
             self.write(&format!("{}.hlog", arm.name), &interval_log(run, &arm.name)?)?;
@@ -149,14 +149,18 @@ fn interval_log(run: &Run, arm: &str) -> Result<Vec<u8>, BundleError> {
     let mut bytes = Vec::new();
     let mut serializer = V2DeflateSerializer::new();
     let mut log = IntervalLogWriterBuilder::new()
-        .add_comment(&format!("service times in ns, closed loop; scenario {}, arm {arm}", run.scenario.name))
+        .add_comment(&format!(
+            "service times in ns, closed loop; scenario {}, arm {arm}",
+            run.scenario.name
+        ))
         .with_base_time(UNIX_EPOCH)
         .begin_log_with(&mut bytes, &mut serializer)
         .map_err(|error| failed(&error))?;
     for trial in run.trials.iter().filter(|trial| trial.arm == arm) {
         for cell in &trial.cells {
             let histogram = histogram(&cell.service.histogram)?;
-            let tag = format!("{}@{}{}", cell.phase, cell.clients, if trial.aa { ".aa" } else { "" });
+            let tag =
+                format!("{}@{}{}", cell.phase, cell.clients, if trial.aa { ".aa" } else { "" });
             let tag = Tag::new(&tag);
             log.write_histogram(
                 &histogram,

@@ -25,9 +25,11 @@ pub(super) fn run(stage: &mut Stage<'_>, block: &Block) -> Result<Option<Vec<Tri
     for planned in &block.trials {
         running.push(start(stage, block, planned)?);
     }
-    let cells = stage.scenario.phases.iter().flat_map(|phase| {
-        phase.clients.iter().map(move |clients| (phase, *clients))
-    });
+    let cells = stage
+        .scenario
+        .phases
+        .iter()
+        .flat_map(|phase| phase.clients.iter().map(move |clients| (phase, *clients)));
     for ((phase, clients), order) in cells.zip(&block.orders) {
         for (position, trial) in order.iter().enumerate() {
             measure(stage, &mut running[*trial], phase, clients, (position as u32, block))?;
@@ -38,7 +40,11 @@ pub(super) fn run(stage: &mut Stage<'_>, block: &Block) -> Result<Option<Vec<Tri
     }
     // Restarting costs time and shows the same each time: once per arm and run is enough.
     let restart = block.index == 0;
-    running.into_iter().map(|running| end(stage, running, restart)).collect::<Result<_, _>>().map(Some)
+    running
+        .into_iter()
+        .map(|running| end(stage, running, restart))
+        .collect::<Result<_, _>>()
+        .map(Some)
 }
 
 fn start(stage: &Stage<'_>, block: &Block, planned: &PlannedTrial) -> Result<Running, RunError> {

@@ -140,9 +140,7 @@ fn stages(recorder: &Recorder) -> Vec<StageMean> {
         return Vec::new();
     }
     let named = PipelineStage::ALL.iter().zip(means);
-    named
-        .map(|(stage, mean_ns)| StageMean { stage: stage.as_str().to_owned(), mean_ns })
-        .collect()
+    named.map(|(stage, mean_ns)| StageMean { stage: stage.as_str().to_owned(), mean_ns }).collect()
 }
 
 fn counters(counts: PipelineCounts) -> Counters {

@@ -64,9 +64,8 @@ fn execute(stage: &Stage<'_>, arm: &Arm, requests: &[Request]) -> Result<Answers
         outcomes.collect::<Result<Vec<_>, _>>().map_err(|rejected| failed(rejected.to_string()))
     };
     let writes = answered(target.call_all(requests))?;
-    let gets: Vec<_> = (0..KEYS)
-        .map(|key| Request::Get { key: format!("{key:08x}").into_bytes() })
-        .collect();
+    let gets: Vec<_> =
+        (0..KEYS).map(|key| Request::Get { key: format!("{key:08x}").into_bytes() }).collect();
     let reads = answered(target.call_all(&gets))?;
     Ok(Answers { digest: target.digest(), writes, reads })
 }
@@ -117,7 +116,8 @@ fn no_lost_acks(trials: &[Trial]) -> Check {
 
 /// A node started again on the log reaches the same state.
 fn log_gives_back(trials: &[Trial]) -> Check {
-    let restarted = || trials.iter().filter_map(|trial| Some((trial, trial.end.replayed.as_ref()?)));
+    let restarted =
+        || trials.iter().filter_map(|trial| Some((trial, trial.end.replayed.as_ref()?)));
     let wrong: Vec<_> = restarted()
         .filter(|(trial, replayed)| {
             replayed.revision != trial.end.revision || replayed.state_hash != trial.end.state_hash

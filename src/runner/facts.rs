@@ -16,6 +16,7 @@ const PROBE_BYTES: usize = 4096;
 const PROBE_NS_MAX: u64 = 1_000_000_000;
 
 /// Now, UTC, to the second.
+#[expect(clippy::disallowed_methods, reason = "the one place where a date enters a run")]
 pub(super) fn utc_now() -> String {
     humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
 }
@@ -82,9 +83,7 @@ pub(super) fn host(data: &Path) -> io::Result<Host> {
         kernel: first_line("/proc/sys/kernel/osrelease"),
         memory_bytes: memory_bytes(),
         governor: first_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
-        clocksource: first_line(
-            "/sys/devices/system/clocksource/clocksource0/current_clocksource",
-        ),
+        clocksource: first_line("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
         filesystem: filesystem(data),
         data_folder: data.display().to_string(),
         fdatasync_p50_ns: p50,

@@ -102,7 +102,17 @@ pub fn run(
     let clock = Clock::start();
     let plan = Plan::of(scenario);
     let mut run = empty_record(scenario, options)?;
-    let mut stage = Stage { scenario, options, clock, watcher, plan: &plan, done: 0, pairs: plan.pairs_min, pair: 0, ratio: None };
+    let mut stage = Stage {
+        scenario,
+        options,
+        clock,
+        watcher,
+        plan: &plan,
+        done: 0,
+        pairs: plan.pairs_min,
+        pair: 0,
+        ratio: None,
+    };
     let blocks = stage.blocks(&mut run)?;
     let mut files = Vec::new();
     if blocks == Ended::Complete {

@@ -154,8 +154,7 @@ fn draw(
 }
 
 fn draw_diff(run: &Run, before: &Profiled, after: &Profiled) -> Result<Vec<u8>, ProfileError> {
-    let sampled =
-        |one: &Profiled| -> (Nanos, u64) { (one.cpu, one.ops) };
+    let sampled = |one: &Profiled| -> (Nanos, u64) { (one.cpu, one.ops) };
     let (before_cpu, before_ops) = sampled(before);
     let (after_cpu, after_ops) = sampled(after);
     let title = format!("{}: after against before, CPU per operation", run.scenario.name);

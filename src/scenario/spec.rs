@@ -139,6 +139,8 @@ pub enum Linger {
     Ticker(Nanos),
     /// Send this long after the first request of the batch came.
     Armed(Nanos),
+    /// Wait for the clients that were just answered, at most this long.
+    Siblings(Nanos),
 }
 
 /// When committed entries go to apply.
@@ -360,6 +362,7 @@ impl fmt::Display for Linger {
             Linger::None => f.write_str("0s"),
             Linger::Ticker(every) => write!(f, "ticker:{every}"),
             Linger::Armed(span) => write!(f, "armed:{span}"),
+            Linger::Siblings(span) => write!(f, "siblings:{span}"),
         }
     }
 }

@@ -1,5 +1,5 @@
 //! The state machine: one table of keys, two ways to reach it. Both paths execute requests with the same
-//! function ([`table`]); they differ only in which lock they hold meanwhile. The store knows no raft and no log.
+//! function (`table`); they differ only in which lock they hold meanwhile. The store knows no raft and no log.
 
 use crate::measure::lock::LockTally;
 use crate::model::{MainRevision, Request, Response};

@@ -152,6 +152,7 @@ fn batch(batch: spec::Batch) -> raft::Batch {
             spec::Linger::None => raft::Linger::None,
             spec::Linger::Ticker(every) => raft::Linger::Ticker(every),
             spec::Linger::Armed(span) => raft::Linger::Armed(span),
+            spec::Linger::Siblings(span) => raft::Linger::Siblings(span),
         },
         in_flight: batch.in_flight as usize,
     }

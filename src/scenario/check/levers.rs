@@ -173,12 +173,13 @@ fn batch(field: &Field<'_>, start: Batch, findings: &mut Findings) -> Option<Bat
 }
 
 fn linger(field: &Field<'_>, findings: &mut Findings) -> Option<Linger> {
-    const FORMS: &str = "write \"0s\" (never wait), \"ticker:5ms\" (a fixed beat) or \"armed:1ms\" (after the first request)";
+    const FORMS: &str = "write \"0s\" (never wait), \"ticker:5ms\" (a fixed beat), \"armed:1ms\" (after the first request) or \"siblings:50us\" (for whoever was just answered)";
     let allowed = MICROSECOND..=Nanos::from_millis(1_000);
     let text = field.text(findings)?;
     match text.split_once(':') {
         Some(("ticker", span)) => suffix(field, span, allowed, findings).map(Linger::Ticker),
         Some(("armed", span)) => suffix(field, span, allowed, findings).map(Linger::Armed),
+        Some(("siblings", span)) => suffix(field, span, allowed, findings).map(Linger::Siblings),
         None if parse_nanos(text) == Ok(Nanos::ZERO) => Some(Linger::None),
         _ => {
             let message =

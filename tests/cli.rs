@@ -1,0 +1,774 @@
+//! The command line as its users meet it: exit codes, the two streams, bundles, hostile text, signals.
+//! Commands run in this process through `cli::run`; only what needs a process of its own (signals, closed pipes, the
+//! working folder, the sampler) starts one. No test looks at how fast anything was.
+
+use kvbench::cli::{self, Exit, Terminal};
+use kvbench::clock::Clock;
+use kvbench::record::bundle::Bundle;
+use kvbench::record::{Cell, Run, Warning};
+use kvbench::report::words;
+use kvbench::units::Nanos;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+use tempfile::TempDir;
+
+const KVBENCH: &str = env!("CARGO_BIN_EXE_kvbench");
+/// Longest time one process of a test may take.
+const PROCESS_MAX: Duration = Duration::from_secs(40);
+
+/// Two arms that are the same, for as short as the target below can be judged.
+const TINY: &str = r#"schema = 1
+name = "tiny"
+analysis = "Is a thing equal to itself?"
+[system]
+layer = "store"
+[arms.before]
+[arms.after]
+[keys]
+space = 1000
+[[op]]
+put = {}
+[[phase]]
+name = "a"
+load = { closed = { clients = [2] } }
+warmup = "10ms"
+duration = "100ms"
+[trials]
+pairs = { min = 6, max = 6 }
+aa = false
+[[target]]
+id = "some"
+metric = "a.throughput@2"
+ratio = ">= 0.0001"
+"#;
+
+const TEN_MISTAKES: &str = r#"schema = 2
+name = "ten mistakes"
+[system]
+engine = "rocksdb"
+[arms.before]
+apply = "global-mutx"
+[arms.after]
+propse = "batched"
+[keys]
+space = 0
+[[op]]
+put = { weight = 0 }
+[[phase]]
+name = "phase 1"
+load = { closed = { clients = [1, 10] } }
+duration = 10
+[trials]
+pairs = { min = 0 }
+order = "alphabetical"
+"#;
+
+/// What a command left on the two streams, and how it ended.
+struct Ran {
+    exit: Exit,
+    out: String,
+    err: String,
+}
+
+fn kvbench(args: &[&str]) -> Ran {
+    kvbench_while(args, false)
+}
+
+fn kvbench_while(args: &[&str], interrupted: bool) -> Ran {
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let mut terminal = Terminal {
+        out: &mut out,
+        err: &mut err,
+        color: false,
+        live: false,
+        width: 100,
+        interrupted: Arc::new(AtomicBool::new(interrupted)),
+    };
+    let args = ["kvbench"].iter().chain(args).map(OsString::from);
+    let exit = cli::run(args, &mut terminal);
+    let text = |bytes| String::from_utf8(bytes).expect("all output is UTF-8");
+    Ran { exit, out: text(out), err: text(err) }
+}
+
+impl Ran {
+    /// What `run` printed without its last line, which names the bundle and the exit code.
+    fn report(&self) -> &str {
+        let last = self.out.trim_end().rfind('\n').expect("the report has lines");
+        assert!(self.out[last..].contains("report.html   exit "), "{}", self.out);
+        &self.out[..=last]
+    }
+}
+
+/// A folder with one scenario in it, and room for bundles.
+struct Desk {
+    folder: TempDir,
+}
+
+impl Desk {
+    fn new(scenario: &str) -> Desk {
+        let desk = Desk { folder: TempDir::new().expect("a folder for the test") };
+        fs::write(desk.at("scenario.toml"), scenario).expect("the scenario is written");
+        desk
+    }
+
+    fn at(&self, name: &str) -> String {
+        self.folder.path().join(name).to_str().expect("the path is UTF-8").to_owned()
+    }
+
+    /// The arguments of a run without profiles into `out`.
+    fn run_args(&self, more: &[&str]) -> Vec<String> {
+        let (scenario, out) = (self.at("scenario.toml"), self.at("out"));
+        let args = ["run", &scenario, "--out", &out, "--no-profile"];
+        args.iter().chain(more).map(|arg| (*arg).to_owned()).collect()
+    }
+
+    fn run(&self, more: &[&str]) -> Ran {
+        let args = self.run_args(more);
+        kvbench(&args.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    /// The bundle that the one run left: the only thing in `out`.
+    fn bundle(&self) -> PathBuf {
+        let inside = names(self.at("out"));
+        assert_eq!(inside.len(), 1, "{inside:?}");
+        Path::new(&self.at("out")).join(&inside[0])
+    }
+
+    fn record(&self) -> Run {
+        Bundle::open(&self.bundle()).read_run().expect("the run left a good record")
+    }
+
+    /// Rewrites the record of the bundle.
+    fn edit(&self, change: impl FnOnce(&mut Value)) -> String {
+        let path = self.bundle().join("result.json");
+        let mut record = serde_json::from_str(&read(&path)).expect("the record is JSON");
+        change(&mut record);
+        fs::write(&path, record.to_string()).expect("it is written");
+        self.bundle().to_str().expect("the path is UTF-8").to_owned()
+    }
+}
+
+fn names(folder: impl AsRef<Path>) -> Vec<String> {
+    let inside = fs::read_dir(folder).expect("the folder can be read");
+    let name = |entry: std::io::Result<fs::DirEntry>| {
+        entry.expect("its entries can be read").file_name().to_string_lossy().into_owned()
+    };
+    let mut names: Vec<_> = inside.map(name).collect();
+    names.sort();
+    names
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.as_ref().display()))
+}
+
+// What is wrong is said before anything is done.
+
+#[test]
+fn ten_mistakes_are_all_told_and_nothing_is_made() {
+    let desk = Desk::new(TEN_MISTAKES);
+    let scenario = desk.at("scenario.toml");
+    for ran in [desk.run(&[]), kvbench(&["check", &scenario]), kvbench(&["plan", &scenario])] {
+        assert_eq!(ran.exit, Exit::Usage);
+        assert_eq!(ran.out, "");
+        for wanted in [
+            "schema is 2",
+            "name is \"ten mistakes\"",
+            "system.engine is \"rocksdb\"",
+            "did you mean `global-mutex`?",
+            "unknown key `propse`",
+            "keys.space is 0",
+            "op.0.put.weight is 0",
+            "phase.0.name is \"phase 1\"",
+            "the unit is missing",
+            "trials.pairs.min is 0",
+            "trials.order is \"alphabetical\"",
+            "11 problems in ",
+        ] {
+            assert!(ran.err.contains(wanted), "{wanted}\n{}", ran.err);
+        }
+        assert_eq!(names(desk.folder.path()), ["scenario.toml"]);
+    }
+}
+
+#[test]
+fn one_wrong_scenario_keeps_the_good_ones_from_running() {
+    let desk = Desk::new(TINY);
+    fs::write(desk.at("wrong.toml"), TEN_MISTAKES).unwrap();
+    let folder = desk.at("");
+    let ran = kvbench(&["run", &folder, "--out", &desk.at("out"), "--no-profile"]);
+    assert_eq!(ran.exit, Exit::Usage);
+    assert_eq!(names(desk.folder.path()), ["scenario.toml", "wrong.toml"]);
+    let ran = kvbench(&["check", &folder]);
+    assert_eq!(ran.exit, Exit::Usage);
+    assert!(ran.out.contains("scenario.toml: sound, 2 arms, 1 targets"), "{}", ran.out);
+}
+
+#[test]
+fn a_place_without_scenarios_is_a_mistake() {
+    let empty = TempDir::new().unwrap();
+    let path = empty.path().to_str().unwrap();
+    let missing = format!("{path}/missing.toml");
+    for command in ["run", "plan", "check"] {
+        let ran = kvbench(&[command, path]);
+        assert_eq!((ran.exit, ran.out.as_str()), (Exit::Usage, ""), "{command}");
+        assert!(ran.err.contains("no *.toml file there\n  hint: "), "{command}: {}", ran.err);
+        let ran = kvbench(&[command, &missing]);
+        assert_eq!((ran.exit, ran.out.as_str()), (Exit::Usage, ""), "{command}");
+        assert!(ran.err.contains("missing.toml: cannot be read: "), "{command}: {}", ran.err);
+    }
+    assert!(names(empty.path()).is_empty());
+}
+
+#[test]
+fn names_that_could_leave_their_place_are_refused() {
+    let desk = Desk::new(TINY);
+    let long = "x".repeat(65);
+    for name in ["../x", "a/b", "a b", "", ".x", "-x", "ü", "a\u{202e}b", "a\\b", "a:b", &long] {
+        let ran = desk.run(&["--set", &format!("name='{name}'")]);
+        assert_eq!((ran.exit, ran.out.as_str()), (Exit::Usage, ""), "{name}");
+        assert!(ran.err.contains("allowed: 1 to 64 of letters, digits"), "{name}: {}", ran.err);
+        assert!(!ran.err.contains('\u{202e}'), "{}", ran.err);
+    }
+    let ran = desk.run(&["--set", "name=\u{1b}[2J"]);
+    assert_eq!(ran.exit, Exit::Usage);
+    assert!(ran.err.contains("may not hold control characters"), "{}", ran.err);
+    assert!(!ran.err.contains('\u{1b}'), "{}", ran.err);
+    assert_eq!(names(desk.folder.path()), ["scenario.toml"]);
+}
+
+#[test]
+fn help_of_every_command_has_examples() {
+    for command in ["run", "plan", "check", "report", "explain"] {
+        let ran = kvbench(&[command, "--help"]);
+        assert_eq!((ran.exit, ran.err.as_str()), (Exit::Met, ""), "{command}");
+        let examples = format!("Examples:\n  kvbench {command} ");
+        assert!(ran.out.contains(&examples), "{command}: {}", ran.out);
+    }
+    let ran = kvbench(&["--help"]);
+    assert_eq!(ran.exit, Exit::Met);
+    assert!(ran.out.contains("Exit codes:\n  0  every target met"), "{}", ran.out);
+    for wrong in [vec![], vec!["measure"], vec!["run"], vec!["run", "x.toml", "--fast"]] {
+        let ran = kvbench(&wrong);
+        assert_eq!((ran.exit, ran.out.as_str()), (Exit::Usage, ""), "{wrong:?}");
+        assert!(ran.err.contains("Usage: "), "{wrong:?}: {}", ran.err);
+    }
+}
+
+#[test]
+fn explain_knows_its_words_and_names_them_to_those_who_do_not() {
+    let ran = kvbench(&["explain", "ceiling"]);
+    assert_eq!((ran.exit, ran.err.as_str()), (Exit::Met, ""));
+    assert!(ran.out.starts_with("ceiling: ") && ran.out.len() > 40, "{}", ran.out);
+    let all = kvbench(&["explain"]);
+    let ran = kvbench(&["explain", "nonsense\u{1b}[2J"]);
+    assert_eq!((ran.exit, ran.out.as_str()), (Exit::Usage, ""));
+    assert!(!ran.err.contains('\u{1b}'));
+    for (word, meaning) in words::GLOSSARY {
+        assert!(all.out.contains(meaning), "{word}");
+        assert!(ran.err.contains(word), "{word} is not in the hint: {}", ran.err);
+    }
+}
+
+#[test]
+fn a_plan_tells_what_would_run_and_repeats() {
+    let desk = Desk::new(TINY);
+    let plan = |seed: &str| {
+        let seed = format!("seed={seed}");
+        let aa = ["--set", "trials.aa=true", "--set", "trials.pairs.max=9"];
+        let ran =
+            kvbench(&[&["plan", &desk.at("scenario.toml"), "--set", &seed], &aa[..]].concat());
+        assert_eq!((ran.exit, ran.err.as_str()), (Exit::Met, ""));
+        ran.out
+    };
+    let text = plan("7");
+    for wanted in [
+        "tiny  seed 7",
+        "Is a thing equal to itself?",
+        "closed loop, 2 clients",
+        "a.throughput@2",
+        "blocks  6 to 9",
+        "trials  2 arms + 1 A/A trial per block: 18 to 27",
+        "cells   1 per trial",
+        "time    about ",
+        "block 1\n    a@2  ",
+        " → ",
+        "(A/A)",
+        "and 6 more blocks",
+    ] {
+        assert!(text.contains(wanted), "{wanted}\n{text}");
+    }
+    assert_eq!(text, plan("7"));
+    assert_ne!(text.replace("seed 7", "seed 8"), plan("8"));
+}
+
+#[test]
+fn planning_and_checking_make_nothing() {
+    let desk = Desk::new(TINY);
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+    for command in ["plan", "check"] {
+        let mut process = assert_cmd::Command::new(KVBENCH);
+        process.timeout(PROCESS_MAX).current_dir(desk.folder.path()).arg(command);
+        let done = process.args([Path::new("scenario.toml"), &shipped]).assert().code(0).stderr("");
+        assert!(!done.get_output().stdout.is_empty());
+        assert_eq!(names(desk.folder.path()), ["scenario.toml"]);
+    }
+    let files = names(&shipped).iter().filter(|name| name.ends_with(".toml")).count();
+    let ran = kvbench(&["check", shipped.to_str().unwrap()]);
+    assert_eq!((ran.exit, ran.out.matches(": sound, ").count()), (Exit::Met, files));
+}
+
+// How a run ends.
+
+#[test]
+fn a_target_met_is_0_and_its_bundle_is_whole() {
+    let desk = Desk::new(TINY);
+    let ran = desk.run(&[]);
+    assert_eq!((ran.exit, ran.err.as_str()), (Exit::Met, ""));
+    assert!(ran.out.contains("✔ some"), "{}", ran.out);
+    assert!(ran.out.contains("with 95 % confidence"), "{}", ran.out);
+    assert!(ran.out.ends_with("report.html   exit 0\n"), "{}", ran.out);
+    assert!(!ran.out.contains("pair 1 of"), "progress is not a result: {}", ran.out);
+    let files = ["after.hlog", "before.hlog", "report.html", "report.md", "result.json"];
+    assert_eq!(names(desk.bundle()), files);
+    let record: Value = serde_json::from_str(&read(desk.bundle().join("result.json"))).unwrap();
+    assert_eq!(record["schema"], json!(1));
+    assert_eq!(record["complete"], json!(true));
+    assert_no_hole(&record, "record");
+    let run = desk.record();
+    assert_eq!(run.trials.len(), 12);
+    assert!(!run.checks.is_empty() && run.checks.iter().all(|check| check.passed));
+    assert!(!read(desk.bundle().join("report.html")).contains("NaN"));
+}
+
+/// A number that is not finite would be written as null; only a restart that was not tried may be.
+fn assert_no_hole(value: &Value, path: &str) {
+    match value {
+        Value::Null => assert!(path.ends_with(".replayed"), "{path} is null"),
+        Value::Array(items) => items.iter().for_each(|item| assert_no_hole(item, path)),
+        Value::Object(fields) => {
+            fields.iter().for_each(|(key, field)| assert_no_hole(field, &format!("{path}.{key}")));
+        }
+        Value::String(text) => assert!(!["NaN", "inf"].contains(&text.as_str()), "{path}"),
+        Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+#[test]
+fn a_target_missed_is_1() {
+    let desk = Desk::new(TINY);
+    let ran = desk.run(&["--set", "target.some.ratio='>= 100'"]);
+    assert_eq!(ran.exit, Exit::Missed);
+    let verdict = ran.out.lines().find(|line| line.contains("✘ some")).expect("there is a verdict");
+    assert!(verdict.contains("×, at most "), "{verdict}");
+    assert!(verdict.contains("with 95 % confidence"), "{verdict}");
+    assert!(ran.out.contains("a.throughput@2 >= 100"), "{}", ran.out);
+    assert!(ran.out.ends_with("exit 1\n"), "{}", ran.out);
+    assert!(read(desk.bundle().join("report.md")).contains("Target missed"));
+}
+
+#[test]
+fn too_few_pairs_are_3() {
+    let desk = Desk::new(TINY);
+    let ran = desk.run(&["--set", "trials.pairs.min=2", "--set", "trials.pairs.max=2"]);
+    assert_eq!(ran.exit, Exit::Inconclusive);
+    assert!(ran.out.contains("? some"), "{}", ran.out);
+    assert!(ran.out.contains("cannot decide with 2 pairs; 6 are needed at 5 %"), "{}", ran.out);
+}
+
+#[test]
+fn a_precision_out_of_reach_is_3() {
+    let desk = Desk::new(TINY);
+    let ran = desk.run(&["--set", "trials.precision=0.001%"]);
+    assert_eq!(ran.exit, Exit::Inconclusive);
+    assert!(ran.out.contains("asked for ±"), "{}", ran.out);
+    assert!(ran.out.contains("after 6 pairs; "), "{}", ran.out);
+}
+
+#[test]
+fn a_folder_that_cannot_be_is_5_before_anything_is_measured() {
+    let desk = Desk::new(TINY);
+    let (file, good) = (desk.at("scenario.toml"), desk.at("good"));
+    for (out, data) in
+        [(&good, "/proc/x"), (&good, file.as_str()), (&file, good.as_str()), (&file, file.as_str())]
+    {
+        let (scenario, data) = (desk.at("scenario.toml"), data.to_owned());
+        let ran = kvbench(&["run", &scenario, "--no-profile", "--out", out, "--data", &data]);
+        assert_eq!((ran.exit, ran.out.as_str()), (Exit::Failed, ""), "{out} {data}: {}", ran.err);
+        let wrong = if *out == file { "--out" } else { "--data" };
+        assert!(ran.err.starts_with("error: folder "), "{}", ran.err);
+        assert!(
+            ran.err.contains(&format!("\n  hint: choose another with {wrong}\n")),
+            "{}",
+            ran.err
+        );
+        assert_eq!(ran.err.matches("os error").count(), 1, "said once: {}", ran.err);
+        if Path::new(&good).exists() {
+            assert!(names(&good).is_empty(), "no bundle and no data stay behind");
+        }
+    }
+}
+
+#[test]
+fn a_run_stopped_before_it_began_leaves_a_marked_bundle() {
+    let desk = Desk::new(TINY);
+    let args = desk.run_args(&[]);
+    let ran = kvbench_while(&args.iter().map(String::as_str).collect::<Vec<_>>(), true);
+    assert_eq!(ran.exit, Exit::Interrupted);
+    assert!(ran.out.contains("INCOMPLETE"), "{}", ran.out);
+    assert!(ran.out.ends_with("exit 130\n"), "{}", ran.out);
+    assert_incomplete(&desk, 0);
+}
+
+// What is left, read again.
+
+#[test]
+fn a_report_gives_back_what_the_run_printed_and_wrote() {
+    let desk = Desk::new(TINY);
+    let ran = desk.run(&["--quick"]);
+    let bundle = desk.bundle();
+    let pages = ["report.md", "report.html"].map(|name| bundle.join(name));
+    let written = pages.clone().map(read);
+    for page in &pages {
+        fs::remove_file(page).unwrap();
+    }
+    let folder = bundle.to_str().unwrap();
+    let again = kvbench(&["report", folder]);
+    assert_eq!((again.exit, again.err.as_str()), (ran.exit, ""));
+    assert_eq!(again.out, ran.report());
+    assert_eq!(pages.map(read), written);
+    let by_file = kvbench(&["report", &format!("{folder}/result.json")]);
+    assert_eq!(by_file.out, again.out);
+    let before = names(&bundle);
+    assert_eq!(kvbench(&["report", folder, "--md"]).out, written[0]);
+    assert_eq!(kvbench(&["report", folder, "--html"]).out, written[1]);
+    let json: Run = serde_json::from_str(&kvbench(&["report", folder, "--json"]).out).unwrap();
+    assert_eq!(json, desk.record());
+    assert_eq!(names(&bundle), before);
+}
+
+#[test]
+fn json_is_all_there_is_on_stdout() {
+    let desk = Desk::new(TINY);
+    let ran = desk.run(&["--json", "--set", "trials.pairs.min=1", "--set", "trials.pairs.max=1"]);
+    assert_eq!(ran.exit, Exit::Inconclusive);
+    let run: Run = serde_json::from_str(&ran.out).expect("one JSON value and nothing else");
+    assert_eq!(run, desk.record());
+    assert!(ran.err.ends_with("report.html   exit 3\n"), "{}", ran.err);
+}
+
+#[test]
+fn a_wrong_answer_is_4_whatever_the_targets_say() {
+    let desk = Desk::new(TINY);
+    assert_eq!(desk.run(&[]).exit, Exit::Met);
+    let bundle = desk.edit(|record| record["checks"][0]["passed"] = json!(false));
+    let ran = kvbench(&["report", &bundle]);
+    assert_eq!(ran.exit, Exit::WrongAnswer);
+    assert!(ran.out.contains("✘ same-state"), "{}", ran.out);
+}
+
+#[test]
+fn what_is_no_bundle_is_refused_and_stays_as_it_is() {
+    let desk = Desk::new(TINY);
+    desk.run(&["--set", "trials.pairs.min=1", "--set", "trials.pairs.max=1"]);
+    let folder = desk.at("");
+    let refused = |bundle: &str, wanted: &str| {
+        let ran = kvbench(&["report", bundle]);
+        assert_eq!((ran.exit, ran.out.as_str()), (Exit::Usage, ""), "{bundle}");
+        assert!(ran.err.contains(wanted), "{bundle}: {}", ran.err);
+        assert!(
+            ran.err.contains("\n  hint: name a folder that `kvbench run` wrote"),
+            "{}",
+            ran.err
+        );
+        assert!(!ran.err.contains('\u{1b}'), "{}", ran.err);
+    };
+    refused(&folder, "result.json: No such file");
+    refused(&desk.at("nowhere"), "No such file");
+    assert_eq!(names(&folder), ["out", "scenario.toml"]);
+    let record = read(desk.bundle().join("result.json"));
+    refused(
+        &desk.edit(|record| {
+            record["warnings"] = json!([{ "kind": "\u{1b}]0;x\u{7}" }]);
+        }),
+        "is not a run file: ",
+    );
+    let newer = desk.edit(|record| record["schema"] = json!(99));
+    refused(&newer, "has schema 99, this version reads 1");
+    for length in [0, 1, record.len() / 2, record.len() - 3] {
+        let cut = record.char_indices().map(|(at, _)| at).rfind(|at| *at <= length).unwrap_or(0);
+        fs::write(desk.bundle().join("result.json"), &record[..cut]).unwrap();
+        refused(&newer, "is not a run file: ");
+    }
+    fs::write(desk.bundle().join("result.json"), &record).unwrap();
+    assert_eq!(kvbench(&["report", &newer]).exit, Exit::Inconclusive);
+}
+
+// Text that others wrote.
+
+const SCRIPT: &str = "<script>alert(1)</script>";
+
+#[test]
+fn an_analysis_cannot_steer_or_script() {
+    let desk = Desk::new(TINY);
+    let escape = desk.run(&["--set", "analysis=\"\\u001b[2J\""]);
+    assert_eq!(escape.exit, Exit::Usage);
+    assert!(escape.err.contains("analysis holds control characters"), "{}", escape.err);
+    let one = ["--set", "trials.pairs.min=1", "--set", "trials.pairs.max=1"];
+    let analysis = format!("analysis='{SCRIPT} a\u{202e}b'");
+    let ran = desk.run(&[&one[..], &["--set", &analysis]].concat());
+    assert_eq!(ran.exit, Exit::Inconclusive);
+    assert_harmless(&ran, &desk.bundle());
+    let plan = kvbench(&["plan", &desk.at("scenario.toml"), "--set", &analysis]);
+    assert_eq!(plan.exit, Exit::Met);
+    assert!(!plan.out.contains('\u{202e}'), "{}", plan.out);
+}
+
+#[test]
+fn a_record_from_elsewhere_cannot_steer_or_script() {
+    let desk = Desk::new(TINY);
+    desk.run(&["--set", "trials.pairs.min=1", "--set", "trials.pairs.max=1"]);
+    let evil = format!("\u{1b}]0;x\u{7}\u{9b}2J\u{202e}{SCRIPT} [x](javascript:alert(1)) | `");
+    let bundle = desk.edit(|record| {
+        for field in ["name", "analysis", "path", "text", "workload"] {
+            record["scenario"][field] = json!(evil);
+        }
+        for field in ["cpu", "kernel", "hypervisor", "governor", "filesystem", "data_folder"] {
+            record["host"][field] = json!(evil);
+        }
+        record["build"]["revision"] = json!(evil);
+        record["kvbench_version"] = json!(evil);
+        record["started_at"] = json!(evil);
+        record["targets"][0]["id"] = json!(evil);
+        record["checks"][0]["id"] = json!(evil);
+        record["checks"][0]["detail"] = json!(evil);
+        record["arms"][1]["lever"] = json!(evil);
+        record["warnings"] = json!([{ "kind": "no-profile", "reason": evil }]);
+        record["trials"][0]["cells"][0]["locks"][0]["name"] = json!(evil);
+        record["trials"][0]["cells"][0]["stages"][0]["stage"] = json!(evil);
+    });
+    let ran = kvbench(&["report", &bundle]);
+    assert_eq!(ran.exit, Exit::Inconclusive, "{}", ran.err);
+    assert_harmless(&ran, Path::new(&bundle));
+}
+
+fn assert_harmless(ran: &Ran, bundle: &Path) {
+    let steers = |c: char| (c.is_control() && c != '\n' && c != '\t') || c == '\u{202e}';
+    let (md, html) = (read(bundle.join("report.md")), read(bundle.join("report.html")));
+    for text in [&ran.out, &ran.err, &md, &html] {
+        let at = text.find(steers);
+        assert_eq!(at, None, "{:?}", at.map(|at| text[at..].chars().take(60).collect::<String>()));
+    }
+    assert!(!md.contains("<script") && !html.contains(SCRIPT));
+    assert!(!md.contains("[x](javascript"), "{md}");
+}
+
+// With a process of its own.
+
+#[test]
+fn a_reader_that_went_away_is_no_crash() {
+    let desk = Desk::new(TINY);
+    let one = ["--set", "trials.pairs.min=1", "--set", "trials.pairs.max=1"];
+    desk.run(&one);
+    let bundle = desk.bundle();
+    let bundle = bundle.to_str().unwrap();
+    let run = desk.run_args(&[&one[..], &["--json"]].concat());
+    let run: Vec<_> = run.iter().map(String::as_str).collect();
+    for args in [
+        &["explain"][..],
+        &["--help"],
+        &["plan", &desk.at("scenario.toml")],
+        &["check", &desk.at("scenario.toml")],
+        &["report", bundle],
+        &["report", bundle, "--md"],
+        &["report", bundle, "--html"],
+        &["report", bundle, "--json"],
+        &run,
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut child = Command::new(KVBENCH);
+        let child = child.args(args).stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
+        let ended = child.wait_with_output().unwrap();
+        assert_eq!(String::from_utf8(ended.stderr).unwrap(), "", "{args:?}");
+        assert!(matches!(ended.status.code(), Some(0 | 5)), "{args:?}: {:?}", ended.status);
+    }
+}
+
+#[test]
+fn a_full_disk_behind_stdout_is_told() {
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let child = Command::new(KVBENCH).arg("explain").stdout(full).stderr(Stdio::piped()).spawn();
+    let ended = child.unwrap().wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(5));
+    assert!(String::from_utf8(ended.stderr).unwrap().starts_with("error: No space left"));
+}
+
+#[test]
+fn ctrl_c_within_the_first_block_leaves_a_marked_bundle() {
+    let desk = Desk::new(TINY);
+    // Longer than the test may take: whoever ends in time was interrupted within the first cell.
+    stopped(&desk, "INT", Until::Started, &["--set", "phase.a.duration=10m"]);
+    assert_incomplete(&desk, 0);
+}
+
+#[test]
+fn ctrl_c_keeps_the_blocks_that_are_finished() {
+    let desk = Desk::new(TINY);
+    stopped(&desk, "INT", Until::FirstBlock, &["--set", "system.layer=apply"]);
+    assert_incomplete(&desk, 2);
+}
+
+#[test]
+fn sigterm_ends_a_run_with_a_log_likewise() {
+    let desk = Desk::new(TINY);
+    stopped(&desk, "TERM", Until::FirstBlock, &["--set", "system.layer=raft"]);
+    assert_incomplete(&desk, 2);
+}
+
+/// What has to be seen before the signal is sent.
+#[derive(Clone, Copy, PartialEq)]
+enum Until {
+    /// The trials of the first block live.
+    Started,
+    /// They are gone.
+    FirstBlock,
+}
+
+/// Starts a run of 200 pairs and ends it with `signal`.
+fn stopped(desk: &Desk, signal: &str, until: Until, more: &[&str]) {
+    let data = desk.at("data");
+    let long = ["--data", &data, "--set", "trials.pairs.min=200", "--set", "trials.pairs.max=200"];
+    let mut command = Command::new(KVBENCH);
+    command.args(desk.run_args(&[&long[..], more].concat()));
+    let stream = |name| fs::File::create(desk.at(name)).expect("the stream has a file");
+    let child = command.stdout(stream("stdout")).stderr(stream("stderr")).spawn();
+    let mut run = Killed(child.expect("the program starts"));
+    let first = eventually("a trial lives", || Some(trials(&data)).filter(|all| all.len() == 2));
+    if until == Until::FirstBlock {
+        eventually("the first block ends", || trials(&data).is_disjoint(&first).then_some(()));
+    }
+    let kill = Command::new("sh").args(["-c", &format!("kill -{signal} {}", run.0.id())]).status();
+    assert!(kill.expect("sh runs").success());
+    let status = eventually("the run ends", || run.0.try_wait().expect("the run is our child"));
+    let (out, err) = (read(desk.at("stdout")), read(desk.at("stderr")));
+    assert_eq!((status.code(), err.as_str()), (Some(130), ""), "{out}");
+    assert!(out.contains("INCOMPLETE") && out.ends_with("exit 130\n"), "{out}");
+    assert!(names(&data).is_empty(), "data stayed behind: {:?}", names(&data));
+}
+
+/// A process that does not outlive its test.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The data folders of the trials that live now.
+fn trials(data: &str) -> BTreeSet<PathBuf> {
+    let inside = |folder: PathBuf| fs::read_dir(folder).into_iter().flatten().flatten();
+    let folders = inside(data.into()).flat_map(|scratch| inside(scratch.path()));
+    let folders = folders.map(|entry| entry.path());
+    let is_trial = |path: &PathBuf| path.to_string_lossy().contains("/trial-");
+    folders.filter(is_trial).collect()
+}
+
+fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let clock = Clock::start();
+    while u128::from(clock.now().0) < PROCESS_MAX.as_nanos() {
+        if let Some(seen) = look() {
+            return seen;
+        }
+        clock.sleep(Nanos::from_millis(5));
+    }
+    panic!("not within {PROCESS_MAX:?}: {what}");
+}
+
+/// The bundle is whole, says that the run is not, and holds finished blocks only.
+fn assert_incomplete(desk: &Desk, trials_min: usize) {
+    let (bundle, run) = (desk.bundle(), desk.record());
+    assert!(!run.complete);
+    assert!(run.trials.len() >= trials_min && run.trials.len() < 400, "{}", run.trials.len());
+    assert_eq!(run.trials.len() % 2, 0, "blocks are whole");
+    assert!(run.trials.iter().all(|trial| trial.cells.len() == 1));
+    assert!(run.checks.iter().all(|check| check.passed), "{:?}", run.checks);
+    for page in ["report.md", "report.html"] {
+        assert!(read(bundle.join(page)).contains("INCOMPLETE"), "{page}");
+    }
+    let before = read(bundle.join("report.html"));
+    let again = kvbench(&["report", bundle.to_str().expect("the path is UTF-8")]);
+    assert_eq!((again.exit, again.err.as_str()), (Exit::Interrupted, ""));
+    assert!(again.out.contains("INCOMPLETE"), "{}", again.out);
+    assert_eq!(read(bundle.join("report.html")), before);
+}
+
+/// One process, because the sampler and the CPU clock look at all threads there are.
+#[test]
+fn a_run_through_the_log_fills_every_part_of_the_record() {
+    let desk = Desk::new(TINY);
+    let (scenario, out) = (desk.at("scenario.toml"), desk.at("out"));
+    let mut process = assert_cmd::Command::new(KVBENCH);
+    process.timeout(PROCESS_MAX).args(["run", "--quick", &scenario, "--out", &out]);
+    process.args(["--set", "system.layer=raft", "--set", "system.propose=pipelined"]);
+    process.args(["--set", "phase.a.duration=200ms"]);
+    let done = process.assert().code(0).stderr("");
+    let text = String::from_utf8_lossy(&done.get_output().stdout);
+    assert!(text.contains("QUICK"), "{text}");
+    let run = desk.record();
+    assert!(run.complete && run.quick);
+    let checks: Vec<_> = run.checks.iter().map(|check| (check.id.as_str(), check.passed)).collect();
+    assert_eq!(checks, [("same-state", true), ("no-lost-acks", true), ("log-replays", true)]);
+    assert_eq!(run.trials.len(), 12);
+    for cell in run.trials.iter().flat_map(|trial| &trial.cells) {
+        assert_filled(cell);
+    }
+    assert_profiles(&run, &desk.bundle());
+}
+
+fn assert_filled(cell: &Cell) {
+    assert!(cell.counters.fsyncs > 0 && cell.counters.entries > 0, "{:?}", cell.counters);
+    for role in ["load", "raft"] {
+        let used = cell.cpu.iter().find(|used| used.role == role);
+        assert!(used.is_some_and(|used| used.cpu_ns > 0), "{role} in {:?}", cell.cpu);
+    }
+    let locks: Vec<_> = cell.locks.iter().map(|lock| lock.name.as_str()).collect();
+    assert_eq!(locks, ["store", "inbox"]);
+    assert_eq!((cell.errors, cell.stages.len()), (0, 9));
+    let sum: f64 = cell.stages.iter().map(|stage| stage.mean_ns).sum();
+    let gap = (sum / cell.service.mean_ns - 1.0).abs();
+    // One descheduled load thread weighs too much among few operations.
+    assert!(cell.ops < 100 || gap < 0.02, "{gap}: {:?}", cell.stages);
+}
+
+/// An idle program gives no samples, and then a warning in place of the pictures.
+fn assert_profiles(run: &Run, bundle: &Path) {
+    let idle = run.warnings.iter().any(|warning| matches!(warning, Warning::NoProfile { .. }));
+    assert!(run.profiles.len() == 2 || idle, "{:?}", run.warnings);
+    for profile in &run.profiles {
+        let folded = read(bundle.join(&profile.folded_file));
+        let counts = folded.lines().filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok());
+        assert_eq!(counts.sum::<u64>(), profile.samples, "{folded}");
+        assert!(read(bundle.join(&profile.flame_file)).contains("<svg"));
+    }
+    let mut files: BTreeSet<_> = names(bundle).into_iter().collect();
+    for name in ["after.hlog", "before.hlog", "report.html", "report.md", "result.json"] {
+        assert!(files.remove(name), "{name} is missing");
+    }
+    for profile in &run.profiles {
+        files.remove(&profile.folded_file);
+        files.remove(&profile.flame_file);
+    }
+    let diff = files.remove("flame-diff.svg");
+    assert!(diff || run.profiles.len() < 2 || idle);
+    assert!(files.is_empty(), "unexpected: {files:?}");
+}

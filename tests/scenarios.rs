@@ -1,0 +1,72 @@
+//! Every scenario that is shipped runs: loaded, shrunk by `--set` to the shortest it can be, and run to a bundle whose
+//! checks all hold. What it measures then decides nothing, so any verdict will do.
+
+use kvbench::cli::{self, Exit, Terminal};
+use kvbench::record::bundle::Bundle;
+use kvbench::scenario::{self, Options};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use tempfile::TempDir;
+
+/// One block without A/A, and cells as short as they may be: all arms of all scenarios within seconds, even the one
+/// whose syncs take 22 ms.
+const SHORT: [&str; 5] = [
+    "phase.0.duration=50ms",
+    "phase.0.warmup=10ms",
+    "trials.pairs.min=1",
+    "trials.pairs.max=1",
+    "trials.aa=false",
+];
+
+fn scenarios() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+    let inside = folder.read_dir().expect("the scenarios are there");
+    let paths = inside.map(|entry| entry.expect("they can be read").path());
+    let mut files: Vec<_> =
+        paths.filter(|path| path.extension().is_some_and(|end| end == "toml")).collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn every_scenario_runs_to_a_bundle_whose_checks_hold() {
+    let files = scenarios();
+    assert!(files.len() >= 5, "{files:?}");
+    for path in &files {
+        let out = TempDir::new().unwrap();
+        let (exit, text) = run(path, out.path());
+        let name = path.display();
+        assert!(matches!(exit, Exit::Met | Exit::Missed | Exit::Inconclusive), "{name}: {text}");
+        let bundles: Vec<_> = out.path().read_dir().unwrap().map(|entry| entry.unwrap()).collect();
+        assert_eq!(bundles.len(), 1, "{name}: only the bundle stays");
+        let run = Bundle::open(&bundles[0].path()).read_run().unwrap();
+        let scenario = scenario::load(path, &Options::default()).unwrap();
+        assert_eq!(run.trials.len(), scenario.arms.len(), "{name}: one trial of each arm");
+        let cells: usize = scenario.phases.iter().map(|phase| phase.clients.len()).sum();
+        assert!(run.trials.iter().all(|trial| trial.cells.len() == cells), "{name}");
+        assert!(run.complete && run.checks.len() >= 2, "{name}");
+        assert!(run.checks.iter().all(|check| check.passed), "{name}: {:?}", run.checks);
+        assert_eq!(run.targets.len(), scenario.targets.len(), "{name}");
+    }
+}
+
+/// How a short run ended, and what it said.
+fn run(scenario: &Path, out: &Path) -> (Exit, String) {
+    let (mut report, mut problems) = (Vec::new(), Vec::new());
+    let mut terminal = Terminal {
+        out: &mut report,
+        err: &mut problems,
+        color: false,
+        live: false,
+        width: 100,
+        interrupted: Arc::new(AtomicBool::new(false)),
+    };
+    let mut args: Vec<OsString> = ["kvbench", "run", "--no-profile"].map(OsString::from).into();
+    args.extend([scenario.into(), "--out".into(), out.into()]);
+    args.extend(SHORT.iter().flat_map(|set| ["--set".into(), OsString::from(set)]));
+    let exit = cli::run(args, &mut terminal);
+    let text = [report, problems].concat();
+    (exit, String::from_utf8_lossy(&text).into_owned())
+}
