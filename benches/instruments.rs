@@ -81,7 +81,7 @@ fn recorder(criterion: &mut Criterion) {
         bencher.iter(|| {
             // Different magnitudes, as in a run, so that no single bucket stays in a register.
             service_ns = (service_ns + 7_919) % 4_000_000;
-            recorder.record(Nanos(service_ns), black_box(&timeline), true);
+            recorder.record(Nanos(service_ns), black_box(&timeline));
         });
     });
 }

@@ -265,7 +265,8 @@ fn pipelines() -> Vec<Config> {
     };
     let span = Nanos(100_000);
     let mut proposes = vec![Propose::Serial, Propose::Pipelined];
-    for linger in [Linger::None, Linger::Ticker(span), Linger::Armed(span)] {
+    for linger in [Linger::None, Linger::Ticker(span), Linger::Armed(span), Linger::Siblings(span)]
+    {
         proposes.extend([batched(linger, 1), batched(linger, 4)]);
     }
     let mut configs = Vec::new();

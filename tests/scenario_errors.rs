@@ -417,7 +417,8 @@ fn the_flagship_attributes_its_gain() {
         ("before", ""),
         ("rung-1", "propose pipelined"),
         ("rung-2", "apply sharded"),
-        ("after", "propose batched"),
+        ("rung-3", "propose batched"),
+        ("after", "batch.linger siblings:50us"),
     ];
     assert_eq!(arms, expected);
     assert_eq!(scenario.phases[0].clients, [1, 10, 50, 100]);

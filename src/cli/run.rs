@@ -3,9 +3,9 @@
 use super::progress::Shown;
 use super::report::{self, Files};
 use super::{Exit, ScenarioArgs, Terminal, load_all};
-use crate::compare;
+use crate::compare::{self, Comparison, Outcome};
 use crate::record::bundle::Bundle;
-use crate::runner::{self, RunError};
+use crate::runner::{self, Finished, RunError};
 use crate::scenario::spec::Scenario;
 use clap::Args;
 use std::io;
@@ -65,7 +65,7 @@ fn run_one(
     };
     let finished = {
         let mut shown = Shown::new(terminal.live, terminal.err);
-        runner::run(scenario, &options, &mut shown).map_err(|error| with_hint(error, &options))?
+        runner::run(scenario, &options, &mut shown).map_err(|error| with_hint(&error, &options))?
     };
     let bundle = Bundle::create(&args.out, &finished.run)?;
     bundle.write_run(&finished.run)?;
@@ -80,13 +80,22 @@ fn run_one(
     } else {
         report::print(&finished.run, &comparison, terminal)?;
     }
-    let exit = match finished.run.complete {
-        true => Exit::from(comparison.outcome),
-        false => Exit::Interrupted,
-    };
+    let exit = exit(&finished, &comparison);
+    if let Some(failure) = &finished.failure {
+        writeln!(terminal.err, "error: {}", with_hint(failure, &options))?;
+    }
     let to: &mut dyn io::Write = if args.json { terminal.err } else { terminal.out };
     writeln!(to, " {}   exit {}", bundle.folder().join("report.html").display(), exit.code())?;
     Ok(exit)
+}
+
+fn exit(finished: &Finished, comparison: &Comparison) -> Exit {
+    match (&finished.failure, finished.run.complete) {
+        _ if comparison.outcome == Outcome::WrongAnswer => Exit::WrongAnswer,
+        (Some(_), _) => Exit::Failed,
+        (None, true) => Exit::from(comparison.outcome),
+        (None, false) => Exit::Interrupted,
+    }
 }
 
 /// A folder for data that vanishes with it. Where bundles go is made as well: a run whose result cannot be kept should
@@ -107,13 +116,13 @@ fn scratch(args: &RunArgs) -> anyhow::Result<tempfile::TempDir> {
 }
 
 /// What a user can do about a failure.
-fn with_hint(error: RunError, options: &runner::Options) -> anyhow::Error {
-    let hint = match &error {
+fn with_hint(error: &RunError, options: &runner::Options) -> anyhow::Error {
+    let hint = match error {
         RunError::Node { .. } | RunError::Host(_) => format!(
             "check space and permissions under {}, or choose another folder with --data",
             options.scratch.display()
         ),
         RunError::Operations { .. } => "this is a fault of the system under test".to_owned(),
     };
-    anyhow::Error::new(error).context(format!("the run failed (hint: {hint})"))
+    anyhow::anyhow!("the run failed: {error}\n  hint: {hint}")
 }

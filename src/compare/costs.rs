@@ -56,10 +56,8 @@ fn costs(cells: &[&Cell]) -> Costs {
         p99_ns: p99_ns(cells),
         stages: stages(cells),
         locks: locks(cells),
-        load_share: typical(cells, load_share),
-        littles_gap: typical(cells, |cell| {
-            (cell.in_flight_mean / f64::from(cell.clients) - 1.0).abs()
-        }),
+        load_share: typical(cells, Cell::load_share),
+        littles_gap: typical(cells, Cell::littles_gap),
     }
 }
 
@@ -80,12 +78,6 @@ fn per_ready(cell: &Cell, count: u64) -> f64 {
 fn p99_ns(cells: &[&Cell]) -> Option<f64> {
     let shown = !cells.is_empty() && cells.iter().all(|cell| Percentile::P99.shown(cell));
     shown.then(|| typical(cells, |cell| cell.service.p99_ns as f64))
-}
-
-fn load_share(cell: &Cell) -> f64 {
-    let load: f64 =
-        cell.cpu.iter().filter(|role| role.role == "load").map(|role| role.cpu_ns as f64).sum();
-    load / (cell.elapsed_s * 1e9 * f64::from(cell.load_threads))
 }
 
 fn stages(cells: &[&Cell]) -> Vec<(String, f64)> {

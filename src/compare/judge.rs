@@ -9,7 +9,7 @@ use super::metric::{
     BEYOND_JUDGED_MIN, BEYOND_SHOWN_MIN, Bound, Measure, Metric, Percentile, Scarcest,
 };
 use super::{Estimate, Ladder, Outcome, TargetVerdict, Verdict};
-use crate::record::{Plan, Run, Target};
+use crate::record::{Plan, Run, Target, Warning};
 use crate::stats;
 
 /// The judgement of one target.
@@ -41,6 +41,9 @@ pub(super) fn verdict(run: &Run, target: &Target, ladders: &[Ladder]) -> TargetV
     {
         let shown = (scarcest.beyond >= BEYOND_SHOWN_MIN).then_some(estimate);
         return judged(shown, undecided(too_scarce(percentile, scarcest)));
+    }
+    if let Some(reason) = invalid(run, metric) {
+        return judged(Some(estimate), undecided(reason));
     }
     let ceiling = ceiling_reason(ladders, metric, bound);
     judged(Some(estimate), decide(&run.plan, bound, &estimate, &logs, ceiling))
@@ -131,17 +134,34 @@ fn more_pairs(logs: &[f64], half_width_wanted: f64) -> Option<usize> {
 
 /// Why a throughput could not rise further, if the before arm's stages say so.
 fn ceiling_reason(ladders: &[Ladder], metric: Metric<'_>, bound: Bound) -> Option<String> {
-    if metric.measure != Measure::Throughput || !matches!(bound, Bound::AtLeast(_)) {
+    let Bound::AtLeast(wanted) = bound else { return None };
+    if metric.measure != Measure::Throughput {
         return None;
     }
     let place = metric.place;
     let here = |ladder: &&Ladder| ladder.phase == place.phase && ladder.clients == place.clients;
-    let ceiling = ladders.iter().find(here)?.ceiling?;
+    let ceiling = ladders.iter().find(here)?.ceiling.filter(|ceiling| *ceiling < wanted)?;
     Some(format!(
         "the ceiling was {}: {} of a before operation was waiting its turn, and the rest stays",
         times(ceiling),
         percent(1.0 - 1.0 / ceiling)
     ))
+}
+
+/// Why the load at the metric's place cannot carry a verdict, if an end of the ladder was measured badly there.
+fn invalid(run: &Run, metric: Metric<'_>) -> Option<String> {
+    let place = format!("{}@{}", metric.place.phase, metric.place.clients);
+    let ends = [run.arms.first()?, run.arms.last()?];
+    let judged = |arm: &str, cell: &str| cell == place && ends.iter().any(|end| end.name == arm);
+    run.warnings.iter().find_map(|warning| match warning {
+        Warning::LoadGeneratorBusy { arm, cell, .. } if judged(arm, cell) => Some(format!(
+            "the load of {arm} at {cell} is invalid: its generator was the bottleneck"
+        )),
+        Warning::LittlesLaw { arm, cell, .. } if judged(arm, cell) => Some(format!(
+            "the load of {arm} at {cell} is invalid: rate × time misses the client count"
+        )),
+        _ => None,
+    })
 }
 
 fn pairs(n: usize) -> String {

@@ -11,7 +11,7 @@ use crate::units::Nanos;
 use crate::workload::{Stream, Workload};
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::task::LocalSet;
 
@@ -37,6 +37,8 @@ pub struct Seen {
     pub writes_acked: u64,
     /// Writes acknowledged that used up a revision.
     pub changes_acked: u64,
+    /// Length of the measured span, as it was.
+    pub elapsed: Nanos,
     /// Threads that sent.
     pub threads: u32,
     /// The first error of an operation, if any.
@@ -51,7 +53,8 @@ pub trait Watcher {
     fn end(&mut self);
 }
 
-/// Runs the load for warm-up and duration; `stop` ends it early.
+/// Runs the load for warm-up and duration; `stop` ends it early. The measured span lies between the two calls of
+/// `watcher`, so operations and whatever it reads cover the same time.
 pub fn closed_loop(
     target: &Arc<Target>,
     workload: &Workload,
@@ -61,8 +64,7 @@ pub fn closed_loop(
     watcher: &mut dyn Watcher,
 ) -> std::io::Result<Seen> {
     let threads = load_threads(target, span.clients);
-    let from = clock.now().after(span.warmup);
-    let window = Window { clock, from, to: from.after(span.duration), stop: stop.clone() };
+    let window = Arc::new(Window::new(clock, stop.clone()));
     // Held until the watcher has looked at the end; threads wait for it before they go.
     let watched = Mutex::new(());
     std::thread::scope(|scope| {
@@ -75,20 +77,23 @@ pub fn closed_loop(
             let worker = std::thread::Builder::new().name(format!("load-{thread}"));
             let (window, watched) = (window.clone(), &watched);
             workers.push(worker.spawn_scoped(scope, move || {
-                let seen = run_clients(target, streams, window);
+                let seen = run_clients(target, streams, &window);
                 drop(watched.lock());
                 seen
             })?);
         }
-        window.sleep_until(window.from);
+        window.warm_up(span);
         watcher.begin();
-        window.sleep_until(window.to);
+        window.open();
+        window.rest(span.duration);
         watcher.end();
+        window.close();
         drop(watching);
         let mut seen = Seen::nothing(threads);
         for worker in workers {
             seen.merge(worker.join().expect("a load thread has no reason to panic")?);
         }
+        seen.elapsed = window.length();
         Ok(seen)
     })
 }
@@ -98,29 +103,77 @@ fn load_threads(target: &Target, clients: u32) -> u32 {
     if target.blocks_its_caller() { clients } else { 1 }
 }
 
-/// When operations count.
-#[derive(Clone)]
+/// When operations count: from opening to closing, both decided while the load runs.
+/// All orderings are relaxed: an operation near an edge may count or not, and nothing else hangs on it.
 struct Window {
     clock: Clock,
-    from: Nanos,
-    to: Nanos,
+    /// Nanoseconds on the clock; the largest number until it is opened or closed.
+    from: AtomicU64,
+    to: AtomicU64,
+    /// Clients that were answered at least once.
+    answered: AtomicU32,
     stop: Arc<AtomicBool>,
 }
 
+/// Warm-up goes on until every client was answered once, at most this many times as long as asked.
+const WARMUP_STRETCH_MAX: u64 = 20;
+/// Longest sleep, so that a stop is seen.
+const NAP_MAX: Nanos = Nanos::from_millis(20);
+
 impl Window {
-    /// Relaxed: the flag carries no data.
-    fn is_over(&self, now: Nanos) -> bool {
-        now >= self.to || self.stop.load(Ordering::Relaxed)
+    fn new(clock: Clock, stop: Arc<AtomicBool>) -> Window {
+        Window {
+            clock,
+            from: AtomicU64::new(u64::MAX),
+            to: AtomicU64::new(u64::MAX),
+            answered: AtomicU32::new(0),
+            stop,
+        }
+    }
+
+    /// Until the warm-up has passed and every client was answered once: before that, a queue is still building up,
+    /// and its first requests wait less than any later one.
+    fn warm_up(&self, span: Span) {
+        let began = self.clock.now();
+        self.rest(span.warmup);
+        let latest = began.after(Nanos(span.warmup.0.saturating_mul(WARMUP_STRETCH_MAX)));
+        while self.answered.load(Ordering::Relaxed) < span.clients
+            && self.clock.now() < latest
+            && !self.is_stopped()
+        {
+            self.clock.sleep(Nanos::from_millis(1));
+        }
+    }
+
+    fn open(&self) {
+        self.from.store(self.clock.now().0, Ordering::Relaxed);
+    }
+
+    fn close(&self) {
+        self.to.store(self.clock.now().0, Ordering::Relaxed);
+    }
+
+    fn length(&self) -> Nanos {
+        Nanos(self.to.load(Ordering::Relaxed)).since(Nanos(self.from.load(Ordering::Relaxed)))
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    fn is_over(&self) -> bool {
+        self.to.load(Ordering::Relaxed) != u64::MAX || self.is_stopped()
     }
 
     fn holds(&self, now: Nanos) -> bool {
-        now >= self.from && now < self.to
+        now.0 >= self.from.load(Ordering::Relaxed) && now.0 < self.to.load(Ordering::Relaxed)
     }
 
-    /// In short naps, so that a stop is seen.
-    fn sleep_until(&self, instant: Nanos) {
-        while self.clock.now() < instant && !self.stop.load(Ordering::Relaxed) {
-            self.clock.sleep(instant.since(self.clock.now()).min(Nanos::from_millis(50)));
+    /// Sleeps for `span` in short naps, less if stopped.
+    fn rest(&self, span: Nanos) {
+        let until = self.clock.now().after(span);
+        while self.clock.now() < until && !self.is_stopped() {
+            self.clock.sleep(until.since(self.clock.now()).min(NAP_MAX));
         }
     }
 }
@@ -131,6 +184,7 @@ impl Seen {
             recorder: Recorder::default(),
             writes_acked: 0,
             changes_acked: 0,
+            elapsed: Nanos::ZERO,
             threads,
             first_error: None,
         }
@@ -158,7 +212,7 @@ impl Seen {
             if delivered.timeline.submitted_at() > Nanos::ZERO {
                 delivered.timeline.end(Stage::Respond, done);
             }
-            self.recorder.record(done.since(sent), &delivered.timeline, is_write);
+            self.recorder.record(done.since(sent), &delivered.timeline);
         }
     }
 
@@ -174,7 +228,7 @@ impl Seen {
 fn run_clients(
     target: &Arc<Target>,
     streams: Vec<Stream>,
-    window: Window,
+    window: &Arc<Window>,
 ) -> std::io::Result<Seen> {
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     let seen = Rc::new(RefCell::new(Seen::nothing(1)));
@@ -187,18 +241,27 @@ fn run_clients(
 }
 
 /// One client: send, wait, note, again.
-async fn client(target: Arc<Target>, mut stream: Stream, window: Window, seen: Rc<RefCell<Seen>>) {
+async fn client(
+    target: Arc<Target>,
+    mut stream: Stream,
+    window: Arc<Window>,
+    seen: Rc<RefCell<Seen>>,
+) {
+    let mut is_first = true;
     loop {
         let request = stream.next_request();
         let is_write = request.is_write();
-        let sent = window.clock.now();
-        if window.is_over(sent) {
+        if window.is_over() {
             return;
         }
+        let sent = window.clock.now();
         let outcome = target.call(request).await;
         let done = window.clock.now();
         let failed = outcome.is_err();
         seen.borrow_mut().note(outcome, is_write, sent, done, &window);
+        if std::mem::take(&mut is_first) {
+            window.answered.fetch_add(1, Ordering::Relaxed);
+        }
         if failed {
             return;
         }

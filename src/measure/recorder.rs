@@ -17,7 +17,6 @@ pub struct Recorder {
     histogram: Histogram<u64>,
     service_ns: u64,
     stage_ns: [u64; STAGES],
-    writes: u64,
     errors: u64,
 }
 
@@ -28,7 +27,6 @@ impl Default for Recorder {
                 .expect("the bounds are constants the histogram accepts"),
             service_ns: 0,
             stage_ns: [0; STAGES],
-            writes: 0,
             errors: 0,
         }
     }
@@ -36,10 +34,9 @@ impl Default for Recorder {
 
 impl Recorder {
     /// One answered operation: its service time (done − sent) and where it went.
-    pub fn record(&mut self, service: Nanos, timeline: &Timeline, is_write: bool) {
+    pub fn record(&mut self, service: Nanos, timeline: &Timeline) {
         self.histogram.saturating_record(service.0.max(1));
         self.service_ns += service.0;
-        self.writes += u64::from(is_write);
         for (sum, span) in self.stage_ns.iter_mut().zip(timeline.spans()) {
             *sum += span.0;
         }
@@ -54,7 +51,6 @@ impl Recorder {
     pub fn merge(&mut self, other: &Recorder) {
         self.histogram.add(&other.histogram).expect("all recorders share their bounds");
         self.service_ns += other.service_ns;
-        self.writes += other.writes;
         self.errors += other.errors;
         for (sum, more) in self.stage_ns.iter_mut().zip(other.stage_ns) {
             *sum += more;
@@ -64,11 +60,6 @@ impl Recorder {
     /// Operations answered.
     pub fn ops(&self) -> u64 {
         self.histogram.len()
-    }
-
-    /// Writes answered.
-    pub fn writes(&self) -> u64 {
-        self.writes
     }
 
     /// Operations that got an error.
@@ -117,12 +108,12 @@ mod tests {
         let (mut all, mut left, mut right) =
             (Recorder::default(), Recorder::default(), Recorder::default());
         for n in 1..=1000u64 {
-            all.record(Nanos(n * 1000), &line, true);
-            if n % 2 == 0 { &mut left } else { &mut right }.record(Nanos(n * 1000), &line, true);
+            all.record(Nanos(n * 1000), &line);
+            if n % 2 == 0 { &mut left } else { &mut right }.record(Nanos(n * 1000), &line);
         }
         left.merge(&right);
         assert_eq!((left.ops(), left.service_ns()), (all.ops(), all.service_ns()));
         assert_eq!(left.quantile_ns(0.99), all.quantile_ns(0.99));
-        assert_eq!(left.writes(), 1000);
+        assert_eq!(left.ops(), 1000);
     }
 }

@@ -174,17 +174,23 @@ impl Storage for EngineLog {
         max_size: impl Into<Option<u64>>,
         _context: GetEntriesContext,
     ) -> raft::Result<Vec<Entry>> {
-        let mut entries = Vec::with_capacity((high - low) as usize);
+        let max_size = max_size.into();
+        let mut entries = Vec::new();
         let recent_from = self.recent_from();
         if low < recent_from {
+            let to = high.min(recent_from);
+            let bytes_max = max_size.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
             self.engine
-                .fetch_entries_to::<Codec>(GROUP, low, high.min(recent_from), None, &mut entries)
+                .fetch_entries_to::<Codec>(GROUP, low, to, bytes_max, &mut entries)
                 .map_err(read_error)?;
+            if (entries.len() as u64) < to - low {
+                return Ok(entries);
+            }
         }
         let (from, to) = (low.max(recent_from), high.max(recent_from));
         let range = (from - recent_from) as usize..(to - recent_from) as usize;
         entries.extend(self.recent.range(range).cloned());
-        raft::util::limit_size(&mut entries, max_size.into());
+        raft::util::limit_size(&mut entries, max_size);
         Ok(entries)
     }
 

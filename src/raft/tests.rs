@@ -205,6 +205,7 @@ fn configs() -> Vec<Config> {
         batched(Linger::None, 1),
         batched(Linger::None, 4),
         batched(Linger::Armed(Nanos(100_000)), 1),
+        batched(Linger::Siblings(Nanos(100_000)), 1),
         batched(Linger::Ticker(Nanos(100_000)), 4),
     ] {
         for apply_on in [ApplyOn::RaftThread, ApplyOn::ApplyThread] {

@@ -227,6 +227,26 @@ pub struct Cell {
     pub load_threads: u32,
 }
 
+impl Cell {
+    /// Share of the load threads' time that they were on a CPU, 0..=1.
+    pub fn load_share(&self) -> f64 {
+        let load = self.cpu.iter().filter(|role| role.role == "load");
+        let used: u64 = load.map(|role| role.cpu_ns).sum();
+        used as f64 / (self.elapsed_s * 1e9 * f64::from(self.load_threads))
+    }
+
+    /// Relative gap between the mean number in flight (rate × time) and the clients; Little 1961.
+    pub fn littles_gap(&self) -> f64 {
+        (self.in_flight_mean / f64::from(self.clients) - 1.0).abs()
+    }
+
+    /// Relative gap between the sum of the stages and the mean service time; zero without stages.
+    pub fn stage_gap(&self) -> f64 {
+        let sum: f64 = self.stages.iter().map(|stage| stage.mean_ns).sum();
+        if self.stages.is_empty() { 0.0 } else { (sum / self.service.mean_ns - 1.0).abs() }
+    }
+}
+
 /// A latency distribution, summarised; the whole histogram is in `histogram`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Latency {
@@ -381,6 +401,16 @@ pub enum Warning {
     /// The profile could not be taken.
     NoProfile {
         /// Why.
+        reason: String,
+    },
+    /// The log was on a file system that does not reach a disk, so syncs mean nothing.
+    NoDisk {
+        /// Its type.
+        filesystem: String,
+    },
+    /// The run ended with a failure; only what was finished before is in it.
+    Failed {
+        /// What happened.
         reason: String,
     },
     /// Other work kept the host busy when the run began.

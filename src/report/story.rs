@@ -12,7 +12,11 @@ use crate::report::words::{self, count, percent, ratio};
 pub(super) fn stamps(run: &Run) -> Vec<String> {
     let mut stamps = Vec::new();
     if !run.complete {
-        stamps.push("INCOMPLETE: interrupted; only finished trials are below".to_string());
+        let why = match run.warnings.iter().any(|w| matches!(w, Warning::Failed { .. })) {
+            true => "failed",
+            false => "interrupted",
+        };
+        stamps.push(format!("INCOMPLETE: {why}; only finished trials are below"));
     }
     if run.quick {
         stamps.push("QUICK: a shortened plan, good for a first look".to_string());
@@ -245,6 +249,10 @@ pub(super) fn warning(warning: &Warning) -> String {
         Warning::DebugBuild => {
             "debug build: these numbers mean little; build with --release".to_string()
         }
+        Warning::NoDisk { filesystem } => format!(
+            "the log was on {filesystem}, which keeps files in memory: its syncs reach no disk"
+        ),
+        Warning::Failed { reason } => format!("the run failed: {reason}"),
         Warning::FsyncNotReal { arm, fsync } => format!("fsync is not real in {arm}: {fsync}"),
         Warning::LoadGeneratorBusy { arm, cell, share } => format!(
             "{arm} {cell}: the load generator was on CPU {} of its threads' time and may set the pace itself",

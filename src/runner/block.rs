@@ -119,11 +119,17 @@ fn end(stage: &Stage<'_>, running: Running, restart: bool) -> Result<Trial, RunE
     if restart && has_log {
         let arm = stage.scenario.arms.iter().find(|arm| arm.name == trial.arm);
         let arm = arm.expect("a trial runs an arm of the scenario");
-        let again = start_target(stage, arm, &data_folder(folder.path()))?.digest();
-        trial.end.replayed =
-            Some(Replayed { revision: again.revision, state_hash: hex(again.hash) });
+        trial.end.replayed = Some(replay(stage, arm, &data_folder(folder.path())));
     }
     Ok(trial)
+}
+
+/// A node that does not even start on its own log gave nothing back; the check that reads this says so.
+fn replay(stage: &Stage<'_>, arm: &Arm, folder: &Path) -> Replayed {
+    match start_target(stage, arm, folder).map(|target| target.digest()) {
+        Ok(again) => Replayed { revision: again.revision, state_hash: hex(again.hash) },
+        Err(error) => Replayed { revision: 0, state_hash: format!("not started: {error}") },
+    }
 }
 
 fn note_end(end: &mut TrialEnd, digest: Digest, changes_acked: u64) {

@@ -99,7 +99,7 @@ impl load::Watcher for Ends<'_> {
 }
 
 fn cell(at: &At<'_>, seen: &Seen, begin: &Reading, end: &Reading) -> Cell {
-    let elapsed_s = at.phase.duration.as_secs_f64();
+    let elapsed_s = seen.elapsed.as_secs_f64().max(f64::MIN_POSITIVE);
     let recorder = &seen.recorder;
     Cell {
         phase: at.phase.name.clone(),

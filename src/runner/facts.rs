@@ -138,11 +138,11 @@ fn filesystem(path: &Path) -> String {
 
 /// Median and 99th percentile of `fdatasync` after an append, ns.
 fn probe_fdatasync(folder: &Path) -> io::Result<(u64, u64)> {
-    let clock = Clock::start();
     let probe = tempfile::NamedTempFile::new_in(folder)?;
+    let clock = Clock::start();
     let mut file: &File = probe.as_file();
     let mut spans = Vec::with_capacity(PROBES);
-    while spans.len() < PROBES && clock.now().0 < PROBE_NS_MAX {
+    while spans.is_empty() || spans.len() < PROBES && clock.now().0 < PROBE_NS_MAX {
         file.write_all(&[0x6b; PROBE_BYTES])?;
         let before = clock.now();
         file.sync_data()?;

@@ -63,6 +63,8 @@ pub struct Finished {
     pub run: Run,
     /// Files for the bundle besides the record: folded stacks and flame graphs.
     pub files: Vec<(String, Vec<u8>)>,
+    /// Why the run ended early, if the system or the host failed; what was finished before is kept.
+    pub failure: Option<RunError>,
 }
 
 /// Why a run could not go on. Not a verdict: the system or the host failed.
@@ -113,19 +115,18 @@ pub fn run(
         pair: 0,
         ratio: None,
     };
-    let blocks = stage.blocks(&mut run)?;
-    let mut files = Vec::new();
-    if blocks == Ended::Complete {
-        run.checks.extend(checks::same_state(&mut stage)?);
-        if options.profile && !stage.stopped() {
-            files = profiling::profiles(&mut stage, &mut run)?;
-        }
-    }
-    run.complete = !stage.stopped();
+    let (files, failure) = match stage.all(&mut run) {
+        Ok(files) => (files, None),
+        Err(error) => (Vec::new(), Some(error)),
+    };
+    run.complete = failure.is_none() && !stage.stopped();
     run.checks.extend(checks::of_trials(&run));
     warnings::add(&mut run);
+    if let Some(error) = &failure {
+        run.warnings.push(record::Warning::Failed { reason: error.to_string() });
+    }
     run.elapsed_s = clock.now().as_secs_f64();
-    Ok(Finished { run, files })
+    Ok(Finished { run, files, failure })
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,6 +150,18 @@ struct Stage<'a> {
 }
 
 impl Stage<'_> {
+    /// Everything there is to run; gives the files of the profiles.
+    fn all(&mut self, run: &mut Run) -> Result<Vec<(String, Vec<u8>)>, RunError> {
+        if self.blocks(run)? == Ended::Early {
+            return Ok(Vec::new());
+        }
+        run.checks.extend(checks::same_state(self)?);
+        match self.options.profile && !self.stopped() {
+            true => profiling::profiles(self, run),
+            false => Ok(Vec::new()),
+        }
+    }
+
     /// Runs blocks until the intervals are narrow enough, the plan is used up, or the run is stopped.
     fn blocks(&mut self, run: &mut Run) -> Result<Ended, RunError> {
         let trials = self.scenario.trials;

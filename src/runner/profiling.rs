@@ -23,6 +23,12 @@ struct Profiled {
     elapsed: Nanos,
 }
 
+impl Profiled {
+    fn sampled(&self) -> Sampled<'_> {
+        Sampled { folded: &self.folded, cpu: self.cpu, ops: self.ops }
+    }
+}
+
 /// Profiles both arms, notes them in `run`, and gives the files for the bundle. A sampler that does not work is a
 /// warning, not the end of the run.
 pub(super) fn profiles(
@@ -49,10 +55,11 @@ pub(super) fn profiles(
             Err(error) => run.warnings.push(Warning::NoProfile { reason: error.to_string() }),
         }
     }
-    if let [before, after] = profiled.as_slice()
-        && let Ok(svg) = draw_diff(run, before, after)
-    {
-        files.push(("flame-diff.svg".to_owned(), svg));
+    if let [before, after] = profiled.as_slice() {
+        match draw_diff(run, before, after) {
+            Ok(svg) => files.push(("flame-diff.svg".to_owned(), svg)),
+            Err(error) => run.warnings.push(Warning::NoProfile { reason: error.to_string() }),
+        }
     }
     Ok(files)
 }
@@ -88,7 +95,7 @@ fn profile(
         folded,
         cpu,
         ops: seen.recorder.ops(),
-        elapsed: duration,
+        elapsed: seen.elapsed,
     }))
 }
 
@@ -154,15 +161,7 @@ fn draw(
 }
 
 fn draw_diff(run: &Run, before: &Profiled, after: &Profiled) -> Result<Vec<u8>, ProfileError> {
-    let sampled = |one: &Profiled| -> (Nanos, u64) { (one.cpu, one.ops) };
-    let (before_cpu, before_ops) = sampled(before);
-    let (after_cpu, after_ops) = sampled(after);
     let title = format!("{}: after against before, CPU per operation", run.scenario.name);
     let subtitle = "widths: after, ns CPU per op; red: more than before, blue: less";
-    profile::flame_diff(
-        &title,
-        subtitle,
-        Sampled { folded: &before.folded, cpu: before_cpu, ops: before_ops },
-        Sampled { folded: &after.folded, cpu: after_cpu, ops: after_ops },
-    )
+    profile::flame_diff(&title, subtitle, before.sampled(), after.sampled())
 }

@@ -13,6 +13,9 @@ const STAGE_GAP_MAX: f64 = 0.02;
 /// Load average per core from which the host counts as busy.
 const BUSY_LOAD_PER_CORE: f64 = 0.7;
 
+/// File systems that keep their files in memory.
+const NOT_ON_DISK: [&str; 2] = ["tmpfs", "ramfs"];
+
 /// Adds what the record shows.
 pub(super) fn add(run: &mut Run) {
     if run.build.profile != "release" {
@@ -21,13 +24,19 @@ pub(super) fn add(run: &mut Run) {
     if run.host.load_average > BUSY_LOAD_PER_CORE * f64::from(run.host.cores) {
         run.warnings.push(Warning::BusyHost { load_average: run.host.load_average });
     }
+    let mut has_any_log = false;
     for arm in &run.arms {
         let fsync = arm.levers.get("fsync").map_or("real", String::as_str);
         let has_log = arm.levers.get("layer").is_some_and(|layer| layer == "raft");
+        has_any_log |= has_log;
         if has_log && fsync != "real" {
             let fsync = fsync.to_owned();
             run.warnings.push(Warning::FsyncNotReal { arm: arm.name.clone(), fsync });
         }
+    }
+    if has_any_log && NOT_ON_DISK.contains(&run.host.filesystem.as_str()) {
+        let filesystem = run.host.filesystem.clone();
+        run.warnings.push(Warning::NoDisk { filesystem });
     }
     let found = of_cells(run);
     run.warnings.extend(found);
@@ -47,16 +56,17 @@ fn of_cells(run: &Run) -> Vec<Warning> {
         let middle = |of: fn(&Cell) -> f64| {
             median(&trials.iter().map(|cell| of(cell)).collect::<Vec<_>>()).unwrap_or(0.0)
         };
-        let (arm, share) = (arm.to_owned(), middle(load_share));
-        if share > LOAD_SHARE_MAX && trials.iter().all(|cell| !keeps_its_caller(cell)) {
+        let (arm, share) = (arm.to_owned(), middle(Cell::load_share));
+        let has_generator = !trials.iter().any(|cell| keeps_its_caller(cell));
+        if has_generator && share > LOAD_SHARE_MAX {
             let (arm, cell) = (arm.clone(), cell.clone());
             warnings.push(Warning::LoadGeneratorBusy { arm, cell, share });
         }
-        let gap = middle(littles_gap);
-        if gap > LITTLES_GAP_MAX {
+        let gap = middle(Cell::littles_gap);
+        if has_generator && gap > LITTLES_GAP_MAX {
             warnings.push(Warning::LittlesLaw { arm: arm.clone(), cell: cell.clone(), gap });
         }
-        let gap = middle(stage_gap);
+        let gap = middle(Cell::stage_gap);
         if gap > STAGE_GAP_MAX {
             warnings.push(Warning::StageGap { arm, cell, gap });
         }
@@ -64,25 +74,8 @@ fn of_cells(run: &Run) -> Vec<Warning> {
     warnings
 }
 
-/// In the store layer the load threads are the system: no other role ran.
+/// In the store layer the load threads are the system: no other role ran, and what a client spends on making its
+/// next request is part of the throughput.
 fn keeps_its_caller(cell: &Cell) -> bool {
     !cell.cpu.iter().any(|role| (role.role == "raft" || role.role == "apply") && role.cpu_ns > 0)
-}
-
-fn load_share(cell: &Cell) -> f64 {
-    let load = cell.cpu.iter().find(|role| role.role == "load");
-    let used = load.map_or(0.0, |load| load.cpu_ns as f64 / 1e9);
-    used / (cell.elapsed_s * f64::from(cell.load_threads)).max(f64::MIN_POSITIVE)
-}
-
-fn littles_gap(cell: &Cell) -> f64 {
-    (cell.in_flight_mean / f64::from(cell.clients) - 1.0).abs()
-}
-
-fn stage_gap(cell: &Cell) -> f64 {
-    if cell.stages.is_empty() || cell.service.mean_ns <= 0.0 {
-        return 0.0;
-    }
-    let sum: f64 = cell.stages.iter().map(|stage| stage.mean_ns).sum();
-    (sum / cell.service.mean_ns - 1.0).abs()
 }
