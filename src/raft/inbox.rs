@@ -146,6 +146,11 @@ impl<R, W: Waiter<R>> Inbox<R, W> {
         news
     }
 
+    /// Writes that came since the loop last took what is new.
+    pub(super) fn writes(&self) -> usize {
+        self.state.lock().news.writes.len()
+    }
+
     /// Only so many of the requests taken out still wait.
     pub(super) fn still_waiting(&self, waiting: usize) {
         self.taken.store(waiting, Ordering::Relaxed);

@@ -39,6 +39,9 @@ pub(super) trait Waiting: std::fmt::Debug {
 pub(super) trait Proposer: Send {
     /// The next entry, if one is due.
     fn turn(&mut self, situation: Situation<'_>) -> Turn;
+
+    /// Committed requests are about to be answered, while `waiting` others wait.
+    fn answering(&mut self, _waiting: usize) {}
 }
 
 /// The policy for `propose`.
@@ -99,6 +102,10 @@ impl Proposer for Batched {
             }
         }
     }
+
+    fn answering(&mut self, waiting: usize) {
+        self.patience.answering(waiting);
+    }
 }
 
 impl Batched {
@@ -124,6 +131,9 @@ trait Patience: Send {
 
     /// A batch of `count` went, and `left` requests still wait.
     fn sent(&mut self, count: usize, left: usize, now: Nanos);
+
+    /// Committed requests are about to be answered, while `waiting` others wait.
+    fn answering(&mut self, _waiting: usize) {}
 }
 
 fn patience(linger: Linger) -> Box<dyn Patience> {
@@ -131,7 +141,7 @@ fn patience(linger: Linger) -> Box<dyn Patience> {
         Linger::None => Box::new(NoPatience),
         Linger::Ticker(every) => Box::new(Beat { every, due: None }),
         Linger::Armed(span) => Box::new(Armed { span, due: None }),
-        Linger::Siblings(span) => Box::new(Siblings { span, last: 0, awaited: None }),
+        Linger::Siblings(span) => Box::new(Siblings { span, last: 0, awaited: 0, until: None }),
     }
 }
 
@@ -189,20 +199,25 @@ struct Siblings {
     span: Nanos,
     /// Requests in the last batch.
     last: usize,
-    /// How many are awaited since the last batch was answered, and until when.
-    awaited: Option<(usize, Nanos)>,
+    /// How many requests were under way when it was answered; counted before anybody could come again.
+    awaited: usize,
+    /// Until when they are awaited, once somebody has looked.
+    until: Option<Nanos>,
 }
 
 impl Patience for Siblings {
     fn wait_until(&mut self, waiting: usize, now: Nanos) -> Option<Nanos> {
-        let (awaited, until) =
-            *self.awaited.get_or_insert((self.last + waiting, now.after(self.span)));
-        (waiting < awaited).then_some(until)
+        let until = *self.until.get_or_insert(now.after(self.span));
+        (waiting < self.awaited).then_some(until)
     }
 
     fn sent(&mut self, count: usize, _left: usize, _now: Nanos) {
         self.last = count;
-        self.awaited = None;
+    }
+
+    fn answering(&mut self, waiting: usize) {
+        self.awaited = self.last + waiting;
+        self.until = None;
     }
 }
 
@@ -274,24 +289,26 @@ mod tests {
         let mut policy = batched(Linger::Siblings(Nanos(50)));
         assert_eq!(ask(&mut *policy, &[10, 10], 0, 0), Turn::Send(2), "nobody was answered yet");
         assert_eq!(ask(&mut *policy, &[10], 1, 10), Turn::Wait(None), "in flight");
+        policy.answering(1);
         assert_eq!(ask(&mut *policy, &[10], 0, 100), Turn::Wait(Some(Nanos(150))), "two answered");
         assert_eq!(ask(&mut *policy, &[10, 10, 10], 0, 120), Turn::Send(3), "all three are here");
+        policy.answering(0);
         assert_eq!(ask(&mut *policy, &[], 0, 200), Turn::Wait(None));
         assert_eq!(ask(&mut *policy, &[10], 0, 210), Turn::Wait(Some(Nanos(250))), "of three");
         assert_eq!(ask(&mut *policy, &[10], 0, 250), Turn::Send(1), "two went away");
-        assert_eq!(
-            ask(&mut *policy, &[10], 0, 300),
-            Turn::Wait(Some(Nanos(350))),
-            "one more may come"
-        );
+        policy.answering(0);
+        assert_eq!(ask(&mut *policy, &[10], 0, 300), Turn::Send(1), "nobody else is expected");
     }
 
     #[test]
     fn a_lone_client_never_waits_for_siblings() {
         let mut policy = batched(Linger::Siblings(Nanos(50)));
-        assert_eq!(ask(&mut *policy, &[10], 0, 0), Turn::Send(1));
-        assert_eq!(ask(&mut *policy, &[], 0, 90), Turn::Wait(None));
-        assert_eq!(ask(&mut *policy, &[10], 0, 100), Turn::Send(1));
+        for now in [0, 100, 200] {
+            assert_eq!(ask(&mut *policy, &[10], 0, now), Turn::Send(1));
+            policy.answering(0);
+            // It may be back before the policy is asked again, or after.
+            assert_eq!(ask(&mut *policy, &[], 0, now + 90), Turn::Wait(None));
+        }
     }
 
     #[test]

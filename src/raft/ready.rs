@@ -343,6 +343,7 @@ where
                 times.replicated = now;
             }
         }
+        self.proposer.answering(self.waiting.len() + self.inbox.writes());
         self.publish(kept, committed);
         self.serve_reads();
         Ok(())
