@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  kvbench run scenarios/put_parallel.toml            about two minutes, then a verdict
+  kvbench run scenarios/put_parallel.toml            two to three minutes, then a verdict
   kvbench run --quick scenarios/put_parallel.toml    a first impression in half a minute
   kvbench run scenarios/ --set trials.pairs.max=8    every scenario, at most 8 pairs each
   kvbench run scenarios/store_only.toml --json       the record on standard output

@@ -51,7 +51,7 @@ fn costs(cells: &[&Cell]) -> Costs {
         cores_busy: typical(cells, |cell| metric::cpu_ns(cell) / 1e9 / cell.elapsed_s),
         requests_per_ready: typical(cells, |cell| per_ready(cell, cell.counters.requests)),
         entries_per_ready: typical(cells, |cell| per_ready(cell, cell.counters.entries)),
-        service_mean_ns: typical(cells, |cell| cell.service.mean_ns),
+        service_mean_ns: mean_of(cells.iter().map(|cell| cell.service.mean_ns)),
         p50_ns: typical(cells, |cell| cell.service.p50_ns as f64),
         p99_ns: p99_ns(cells),
         stages: stages(cells),
@@ -71,6 +71,12 @@ fn typical_of(values: impl Iterator<Item = f64>) -> f64 {
     stats::median(&values).unwrap_or(0.0)
 }
 
+/// Mean of those that are numbers; 0 if there is none. For what has to add up: medians of parts do not.
+fn mean_of(values: impl Iterator<Item = f64>) -> f64 {
+    let values: Vec<f64> = values.filter(|value| value.is_finite()).collect();
+    values.iter().sum::<f64>() / values.len().max(1) as f64
+}
+
 fn per_ready(cell: &Cell, count: u64) -> f64 {
     count as f64 / cell.counters.readies as f64
 }
@@ -82,7 +88,7 @@ fn p99_ns(cells: &[&Cell]) -> Option<f64> {
 
 fn stages(cells: &[&Cell]) -> Vec<(String, f64)> {
     let all = || cells.iter().flat_map(|cell| &cell.stages);
-    let of = |name: &str| typical_of(all().filter(|s| s.stage == name).map(|s| s.mean_ns));
+    let of = |name: &str| mean_of(all().filter(|s| s.stage == name).map(|s| s.mean_ns));
     distinct(all().map(|s| s.stage.as_str())).map(|name| (name.to_string(), of(name))).collect()
 }
 

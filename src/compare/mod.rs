@@ -73,11 +73,12 @@ pub struct ArmSummary {
     pub throughput_per_s: f64,
     /// Half-width of its 95 % interval, as a fraction; absent below 6 trials.
     pub half_width: Option<f64>,
-    /// Medians over trials of per-trial values.
+    /// What an operation costs.
     pub costs: Costs,
 }
 
-/// Per-operation costs: medians over trials; 0 where no trial has the value.
+/// Per-operation costs: medians over trials; service mean and stages, which have to add up, are means over trials.
+/// 0 where no trial has the value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Costs {
     /// Syncs of the log per operation.

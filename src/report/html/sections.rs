@@ -232,7 +232,7 @@ pub(super) fn stages(out: &mut String, run: &Run, headline: &Headline<'_>) {
 fn stages_table(out: &mut String, run: &Run, headline: &Headline<'_>) {
     let names = view::stage_names(headline.before, headline.after);
     let at = count(headline.row.clients as usize, "client", "clients");
-    let caption = format!("mean µs per operation, {at}, median over trials");
+    let caption = format!("mean µs per operation, {at}, mean over trials");
     let mut table = Table::new(&caption, &format!("l{}", "r".repeat(names.len() + 2)));
     table.column("arm", "arm");
     for name in names.iter().copied().chain(["sum", "measured"]) {
