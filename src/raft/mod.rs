@@ -153,7 +153,7 @@ pub enum ApplyOn {
 pub enum Publish {
     /// At once.
     Ready,
-    /// After the next Ready has been persisted.
+    /// After the next Ready has been persisted and synced, even if it holds nothing but the commit index.
     NextReady,
 }
 

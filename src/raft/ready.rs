@@ -323,6 +323,7 @@ where
     fn turn(&mut self) -> Result<(), PipelineError> {
         let kept = std::mem::take(&mut self.held);
         let mut committed = Vec::new();
+        let mut synced = false;
         if self.raft.has_ready() {
             let mut ready = self.raft.ready();
             for state in ready.take_read_states() {
@@ -330,12 +331,16 @@ where
             }
             committed = ready.take_committed_entries();
             let entries = ready.take_entries();
-            let sync = ready.must_sync();
+            synced = ready.must_sync();
             self.hard_state = ready.hs().cloned().or(self.hard_state.take());
-            self.persist(&entries, sync)?;
+            self.persist(&entries, synced)?;
             let mut light = self.raft.advance_append(ready);
             self.remember_commit(light.commit_index());
             committed.extend(light.take_committed_entries());
+        }
+        if !kept.is_empty() && !synced {
+            // The next Ready brings nothing but the commit index; upstream synced that too before it published.
+            self.persist(&[], true)?;
         }
         let now = self.probe.now();
         for entry in &committed {
