@@ -48,6 +48,7 @@ fn costs(cells: &[&Cell]) -> Costs {
     Costs {
         fsyncs_per_op: typical(cells, |cell| cell.counters.fsyncs as f64 / cell.ops as f64),
         cpu_us_per_op: typical(cells, |cell| metric::cpu_ns(cell) / 1e3 / cell.ops as f64),
+        cpu_roles: cpu_roles(cells),
         cores_busy: typical(cells, |cell| metric::cpu_ns(cell) / 1e9 / cell.elapsed_s),
         requests_per_ready: typical(cells, |cell| per_ready(cell, cell.counters.requests)),
         entries_per_ready: typical(cells, |cell| per_ready(cell, cell.counters.entries)),
@@ -84,6 +85,17 @@ fn per_ready(cell: &Cell, count: u64) -> f64 {
 fn p99_ns(cells: &[&Cell]) -> Option<f64> {
     let shown = !cells.is_empty() && cells.iter().all(|cell| Percentile::P99.shown(cell));
     shown.then(|| typical(cells, |cell| cell.service.p99_ns as f64))
+}
+
+fn cpu_roles(cells: &[&Cell]) -> Vec<(String, f64)> {
+    let all = || cells.iter().flat_map(|cell| cell.cpu.iter().map(|role| (role, cell.ops as f64)));
+    let of = |name: &str| {
+        let same = all().filter(|(role, _)| role.role == name);
+        typical_of(same.map(|(role, ops)| role.cpu_ns as f64 / 1e3 / ops))
+    };
+    distinct(all().map(|(role, _)| role.role.as_str()))
+        .map(|name| (name.to_string(), of(name)))
+        .collect()
 }
 
 fn stages(cells: &[&Cell]) -> Vec<(String, f64)> {

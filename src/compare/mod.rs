@@ -85,6 +85,8 @@ pub struct Costs {
     pub fsyncs_per_op: f64,
     /// CPU of the whole process per operation, µs.
     pub cpu_us_per_op: f64,
+    /// The same by thread role (`load`, `raft`, `apply`, `other`), µs per operation.
+    pub cpu_roles: Vec<(String, f64)>,
     /// CPU of the process over elapsed time.
     pub cores_busy: f64,
     /// Requests per Ready round that had entries.

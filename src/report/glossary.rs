@@ -31,7 +31,7 @@ pub const GLOSSARY: &[(&str, &str)] = &[
     ),
     (
         "A/A floor",
-        "How far an arm differs from itself: the wider end of the interval of ratios between two trials of the same arm in one block. A ratio closer to 1 than this is noise.",
+        "What a comparison of an arm with itself gives: the wider end of the 95 % interval of the ratio between two trials of the same arm in one block (before in even blocks, after in odd ones). A ratio closer to 1 than this carries no mark.",
     ),
     (
         "closed loop",

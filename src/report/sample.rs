@@ -307,6 +307,10 @@ fn costs(arm: usize, c: usize) -> Costs {
     Costs {
         fsyncs_per_op: fsyncs_per_op(arm, c),
         cpu_us_per_op: if arm == 0 { 61.0 } else { 19.0 },
+        cpu_roles: vec![
+            ("load".to_string(), if arm == 0 { 9.0 } else { 6.0 }),
+            ("raft".to_string(), if arm == 0 { 52.0 } else { 13.0 }),
+        ],
         cores_busy: if arm == 0 { 0.27 } else { 1.55 },
         requests_per_ready: 1.0 / fsyncs_per_op(arm, c),
         entries_per_ready: 1.0,

@@ -3,6 +3,7 @@
 
 use crate::compare::{ArmSummary, Comparison, Ladder, Row};
 use crate::record::{Arm, Cell, Run, Trial, Warning};
+use crate::report::words;
 use std::collections::BTreeSet;
 
 /// The phase and client count that the first screen is about.
@@ -170,4 +171,18 @@ pub(super) fn blocks(run: &Run) -> (usize, usize) {
         in_it.map(|trial| trial.block).collect::<BTreeSet<u32>>().len()
     };
     (count(false), count(true))
+}
+
+/// CPU by thread role, µs per operation, in both arms; zero where an arm has no such thread.
+pub(super) fn role_changes(before: &ArmSummary, after: &ArmSummary) -> Vec<(String, f64, f64)> {
+    let of = |arm: &ArmSummary, name: &str| {
+        arm.costs.cpu_roles.iter().find(|(role, _)| role == name).map_or(0.0, |(_, cost)| *cost)
+    };
+    let mut names: Vec<&String> = Vec::new();
+    for (role, _) in before.costs.cpu_roles.iter().chain(&after.costs.cpu_roles) {
+        if !names.contains(&role) {
+            names.push(role);
+        }
+    }
+    names.into_iter().map(|name| (words::plain(name), of(before, name), of(after, name))).collect()
 }

@@ -281,8 +281,25 @@ pub(super) fn costs(out: &mut String, run: &Run, headline: &Headline<'_>) {
         ]);
     }
     table.write(out);
+    roles(out, run, headline);
     locks(out, run, headline);
     close(out);
+}
+
+fn roles(out: &mut String, run: &Run, headline: &Headline<'_>) {
+    if headline.measured().all(|arm| arm.costs.cpu_roles.is_empty()) {
+        return;
+    }
+    let mut table = Table::new("CPU µs per op by thread role, medians over trials", "llr");
+    for (name, word) in [("arm", "arm"), ("threads", "threads"), ("CPU µs per op", "CPU per op")] {
+        table.column(name, word);
+    }
+    for arm in headline.measured() {
+        for (role, cost) in &arm.costs.cpu_roles {
+            table.row(vec![view::arm_label(run, &arm.arm), role.clone(), significant(*cost)]);
+        }
+    }
+    table.write(out);
 }
 
 fn locks(out: &mut String, run: &Run, headline: &Headline<'_>) {

@@ -180,6 +180,11 @@ pub(super) fn costs(page: &mut Page, headline: &Headline<'_>) {
         );
     }
     page.grid(&[grid]);
+    let roles = view::role_changes(headline.before, headline.after);
+    if !roles.is_empty() {
+        let each = roles.iter().map(|(role, a, b)| format!("{role} {}", change(*a, *b)));
+        page.prose(&format!("CPU µs per op by thread: {}", each.collect::<Vec<_>>().join(" · ")));
+    }
     locks(page, headline);
     page.blank();
 }
