@@ -163,7 +163,12 @@ struct Beat {
 }
 
 impl Patience for Beat {
-    fn wait_until(&mut self, _waiting: usize, now: Nanos) -> Option<Nanos> {
+    fn wait_until(&mut self, waiting: usize, now: Nanos) -> Option<Nanos> {
+        if waiting == 0 {
+            // Beats that passed while nobody waited are nobody's.
+            self.due = None;
+            return None;
+        }
         Some(*self.due.get_or_insert(next_beat(now, self.every)))
     }
 
@@ -317,5 +322,8 @@ mod tests {
         assert_eq!(ask(&mut *policy, &[10], 0, 120), Turn::Wait(Some(Nanos(150))));
         assert_eq!(ask(&mut *policy, &[10], 0, 150), Turn::Send(1));
         assert_eq!(ask(&mut *policy, &[10], 0, 160), Turn::Wait(Some(Nanos(200))));
+        assert_eq!(ask(&mut *policy, &[10], 0, 200), Turn::Send(1));
+        assert_eq!(ask(&mut *policy, &[], 0, 900), Turn::Wait(None));
+        assert_eq!(ask(&mut *policy, &[10], 0, 910), Turn::Wait(Some(Nanos(950))), "after idling");
     }
 }
