@@ -1,7 +1,7 @@
 //! The `apply` layer: requests queue for one applier thread that runs the apply path on whatever waits; no log.
 //! It shows what the apply path could do if committing cost nothing.
 
-use super::{NodeError, Outcome, PathKind, apply_path};
+use super::{Answered, NodeError, Outcome, PathKind, apply_path, wait_for_all};
 use crate::measure::lock::{LockTally, MeasuredMutex};
 use crate::measure::pipeline::{PipelineCounts, PipelineMeter};
 use crate::measure::stage::{Probe, Stage, Timeline};
@@ -63,23 +63,19 @@ impl ApplyOnly {
 
     /// Sends a request to the applier.
     pub async fn call(&self, request: Request) -> Outcome {
-        let (reply, answer) = oneshot::channel();
-        let timeline = Timeline::submitted(self.shared.probe.now());
-        self.shared.push(Waiting { request, timeline, reply });
-        answer.await.unwrap_or(Err(Rejected::Stopped))
+        self.submit(request).await.unwrap_or(Err(Rejected::Stopped))
     }
 
     /// Sends requests in this order without waiting between them, and waits for all answers.
     pub fn call_all(&self, requests: &[Request]) -> Vec<Outcome> {
-        let send = |request: &Request| {
-            let (reply, answer) = oneshot::channel();
-            let timeline = Timeline::submitted(self.shared.probe.now());
-            self.shared.push(Waiting { request: request.clone(), timeline, reply });
-            answer
-        };
-        let answers: Vec<_> = requests.iter().map(send).collect();
-        let wait = |answer: oneshot::Receiver<Outcome>| answer.blocking_recv();
-        answers.into_iter().map(|answer| wait(answer).unwrap_or(Err(Rejected::Stopped))).collect()
+        wait_for_all(requests.iter().map(|request| self.submit(request.clone())).collect())
+    }
+
+    fn submit(&self, request: Request) -> Answered {
+        let (reply, answer) = oneshot::channel();
+        let timeline = Timeline::submitted(self.shared.probe.now());
+        self.shared.push(Waiting { request, timeline, reply });
+        answer
     }
 
     /// What was done since the start.

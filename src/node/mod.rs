@@ -90,21 +90,12 @@ impl Node {
 
     /// Sends a request through the pipeline; reads are linearizable and need no log entry.
     pub async fn call(&self, request: Request) -> Outcome {
-        let (reply, answer) = oneshot::channel();
-        self.submit(&request, Reply(reply));
-        answer.await.unwrap_or(Err(Rejected::Stopped))
+        self.submit(&request).await.unwrap_or(Err(Rejected::Stopped))
     }
 
     /// Sends requests in this order without waiting between them, and waits for all answers.
     pub fn call_all(&self, requests: &[Request]) -> Vec<Outcome> {
-        let send = |request| {
-            let (reply, answer) = oneshot::channel();
-            self.submit(request, Reply(reply));
-            answer
-        };
-        let answers: Vec<_> = requests.iter().map(send).collect();
-        let wait = |answer: oneshot::Receiver<Outcome>| answer.blocking_recv();
-        answers.into_iter().map(|answer| wait(answer).unwrap_or(Err(Rejected::Stopped))).collect()
+        wait_for_all(requests.iter().map(|request| self.submit(request)).collect())
     }
 
     /// What the pipeline did since the start.
@@ -123,13 +114,24 @@ impl Node {
         self.store.digest()
     }
 
-    fn submit(&self, request: &Request, reply: Reply) {
+    fn submit(&self, request: &Request) -> Answered {
+        let (reply, answer) = oneshot::channel();
         let bytes = codec::encode(request);
         match request.is_write() {
-            true => self.pipeline.inbox().write(bytes, reply),
-            false => self.pipeline.inbox().read(bytes, reply),
+            true => self.pipeline.inbox().write(bytes, Reply(reply)),
+            false => self.pipeline.inbox().read(bytes, Reply(reply)),
         }
+        answer
     }
+}
+
+/// An outcome on its way; it fails if the node ends without giving one.
+type Answered = oneshot::Receiver<Outcome>;
+
+/// Blocks until every answer is there, and gives them in order.
+fn wait_for_all(answers: Vec<Answered>) -> Vec<Outcome> {
+    let wait = |answer: Answered| answer.blocking_recv().unwrap_or(Err(Rejected::Stopped));
+    answers.into_iter().map(wait).collect()
 }
 
 /// Wakes the task that waits for a reply.
@@ -153,19 +155,30 @@ impl StateMachine for Machine {
     /// # Panics
     /// If a committed command is not a request: skipping it would let replicas diverge.
     fn apply(&self, commands: &[&[u8]]) -> Vec<Executed<Response>> {
-        let decode = |bytes: &&[u8]| match codec::decode(bytes) {
-            Ok(request) => request,
-            Err(error) => panic!("a committed command cannot be applied: {error}"),
-        };
-        let mut answers = Vec::with_capacity(commands.len());
-        self.store.apply(commands.iter().map(decode).collect(), &mut answers);
-        answers.into_iter().map(executed).collect()
+        self.execute(commands.iter().map(|bytes| decoded(bytes)).collect())
     }
 
+    /// # Panics
+    /// If the query is a write: it would change this node and no log.
     fn read(&self, query: &[u8]) -> Executed<Response> {
-        let [reply] = <[_; 1]>::try_from(self.apply(&[query]))
-            .unwrap_or_else(|_| unreachable!("one command has one reply"));
-        reply
+        let request = decoded(query);
+        assert!(!request.is_write(), "only reads go around the log");
+        self.execute(vec![request]).pop().expect("one request has one answer")
+    }
+}
+
+impl Machine {
+    fn execute(&self, requests: Vec<Request>) -> Vec<Executed<Response>> {
+        let mut answers = Vec::with_capacity(requests.len());
+        self.store.apply(requests, &mut answers);
+        answers.into_iter().map(executed).collect()
+    }
+}
+
+fn decoded(bytes: &[u8]) -> Request {
+    match codec::decode(bytes) {
+        Ok(request) => request,
+        Err(error) => panic!("a committed command cannot be applied: {error}"),
     }
 }
 
