@@ -1,22 +1,17 @@
 //! What the instruments cost: a clock read, the stage clock of a request, the clocks of a lock, the recorder, one look
-//! at all threads, and what they add up to in a batch that the store executes with its probe on and off.
+//! at all threads. What they add up to in the store, with its probe on and off, is in `apply`.
 //!
 //! Caveats: one thread, so no lock is ever waited for; everything is warm, so these are lower bounds.
 
-use criterion::{BatchSize, Criterion};
+use criterion::Criterion;
 use kvbench::clock::Clock;
 use kvbench::measure::cpu::CpuSample;
 use kvbench::measure::lock::MeasuredMutex;
 use kvbench::measure::recorder::Recorder;
 use kvbench::measure::stage::{Probe, Stage, Timeline};
-use kvbench::model::Request;
-use kvbench::node::{PathKind, apply_path};
 use kvbench::units::Nanos;
 use std::hint::black_box;
 use std::sync::Mutex;
-
-/// Puts in one batch: as many as clients wait at the cell that scenarios look at most.
-const BATCH: u64 = 50;
 
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
@@ -25,7 +20,6 @@ fn main() {
     locks(&mut criterion);
     recorder(&mut criterion);
     cpu(&mut criterion);
-    store(&mut criterion);
     criterion.final_summary();
 }
 
@@ -81,7 +75,7 @@ fn recorder(criterion: &mut Criterion) {
         bencher.iter(|| {
             // Different magnitudes, as in a run, so that no single bucket stays in a register.
             service_ns = (service_ns + 7_919) % 4_000_000;
-            recorder.record(Nanos(service_ns), black_box(&timeline));
+            recorder.record(0, Nanos(service_ns), &black_box(&timeline).spans());
         });
     });
 }
@@ -89,28 +83,4 @@ fn recorder(criterion: &mut Criterion) {
 /// Once at each end of a cell, not per operation.
 fn cpu(criterion: &mut Criterion) {
     criterion.bench_function("cpu/sample", |bencher| bencher.iter(CpuSample::now));
-}
-
-fn store(criterion: &mut Criterion) {
-    let batch: Vec<Request> = (0..BATCH).map(put).collect();
-    let mut apply = |name, path, probe| {
-        let store = apply_path(path, probe);
-        let mut answers = Vec::with_capacity(batch.len());
-        criterion.bench_function(name, |bencher| {
-            let execute = |batch| {
-                answers.clear();
-                store.apply(batch, &mut answers);
-            };
-            bencher.iter_batched(|| batch.clone(), execute, BatchSize::SmallInput);
-        });
-    };
-    let (global, sharded) = (PathKind::GlobalMutex, PathKind::Sharded { shards: 512 });
-    apply("store/50-puts/global/on", global, Probe::on(Clock::start()));
-    apply("store/50-puts/global/off", global, Probe::off());
-    apply("store/50-puts/sharded/on", sharded, Probe::on(Clock::start()));
-    apply("store/50-puts/sharded/off", sharded, Probe::off());
-}
-
-fn put(number: u64) -> Request {
-    Request::Put { key: format!("{number:016x}").into_bytes(), value: vec![0x6b; 256] }
 }

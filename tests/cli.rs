@@ -52,7 +52,7 @@ ratio = ">= 0.0001"
 const TEN_MISTAKES: &str = r#"schema = 2
 name = "ten mistakes"
 [system]
-engine = "rocksdb"
+engine = "rocksd"
 [arms.before]
 apply = "global-mutx"
 [arms.after]
@@ -181,7 +181,7 @@ fn ten_mistakes_are_all_told_and_nothing_is_made() {
         for wanted in [
             "schema is 2",
             "name is \"ten mistakes\"",
-            "system.engine is \"rocksdb\"",
+            "system.engine is \"rocksd\"",
             "did you mean `global-mutex`?",
             "unknown key `propse`",
             "keys.space is 0",
@@ -209,6 +209,33 @@ fn one_wrong_scenario_keeps_the_good_ones_from_running() {
     let ran = kvbench(&["check", &folder]);
     assert_eq!(ran.exit, Exit::Usage);
     assert!(ran.out.contains("scenario.toml: sound, 2 arms, 1 targets"), "{}", ran.out);
+}
+
+#[cfg(not(feature = "rocksdb"))]
+#[test]
+fn what_this_build_lacks_is_said_and_keeps_from_running() {
+    let desk = Desk::new(&TINY.replace("layer = \"store\"", "engine = \"rocksdb\""));
+    let scenario = desk.at("scenario.toml");
+    let hint = "build with `cargo build --release --features rocksdb`";
+    let ran = desk.run(&[]);
+    assert_eq!((ran.exit, ran.out.as_str()), (Exit::Usage, ""));
+    assert!(ran.err.contains("engine rocksdb is not in this build"), "{}", ran.err);
+    assert!(ran.err.contains(hint), "{}", ran.err);
+    assert_eq!(names(desk.folder.path()), ["scenario.toml"]);
+    let ran = kvbench(&["check", &scenario]);
+    assert_eq!((ran.exit, ran.err.as_str()), (Exit::Met, ""));
+    assert!(ran.out.contains(": sound, 2 arms") && ran.out.contains(hint), "{}", ran.out);
+    assert_eq!(kvbench(&["plan", &scenario]).exit, Exit::Met);
+    fs::write(desk.at("good.toml"), TINY).unwrap();
+    let args = |scenarios: &[&str]| {
+        let out = desk.at("out");
+        kvbench(&[&["run", "--no-profile", "--out", &out], scenarios].concat())
+    };
+    let both = args(&[&scenario, &desk.at("good.toml")]);
+    assert_eq!((both.exit, both.out.as_str()), (Exit::Usage, ""));
+    let folder = args(&[&desk.at("")]);
+    assert_eq!(folder.exit, Exit::Met, "{}", folder.err);
+    assert!(folder.err.contains("engine rocksdb is not in this build"), "{}", folder.err);
 }
 
 #[test]
@@ -293,6 +320,7 @@ fn a_plan_tells_what_would_run_and_repeats() {
         "tiny  seed 7",
         "Is a thing equal to itself?",
         "closed loop, 2 clients",
+        "PUT  100 %",
         "a.throughput@2",
         "blocks  6 to 9",
         "trials  2 arms + 1 A/A trial per block: 18 to 27",
@@ -346,6 +374,52 @@ fn a_target_met_is_0_and_its_bundle_is_whole() {
     assert_eq!(run.trials.len(), 12);
     assert!(!run.checks.is_empty() && run.checks.iter().all(|check| check.passed));
     assert!(!read(desk.bundle().join("report.html")).contains("NaN"));
+}
+
+/// A mix of everything that can be sent, over keys that are there: each kind has its row in every form.
+#[test]
+fn a_mix_is_reported_by_kind_of_operation() {
+    let mix = "put = {}\nget = {}\nrange = { keys = 5, limit = 3 }\ndelete = {}\n\
+               delete_range = { keys = 2 }\ntxn = { kind = \"create\", keys = 3 }\nlease_cycle = { keys = 2 }";
+    let text =
+        TINY.replace("put = {}", mix).replace("space = 1000", "space = 1000\npreload = true");
+    let desk = Desk::new(&text);
+    let ran = desk.run(&[]);
+    assert!(matches!(ran.exit, Exit::Met), "{}{}", ran.out, ran.err);
+    let run = desk.record();
+    assert!(run.checks.iter().all(|check| check.passed), "{:?}", run.checks);
+    let kinds =
+        ["put", "get", "range", "delete", "delete_range", "txn", "lease_grant", "lease_revoke"];
+    for cell in run.trials.iter().flat_map(|trial| &trial.cells) {
+        let seen: Vec<_> = cell.by_op.iter().map(|op| op.op.as_str()).collect();
+        assert_eq!(seen, kinds);
+        assert_eq!(cell.by_op.iter().map(|op| op.ops).sum::<u64>(), cell.ops);
+    }
+    let bundle = desk.bundle();
+    for form in [&ran.out, &read(bundle.join("report.md")), &read(bundle.join("report.html"))] {
+        assert!(form.contains("operation") && !form.contains("NaN"));
+        assert!(form.contains("lease") && form.contains("revoke"), "{form}");
+    }
+}
+
+/// Money is moved through the log by many clients at once, and all of it is there at the end. In a process of its own:
+/// its raft threads would count as those of the tests beside it.
+#[test]
+fn transfers_keep_the_money() {
+    let bank = "txn = { kind = \"transfer\" }\n[values]\nsize = \"16B\"\n[check]\nbank = true";
+    let text = TINY.replace("put = {}", bank).replace("space = 1000", "space = 20\npreload = true");
+    let text = text.replace("layer = \"store\"", "layer = \"raft\"\nfsync = \"off\"");
+    let desk = Desk::new(&text.replace("[2]", "[8]").replace("@2", "@8"));
+    let mut process = assert_cmd::Command::new(KVBENCH);
+    process.timeout(PROCESS_MAX).args(desk.run_args(&[])).assert().code(0).stderr("");
+    let run = desk.record();
+    let check = run.checks.iter().find(|check| check.id == "bank");
+    assert!(check.is_some_and(|check| check.passed), "{:?}", run.checks);
+    for trial in &run.trials {
+        let bank = trial.end.bank.expect("every trial counts its money");
+        assert_eq!((bank.found, bank.sum), (20, 20_000));
+        assert!(trial.cells.iter().all(|cell| cell.ops > 0 && cell.by_op[0].op == "transfer"));
+    }
 }
 
 /// A number that is not finite would be written as null; only a restart that was not tried may be.

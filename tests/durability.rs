@@ -8,8 +8,9 @@
 use kvbench::clock::Clock;
 use kvbench::measure::stage::Probe;
 use kvbench::model::{Body, KeyValue, Request, Response};
-use kvbench::node::{Config, FolderError, Node, NodeError, PathKind};
+use kvbench::node::{Compaction, Config, FolderError, Node, NodeError};
 use kvbench::raft::{self, ApplyOn, Batch, Fsync, Linger, Propose, Publish};
+use kvbench::store::{self, PathKind};
 use kvbench::units::{ByteSize, Nanos};
 use std::collections::BTreeMap;
 use std::fs;
@@ -25,11 +26,12 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Every thread and moment behind `propose`.
 fn configs(propose: Propose, fsync: Fsync) -> Vec<Config> {
     let mut configs = Vec::new();
-    for path in [PathKind::GlobalMutex, PathKind::Sharded { shards: 16 }] {
+    for path in [PathKind::GlobalMutex, PathKind::Sharded { shards: 16, workers: 1 }] {
         for apply_on in [ApplyOn::RaftThread, ApplyOn::ApplyThread] {
             for publish in [Publish::Ready, Publish::NextReady] {
                 let pipeline = raft::Config { propose, apply_on, publish, fsync };
-                configs.push(Config { path, pipeline });
+                let store = store::Config::in_memory(path);
+                configs.push(Config { store, compaction: Compaction::NEVER, pipeline });
             }
         }
     }
@@ -64,7 +66,7 @@ fn start(config: Config, folder: &Path) -> Node {
 }
 
 fn put(key: u64, value: &str) -> Request {
-    Request::Put { key: format!("{key:08x}").into_bytes(), value: value.into() }
+    Request::put(format!("{key:08x}"), value)
 }
 
 fn call(node: &Node, request: Request) -> Response {
@@ -72,8 +74,8 @@ fn call(node: &Node, request: Request) -> Response {
 }
 
 fn read(node: &Node, key: u64) -> Option<KeyValue> {
-    match call(node, Request::Get { key: format!("{key:08x}").into_bytes() }).body {
-        Body::Get(found) => found,
+    match call(node, Request::get(format!("{key:08x}"))).result {
+        Ok(Body::Range(mut found)) => found.kvs.pop(),
         other => panic!("a get was answered with {other:?}"),
     }
 }
@@ -166,9 +168,10 @@ fn three_restarts_find_what_was_acknowledged() {
                     assert_eq!(outcome.unwrap().reply.revision, revision, "{config:?}");
                 }
                 assert_eq!(read(&node, 0).unwrap().value, value.as_bytes());
-                let gone = call(&node, Request::Delete { key: b"00000006".to_vec() });
+                let gone = call(&node, Request::delete("00000006"));
                 revision += 1;
-                assert_eq!(gone, Response { revision, body: Body::Delete(1) });
+                let deleted = Body::DeleteRange { deleted: 1, prev_kvs: Vec::new() };
+                assert_eq!(gone, Response { revision, result: Ok(deleted) });
                 digest = Some(node.digest());
             }
         }

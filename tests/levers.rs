@@ -7,11 +7,12 @@ use kvbench::clock::Clock;
 use kvbench::measure::pipeline::{PipelineCounts, PipelineMeter};
 use kvbench::measure::stage::Probe;
 use kvbench::model::Request;
-use kvbench::node::{self, Node, PathKind};
+use kvbench::node::{self, Node};
 use kvbench::raft::{
     self, ApplyOn, Batch, Delivered, Executed, Fsync, Linger, Pipeline, Propose, Publish, Rejected,
     StateMachine, Waiter,
 };
+use kvbench::store::{self, PathKind};
 use kvbench::units::{ByteSize, Nanos};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex};
@@ -64,14 +65,14 @@ impl Gated {
 impl StateMachine for Gated {
     type Reply = Vec<u8>;
 
-    fn apply(&self, commands: &[&[u8]]) -> Vec<Executed<Vec<u8>>> {
+    fn apply(&self, commands: &[raft::Command<'_>]) -> Vec<Executed<Vec<u8>>> {
         for command in commands {
-            assert!(*command != POISON, "poisoned on purpose");
-            if *command == STOP {
+            assert!(command.bytes != POISON, "poisoned on purpose");
+            if command.bytes == STOP {
                 self.stop_here();
             }
         }
-        commands.iter().map(|command| self.read(command)).collect()
+        commands.iter().map(|command| self.read(command.bytes)).collect()
     }
 
     fn read(&self, query: &[u8]) -> Executed<Vec<u8>> {
@@ -337,7 +338,11 @@ fn node_counts(
         // Long enough for every other client to come meanwhile.
         fsync: Fsync::Delay(Nanos::from_millis(2)),
     };
-    let config = node::Config { path: PathKind::Sharded { shards: 16 }, pipeline };
+    let config = node::Config {
+        store: store::Config::in_memory(PathKind::Sharded { shards: 16, workers: 1 }),
+        compaction: node::Compaction::NEVER,
+        pipeline,
+    };
     let node = Node::start(config, &folder.path().join("node"), Clock::start(), Probe::off());
     let node = Arc::new(node.unwrap());
     let before = node.counts();
@@ -346,8 +351,8 @@ fn node_counts(
         let node = node.clone();
         tasks.spawn_local(async move {
             for _ in 0..rounds {
-                let key = format!("key-{client}").into_bytes();
-                node.call(Request::Put { key, value: vec![7; 20] }).await.unwrap();
+                let request = Request::put(format!("key-{client}"), vec![7; 20]);
+                node.call(request).await.unwrap();
             }
         })
     });

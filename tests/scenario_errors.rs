@@ -31,7 +31,7 @@ fn scenario_files() -> Vec<PathBuf> {
 const TEN_MISTAKES: &str = r#"schema = 2
 name = "ten mistakes"
 [system]
-engine = "rocksdb"
+engine = "rocksd"
 [arms.before]
 apply = "global-mutx"
 [arms.after]
@@ -65,11 +65,11 @@ x.toml:2:8: name is "ten mistakes"; allowed: 1 to 64 of letters, digits, `.`, `_
    |        ^^^^^^^^^^^^^^
    = hint: for example "ten_mistakes"
 
-x.toml:4:10: system.engine is "rocksdb", which is not built yet
+x.toml:4:10: system.engine is "rocksd"; allowed: memory, rocksdb
    |
- 4 | engine = "rocksdb"
-   |          ^^^^^^^^^
-   = hint: allowed: memory
+ 4 | engine = "rocksd"
+   |          ^^^^^^^^
+   = hint: did you mean `rocksdb`?
 
 x.toml:6:9: arms.before.apply is "global-mutx"; allowed: global-mutex, sharded
    |
@@ -181,7 +181,11 @@ fn levers_are_checked() {
     system("nodes = 3", 4, "nodes is 3; one node is what this version runs");
     system("shards = 100", 4, "powers of two from 1 to 65536");
     system("shards = 131072", 4, "shards is 131072; allowed: 1 to 65536");
-    system("apply_workers = 2", 4, "parallel apply of a batch is not built yet");
+    system("apply_workers = 65", 4, "apply_workers is 65; allowed: 1 to 64");
+    system("apply_workers = 0", 4, "apply_workers is 0; allowed: 1 to 64");
+    system("engine = \"rocksdb\"\nstate_sync = \"never\"", 5, "raft-log-only, per-batch, per-op");
+    system("state_sync = \"per-op\"", 4, "engine `memory` ignores `state_sync`");
+    system("state_sync = \"per-op\"", 4, "use engine = \"rocksdb\", or leave it out");
     system("apply_on = \"raft\"", 4, "allowed: raft-thread, apply-thread");
     system("propose = true", 4, "propose is a boolean; a string is wanted");
     system("commit_publish = \"next\"", 4, "allowed: ready, next-ready");
@@ -197,6 +201,9 @@ fn levers_are_checked() {
     system("fsync = \"delay:1h\"", 4, "unknown unit \"h\"");
     system("instruments = 1", 4, "instruments is an integer; true or false is wanted");
     system("layer = \"store\"\nfsync = \"off\"", 5, "layer `store` ignores `fsync`");
+    system("layer = \"store\"\napply_workers = 2", 5, "or use layer = \"apply\"");
+    let apply = "apply = \"global-mutex\"\napply_workers = 2";
+    system(apply, 5, "apply `global-mutex` ignores `apply_workers`");
     system("layer = \"apply\"\nbatch = { ops_max = 2 }", 5, "layer `apply` ignores `batch`");
 }
 
@@ -231,6 +238,9 @@ fn the_workload_is_checked() {
     keys("space = \"200M\"", "keys.space is 200M; allowed: 1 to 100M");
     keys("size = \"2B\"", "keys of 2B cannot tell 100000 keys apart");
     keys("size = \"0B\"", "allowed: 1B to 1KiB");
+    keys("preload = 100001", "keys.preload is 100001; allowed: 0 to 100k");
+    keys("preload = \"all\"", "keys.preload is \"all\", which is not a count");
+    keys("preload = 0.5", "keys.preload is a float; true, false or a count is wanted");
     keys("dist = \"latest\"", "dist is \"latest\", which is not built yet");
     keys("dist = \"zipf\"", "write \"zipf:0.99\"");
     keys("dist = \"zipf:nan\"", "the exponent is above 0, up to 10");
@@ -248,13 +258,79 @@ fn the_workload_is_checked() {
     values("{ normal = 1, lognormal = { median = \"1B\", p99 = \"1B\" } }", "unknown key `normal`");
     let op = |text: &str, line, expected| one_mistake("put = {}", text, line, expected);
     op("", 5, "[[op]] names no operation");
-    op("txn = {}", 6, "operation `txn` is not built yet");
+    op("watch = {}", 6, "there is no operation `watch`");
+    op("lease_grant = {}", 6, "write lease_cycle = { keys = 10 }");
+    op("txn = {}", 6, "missing key `kind` in [op.0.txn]");
+    op("txn = { kind = \"swap\" }", 6, "allowed: create, cas, transfer");
+    op("txn = { kind = \"cas\", keys = 65 }", 6, "txn.keys is 65; allowed: 1 to 64");
+    op("txn = { kind = \"transfer\", keys = 3 }", 6, "money moves between 2 accounts");
+    op("put = { keys = 2 }", 6, "unknown key `keys` in [op.0.put]");
+    op("range = { keys = 0 }", 6, "range.keys is 0; allowed: 1 to 100k");
+    op("range = { limit = -1 }", 6, "range.limit is \"-1\", which is not a count");
+    op("range = { keys_only = true, count_only = true }", 6, "leave out keys_only or count_only");
+    op("range = { keys_only = 1 }", 6, "keys_only is an integer; true or false is wanted");
+    op("delete_range = { limit = 1 }", 6, "known keys: weight, keys");
+    op("lease_cycle = { keys = 1001 }", 6, "lease_cycle.keys is 1001; allowed: 1 to 1k");
+    op(
+        "range = { keys = 5 }\nput = {}\n[keys]\nspace = 4",
+        6,
+        "`range` of 5 keys, but there are 4",
+    );
+    let large = "txn = { kind = \"cas\", keys = 64 }\n[values]\nsize = \"32KiB\"";
+    op(large, 6, "a transaction of 64 values of 32KiB is too large");
     op("putt = {}", 6, "did you mean `put`?");
     op("put = { weight = inf }", 6, "weight is inf; allowed: above 0");
     op("put = { weight = nan }", 6, "weight is NaN; allowed: above 0");
     op("put = {}\n[[op]]\nput = {}", 8, "`put` is there twice");
     one_mistake("[[op]]\n", "[op]\n", 5, "write [[op]]");
     one_mistake("[[op]]\nput = {}\n", "", 1, "missing key `op` at the top level");
+}
+
+#[test]
+fn transfers_need_accounts_that_nothing_else_writes() {
+    const ACCOUNTS: &str = "[keys]\npreload = true\n[values]\nsize = \"16B\"";
+    let transfer = "txn = { kind = \"transfer\" }";
+    let with = |ops: &str, rest: &str| SHORTEST.replace("put = {}", &format!("{ops}\n{rest}"));
+    let bank = |ops: &str, rest: &str, line: usize, expected: &str| {
+        let problems = problems(&with(ops, rest), &[]);
+        let shown = problems.to_string();
+        assert_eq!((problems.total, problems.list[0].position.map(|at| at.0)), (1, Some(line)));
+        assert!(shown.contains(expected), "wanted {expected}\n{shown}");
+    };
+    let sound =
+        with(&format!("{transfer}\nget = {{}}"), &format!("{ACCOUNTS}\n[check]\nbank = true"));
+    let scenario = parse("x.toml", &sound, &Options::default()).unwrap();
+    assert!(scenario.checks.bank && scenario.is_bank());
+    assert_eq!(scenario.keys.preload, scenario.keys.space);
+    bank(transfer, "[values]\nsize = \"16B\"", 6, "write preload = true in [keys]");
+    bank(transfer, "[keys]\npreload = 10\n[values]\nsize = \"16B\"", 6, "every key there");
+    bank(transfer, "[keys]\npreload = true\n[values]\nsize = \"8B\"", 6, "room for a balance");
+    bank(&format!("{transfer}\nput = {{}}"), ACCOUNTS, 7, "`put` would overwrite the balances");
+    bank("put = {}", "[check]\nbank = true", 8, "check.bank is true, but no money is moved");
+    bank("put = {}", "[check]\nbanc = true", 8, "did you mean `bank`?");
+    bank("put = {}", "[check]\nbank = 1", 8, "true or false is wanted");
+}
+
+/// Checked and planned anywhere, run only where the engine is.
+#[test]
+fn an_engine_that_is_not_in_the_build_is_a_reason_not_to_run() {
+    let missing = |engine: &str| {
+        let text =
+            SHORTEST.replace("[arms.after]", &format!("[arms.after]\nengine = \"{engine}\""));
+        kvbench::scenario::missing("x.toml", &parse("x.toml", &text, &Options::default()).unwrap())
+    };
+    assert_eq!(missing("memory"), None);
+    let shown = missing("rocksdb").map(|problems| problems.to_string());
+    let expected =
+        "`cargo build --release --features rocksdb` (./scripts/setup installs what it needs)";
+    match cfg!(feature = "rocksdb") {
+        true => assert_eq!(shown, None),
+        false => {
+            let shown = shown.unwrap();
+            assert!(shown.starts_with("x.toml: engine rocksdb is not in this build"), "{shown}");
+            assert!(shown.contains(expected), "{shown}");
+        }
+    }
 }
 
 #[test]
@@ -422,6 +498,24 @@ fn the_flagship_attributes_its_gain() {
     ];
     assert_eq!(arms, expected);
     assert_eq!(scenario.phases[0].clients, [1, 10, 50, 100]);
+}
+
+/// The sync of the engine has rungs of its own, so that neither batches nor shards are credited with it.
+#[test]
+fn the_flagship_on_disk_attributes_its_gain_too() {
+    let text = include_str!("../scenarios/put_parallel_rocksdb.toml");
+    let scenario = parse("put_parallel_rocksdb.toml", text, &Options::default()).unwrap();
+    let levers: Vec<_> = scenario.arms.iter().map(|arm| arm.lever.as_str()).collect();
+    let expected = [
+        "",
+        "propose pipelined",
+        "state_sync per-batch",
+        "state_sync raft-log-only",
+        "apply sharded",
+        "propose batched",
+        "batch.linger siblings:50us",
+    ];
+    assert_eq!(levers, expected);
 }
 
 #[test]

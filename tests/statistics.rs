@@ -283,6 +283,7 @@ fn trial(block: u32, position: u32, arm: &str, throughput_per_s: f64) -> Trial {
         errors: 0,
         throughput_per_s,
         service,
+        by_op: Vec::new(),
         in_flight_mean: 50.0,
         stages: Vec::new(),
         counters: Counters::default(),
@@ -296,6 +297,8 @@ fn trial(block: u32, position: u32, arm: &str, throughput_per_s: f64) -> Trial {
         state_hash: String::new(),
         writes_acked: 0,
         changes_acked: 0,
+        revokes_acked: 0,
+        bank: None,
         replayed: None,
     };
     Trial {

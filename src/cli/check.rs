@@ -1,7 +1,8 @@
-//! `kvbench check`: are these scenarios sound?
+//! `kvbench check`: are these scenarios sound? One that needs more than this build has is sound all the same, and said to.
 
 use super::{Exit, OverrideArgs, Terminal, load, no_scenario, scenario_files};
 use crate::report::words::plain;
+use crate::scenario::missing;
 use clap::Args;
 use std::path::PathBuf;
 
@@ -27,6 +28,10 @@ pub(super) fn check(args: &CheckArgs, terminal: &mut Terminal<'_>) -> anyhow::Re
                 let (arms, targets) = (scenario.arms.len(), scenario.targets.len());
                 let name = plain(&path.display().to_string());
                 writeln!(terminal.out, "{name}: sound, {arms} arms, {targets} targets")?;
+                for lacking in missing(&name, &scenario).iter().flat_map(|all| &all.list) {
+                    let hint = lacking.hint.as_deref().unwrap_or_default();
+                    writeln!(terminal.out, "  but {}: {hint}", lacking.message)?;
+                }
             }
             Err(problems) => {
                 exit = Exit::Usage;

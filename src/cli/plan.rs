@@ -32,6 +32,8 @@ fn show(scenario: &Scenario, out: &mut dyn Write) -> io::Result<()> {
     }
     writeln!(out, "\narms")?;
     columns(out, &arms(scenario))?;
+    writeln!(out, "\noperations")?;
+    columns(out, &operations(scenario))?;
     writeln!(out, "\nphases of every trial")?;
     columns(out, &phases(scenario))?;
     writeln!(out, "\ntargets")?;
@@ -52,7 +54,8 @@ fn show(scenario: &Scenario, out: &mut dyn Write) -> io::Result<()> {
 fn arms(scenario: &Scenario) -> Vec<Vec<String>> {
     let first = |scenario: &Scenario| {
         let system = &scenario.before().system;
-        format!("apply {} · propose {} · layer {}", system.apply, system.propose, system.layer)
+        let (apply, propose, layer) = (system.apply, system.propose, system.layer);
+        format!("apply {apply} · propose {propose} · layer {layer} · engine {}", system.engine)
     };
     let line = |arm: &crate::scenario::spec::Arm| match arm.lever.as_str() {
         "" if arm == scenario.before() => first(scenario),
@@ -62,6 +65,15 @@ fn arms(scenario: &Scenario) -> Vec<Vec<String>> {
     scenario.arms.iter().map(|arm| vec![arm.name.clone(), line(arm)]).collect()
 }
 
+fn operations(scenario: &Scenario) -> Vec<Vec<String>> {
+    let total: f64 = scenario.ops.iter().map(|op| op.weight).sum();
+    let line = |op: &crate::scenario::spec::WeightedOp| {
+        vec![op.op.to_string(), format!("{:.0} %", op.weight / total * 100.0)]
+    };
+    scenario.ops.iter().map(line).collect()
+}
+
+/// What is there before the load, and how the load is sent.
 fn phases(scenario: &Scenario) -> Vec<Vec<String>> {
     let line = |phase: &crate::scenario::spec::Phase| {
         let clients: Vec<_> = phase.clients.iter().map(u32::to_string).collect();
@@ -71,7 +83,15 @@ fn phases(scenario: &Scenario) -> Vec<Vec<String>> {
             format!("{} after {} of warm-up each", phase.duration, phase.warmup),
         ]
     };
-    scenario.phases.iter().map(line).collect()
+    let preload = scenario.keys.preload;
+    let prepare = (preload > 0).then(|| {
+        vec![
+            "prepare".to_owned(),
+            format!("{preload} of {} keys are put", scenario.keys.space),
+            "before the first phase, not timed".to_owned(),
+        ]
+    });
+    prepare.into_iter().chain(scenario.phases.iter().map(line)).collect()
 }
 
 fn targets(scenario: &Scenario) -> Vec<Vec<String>> {

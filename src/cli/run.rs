@@ -6,6 +6,7 @@ use super::{Exit, ScenarioArgs, Terminal, load_all};
 use crate::compare::{self, Comparison, Outcome};
 use crate::record::bundle::Bundle;
 use crate::runner::{self, Finished, RunError};
+use crate::scenario::missing;
 use crate::scenario::spec::Scenario;
 use clap::Args;
 use std::io;
@@ -39,6 +40,10 @@ pub(super) struct RunArgs {
 
 pub(super) fn run(args: &RunArgs, terminal: &mut Terminal<'_>) -> anyhow::Result<Exit> {
     let Some(scenarios) = load_all(&args.scenarios, terminal)? else { return Ok(Exit::Usage) };
+    let scenarios = runnable(args, scenarios, terminal)?;
+    if scenarios.is_empty() {
+        return Ok(Exit::Usage);
+    }
     let mut exit = Exit::Met;
     for (path, scenario) in &scenarios {
         exit = exit.worse(run_one(args, path, scenario, terminal)?);
@@ -47,6 +52,27 @@ pub(super) fn run(args: &RunArgs, terminal: &mut Terminal<'_>) -> anyhow::Result
         }
     }
     Ok(exit)
+}
+
+/// Those that this build has everything for. What a folder holds besides is left out, with a word; if one that was named
+/// lacks something, nothing runs.
+fn runnable(
+    args: &RunArgs,
+    scenarios: Vec<(PathBuf, Scenario)>,
+    terminal: &mut Terminal<'_>,
+) -> io::Result<Vec<(PathBuf, Scenario)>> {
+    let mut left = Vec::new();
+    let mut named_is_lacking = false;
+    for (path, scenario) in scenarios {
+        match missing(&path.display().to_string(), &scenario) {
+            None => left.push((path, scenario)),
+            Some(problems) => {
+                named_is_lacking |= args.scenarios.scenarios.contains(&path);
+                writeln!(terminal.err, "{problems}")?;
+            }
+        }
+    }
+    Ok(if named_is_lacking { Vec::new() } else { left })
 }
 
 fn run_one(

@@ -63,9 +63,14 @@ pub(super) fn repeats<'a>(run: &'a Run, place: Place<'_>) -> Vec<Pair<'a>> {
 
 /// One ln(other / base) per pair in which both values are above zero.
 pub(super) fn log_ratios(pairs: &[Pair<'_>], measure: Measure) -> Vec<f64> {
+    log_ratios_of(pairs, |cell| metric::value(cell, measure))
+}
+
+/// The same for any value of a cell.
+pub(super) fn log_ratios_of(pairs: &[Pair<'_>], value: impl Fn(&Cell) -> Option<f64>) -> Vec<f64> {
+    let value = |cell: &Cell| value(cell).filter(|value| value.is_finite() && *value > 0.0);
     let log = |pair: &Pair<'_>| {
-        let (base, other) =
-            (metric::value(pair.base, measure)?, metric::value(pair.other, measure)?);
+        let (base, other) = (value(pair.base)?, value(pair.other)?);
         Some((other / base).ln()).filter(|d| d.abs() < LOG_RATIO_MAX)
     };
     pairs.iter().filter_map(log).collect()

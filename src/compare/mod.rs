@@ -4,6 +4,7 @@
 //! comparison without intervals.
 
 mod align;
+mod by_op;
 mod costs;
 mod judge;
 mod ladder;
@@ -60,6 +61,36 @@ pub struct Row {
     pub ratio: Estimate,
     /// How far an arm differs from itself: the larger |ln| bound of the A/A interval as a fraction; needs >= 6 A/A pairs.
     pub aa_floor: Option<f64>,
+    /// One per kind of operation if there is more than one, in the order of the record.
+    pub ops: Vec<OpRow>,
+}
+
+/// One kind of operation at one client count: before against after.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OpRow {
+    /// `put`, `get`, …
+    pub op: String,
+    /// The first arm.
+    pub before: OpArm,
+    /// The last arm.
+    pub after: OpArm,
+    /// Throughput after / before.
+    pub throughput: Estimate,
+    /// Median service time after / before.
+    pub p50: Estimate,
+    /// 99th percentile after / before.
+    pub p99: Estimate,
+}
+
+/// One kind of operation on one arm; zeros where it was not seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct OpArm {
+    /// Hodges-Lehmann location of throughput, ops/s.
+    pub throughput_per_s: f64,
+    /// Median over trials of the median service time, ns.
+    pub p50_ns: f64,
+    /// Median over trials of the 99th percentile, ns; absent if any trial had fewer than 10 observations beyond it.
+    pub p99_ns: Option<f64>,
 }
 
 /// One arm at one client count over all its (non-A/A) trials.
@@ -242,5 +273,6 @@ fn row(run: &record::Run, place: Place<'_>) -> Row {
         arms: run.arms.iter().map(|arm| costs::summary(run, &arm.name, place)).collect(),
         ratio: Estimate::from_log_ratios(&ratio),
         aa_floor: align::aa_floor(run, place),
+        ops: by_op::rows(run, place),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::record::{
-    Arm, Build, Cell, Check, Counters, Host, Latency, LockUse, Plan, RoleCpu, Run, SCHEMA,
+    Arm, Build, Cell, Check, Counters, Host, Latency, LockUse, OpCell, Plan, RoleCpu, Run, SCHEMA,
     ScenarioText, StageMean, Target, Trial, TrialEnd,
 };
 
@@ -32,6 +32,7 @@ fn cell(clients: u32, throughput_per_s: f64) -> Cell {
             max_ns: 10_000,
             histogram: String::new(),
         },
+        by_op: Vec::new(),
         in_flight_mean: 0.99 * f64::from(clients),
         stages: vec![stage("queue", 600.0), stage("apply", 400.0)],
         counters: Counters {
@@ -71,6 +72,8 @@ fn trial(block: u32, arm: &str, throughput_per_s: f64) -> Trial {
             state_hash: String::new(),
             writes_acked: 0,
             changes_acked: 0,
+            revokes_acked: 0,
+            bank: None,
             replayed: None,
         },
     }
@@ -381,6 +384,32 @@ fn pairs_are_added_until_every_target_is_narrow() {
     assert!(!precision_reached(&run));
     run.trials.clear();
     assert!(!precision_reached(&run));
+}
+
+/// A mix is told apart: puts as in the whole, gets that do not gain.
+#[test]
+fn kinds_of_operation_are_compared_like_with_like() {
+    let mut run = throughput_world(&AROUND_TEN);
+    assert!(compare(&run).phases[0].rows[0].ops.is_empty(), "a record without kinds");
+    for cell in run.trials.iter_mut().flat_map(|trial| &mut trial.cells) {
+        let op = |op: &str, throughput_per_s, count| {
+            let service = Latency { count, ..cell.service.clone() };
+            OpCell { op: op.into(), ops: count, throughput_per_s, service }
+        };
+        cell.by_op = vec![op("put", cell.throughput_per_s, 20_000), op("get", 50.0, 999)];
+    }
+    let comparison = compare(&run);
+    let row = &comparison.phases[0].rows[0];
+    let [put, get] = row.ops.as_slice() else { panic!("{:?}", row.ops) };
+    assert_eq!((put.op.as_str(), put.throughput), ("put", row.ratio));
+    assert_eq!((get.throughput.ratio, get.throughput.pairs), (1.0, 8));
+    assert_eq!((put.before.p99_ns, get.before.p99_ns), (Some(4000.0), None));
+    assert_eq!((get.before.throughput_per_s.round(), get.p50.ratio), (50.0, 1.0));
+    run.trials
+        .iter_mut()
+        .flat_map(|trial| &mut trial.cells)
+        .for_each(|cell| cell.by_op.truncate(1));
+    assert!(compare(&run).phases[0].rows[0].ops.is_empty(), "one kind is the whole");
 }
 
 /// Whatever a damaged or interrupted record holds, there is an answer and it can be printed.

@@ -2,9 +2,9 @@
 //! The tallies live beside the guarded value, so keeping them needs no atomics.
 
 use super::stage::Probe;
+use super::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use crate::units::Nanos;
 use std::ops::{Deref, DerefMut};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 /// What a lock, or all locks of one name, cost.

@@ -6,3 +6,4 @@ pub mod lock;
 pub mod pipeline;
 pub mod recorder;
 pub mod stage;
+pub(crate) mod sync;

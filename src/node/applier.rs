@@ -1,13 +1,15 @@
 //! The `apply` layer: requests queue for one applier thread that runs the apply path on whatever waits; no log.
 //! It shows what the apply path could do if committing cost nothing.
 
-use super::{Answered, NodeError, Outcome, PathKind, apply_path, wait_for_all};
+use super::{Answered, Compaction, NodeError, Outcome, refuse, wait_for_all};
 use crate::measure::lock::{LockTally, MeasuredMutex};
 use crate::measure::pipeline::{PipelineCounts, PipelineMeter};
 use crate::measure::stage::{Probe, Stage, Timeline};
-use crate::model::Request;
+use crate::model::{Position, Request, validate};
 use crate::raft::{Delivered, PipelineError, Rejected};
-use crate::store::{ApplyPath, Digest};
+use crate::store::{self, Answer, ApplyPath, Command, Digest};
+use crate::units::Nanos;
+use std::path::Path;
 use std::sync::{Arc, Condvar};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -26,6 +28,7 @@ struct Shared {
     queue: MeasuredMutex<Queue>,
     wake: Condvar,
     store: Arc<dyn ApplyPath>,
+    compaction: Compaction,
     meter: PipelineMeter,
     probe: Probe,
 }
@@ -44,12 +47,18 @@ struct Waiting {
 }
 
 impl ApplyOnly {
-    /// Starts the applier on an empty store.
-    pub fn start(path: PathKind, probe: Probe) -> Result<ApplyOnly, NodeError> {
+    /// Starts the applier; only a store that keeps things on disk touches `folder`.
+    pub fn start(
+        config: store::Config,
+        compaction: Compaction,
+        folder: &Path,
+        probe: Probe,
+    ) -> Result<ApplyOnly, NodeError> {
         let shared = Arc::new(Shared {
             queue: MeasuredMutex::new(Queue::default(), probe),
             wake: Condvar::new(),
-            store: apply_path(path, probe),
+            store: store::open(config, folder, probe)?,
+            compaction,
             meter: PipelineMeter::default(),
             probe,
         });
@@ -73,6 +82,10 @@ impl ApplyOnly {
 
     fn submit(&self, request: Request) -> Answered {
         let (reply, answer) = oneshot::channel();
+        if let Err(refusal) = validate(&request) {
+            refuse(reply, refusal, &*self.shared.store, self.shared.probe);
+            return answer;
+        }
         let timeline = Timeline::submitted(self.shared.probe.now());
         self.shared.push(Waiting { request, timeline, reply });
         answer
@@ -138,20 +151,33 @@ impl Shared {
     fn apply(&self, waiting: Vec<Waiting>) {
         let taken = self.probe.now();
         self.meter.apply_batch(waiting.len() as u64);
-        let mut requests = Vec::with_capacity(waiting.len());
+        let mut commands = Vec::with_capacity(waiting.len());
         let mut replies = Vec::with_capacity(waiting.len());
         for Waiting { request, timeline, reply } in waiting {
-            requests.push(request);
-            replies.push((timeline, reply));
+            if request.is_write() {
+                commands.push(Command { position: Position::default(), request });
+                replies.push((timeline, reply));
+            } else {
+                answer(timeline, reply, taken, self.store.read(&request));
+            }
         }
-        let mut answers = Vec::with_capacity(requests.len());
-        self.store.apply(requests, &mut answers);
-        for ((mut timeline, reply), answer) in replies.into_iter().zip(answers) {
-            timeline.end(Stage::Queue, taken);
-            timeline.end(Stage::ApplyWait, answer.locked);
-            timeline.end(Stage::Apply, answer.applied);
-            // A client that stopped waiting does not want to know.
-            let _ = reply.send(Ok(Delivered { reply: answer.response, timeline }));
+        let mut answers = Vec::with_capacity(commands.len());
+        self.store.apply(commands, &mut answers);
+        let compact = self.compaction.due(&answers);
+        for ((timeline, reply), applied) in replies.into_iter().zip(answers) {
+            answer(timeline, reply, taken, applied);
+        }
+        if let Some(request) = compact {
+            let compact = Command { position: Position::default(), request };
+            self.store.apply(vec![compact], &mut Vec::new());
         }
     }
+}
+
+fn answer(mut timeline: Timeline, reply: oneshot::Sender<Outcome>, taken: Nanos, answer: Answer) {
+    timeline.end(Stage::Queue, taken);
+    timeline.end(Stage::ApplyWait, answer.locked);
+    timeline.end(Stage::Apply, answer.applied);
+    // A client that stopped waiting does not want to know.
+    let _ = reply.send(Ok(Delivered { reply: answer.response, timeline }));
 }

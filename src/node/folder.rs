@@ -67,6 +67,11 @@ impl DataFolder {
         Ok(DataFolder { path: path.to_path_buf(), marker })
     }
 
+    /// Where an engine keeps its state.
+    pub fn state(&self) -> PathBuf {
+        self.path.join("state")
+    }
+
     /// Where the raft log lives.
     pub fn log(&self) -> PathBuf {
         self.path.join("raft")

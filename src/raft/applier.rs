@@ -23,6 +23,7 @@ pub(super) struct Committed<W> {
 
 /// One committed entry and who waits for it here.
 pub(super) struct CommittedEntry<W> {
+    pub(super) index: u64,
     pub(super) data: Bytes,
     /// Present if this start of this node proposed it.
     pub(super) group: Option<Group<W>>,
@@ -136,7 +137,7 @@ where
     let mut commands = Vec::new();
     let mut counts = Vec::with_capacity(committed.entries.len());
     for entry in &committed.entries {
-        let count = packing::unpack(&entry.data, &mut commands);
+        let count = packing::unpack(entry.index, &entry.data, &mut commands);
         counts.push(count.unwrap_or_else(|corrupt| panic!("{corrupt}")));
     }
     let mut executed = Vec::new();

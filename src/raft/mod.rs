@@ -31,11 +31,23 @@ pub trait StateMachine: Send + Sync + 'static {
     /// What the client gets.
     type Reply: Send + 'static;
 
-    /// Executes committed commands in log order; replies in the same order.
-    fn apply(&self, commands: &[&[u8]]) -> Vec<Executed<Self::Reply>>;
+    /// Executes committed commands in log order; replies in the same order. After a restart it gets commands again that
+    /// it may have kept; their places tell.
+    fn apply(&self, commands: &[Command<'_>]) -> Vec<Executed<Self::Reply>>;
 
     /// Answers a query from the present state.
     fn read(&self, query: &[u8]) -> Executed<Self::Reply>;
+}
+
+/// A committed command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Command<'a> {
+    /// Log index of its entry, from 1.
+    pub index: u64,
+    /// Its place within the entry, from 0.
+    pub offset: u32,
+    /// What was submitted.
+    pub bytes: &'a [u8],
 }
 
 /// A reply with the two instants only the state machine knows.

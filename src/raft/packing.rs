@@ -1,6 +1,7 @@
 //! The bytes of an entry: how many commands, then each with its length; and the id that matches an entry that
 //! comes back committed to the clients that wait for it.
 
+use super::Command;
 use std::fmt;
 
 /// Names one proposal for good: unique over nodes, restarts and time.
@@ -52,18 +53,20 @@ pub(super) fn pack<'a>(commands: impl Iterator<Item = &'a [u8]> + Clone) -> Vec<
     bytes
 }
 
-/// Appends the commands in `bytes` to `commands`; says how many there were.
+/// Appends the commands in the bytes of entry `index` to `commands`; says how many there were.
 pub(super) fn unpack<'a>(
-    mut bytes: &'a [u8],
-    commands: &mut Vec<&'a [u8]>,
+    index: u64,
+    mut rest: &'a [u8],
+    commands: &mut Vec<Command<'a>>,
 ) -> Result<usize, Corrupt> {
     let before = commands.len();
-    while !bytes.is_empty() {
-        let (length, rest) = bytes.split_first_chunk::<4>().ok_or(Corrupt)?;
+    while !rest.is_empty() {
+        let (length, after) = rest.split_first_chunk::<4>().ok_or(Corrupt)?;
         let length = u32::from_le_bytes(*length) as usize;
-        let (command, rest) = rest.split_at_checked(length).ok_or(Corrupt)?;
-        commands.push(command);
-        bytes = rest;
+        let (bytes, after) = after.split_at_checked(length).ok_or(Corrupt)?;
+        let offset = (commands.len() - before) as u32;
+        commands.push(Command { index, offset, bytes });
+        rest = after;
     }
     Ok(commands.len() - before)
 }
@@ -78,15 +81,18 @@ mod tests {
         fn packed_commands_unpack(commands in any::<Vec<Vec<u8>>>()) {
             let bytes = pack(commands.iter().map(Vec::as_slice));
             let mut unpacked = Vec::new();
-            prop_assert_eq!(unpack(&bytes, &mut unpacked), Ok(commands.len()));
-            prop_assert_eq!(unpacked, commands.iter().map(Vec::as_slice).collect::<Vec<_>>());
+            prop_assert_eq!(unpack(7, &bytes, &mut unpacked), Ok(commands.len()));
+            for (offset, (command, bytes)) in unpacked.iter().zip(&commands).enumerate() {
+                let offset = offset as u32;
+                prop_assert_eq!(*command, Command { index: 7, offset, bytes });
+            }
         }
 
         #[test]
         fn any_bytes_unpack_or_are_refused(bytes in any::<Vec<u8>>()) {
             let mut commands = Vec::new();
-            if unpack(&bytes, &mut commands).is_ok() {
-                prop_assert_eq!(pack(commands.into_iter()), bytes);
+            if unpack(7, &bytes, &mut commands).is_ok() {
+                prop_assert_eq!(pack(commands.iter().map(|command| command.bytes)), bytes);
             }
         }
     }

@@ -415,7 +415,7 @@ where
             group.times.published = published;
             group
         });
-        CommittedEntry { data: entry.data, group }
+        CommittedEntry { index: entry.index, data: entry.data, group }
     }
 
     fn note_applied(&mut self, applied: Applied) {

@@ -76,7 +76,7 @@ impl LogStore for GatedLog {
     fn append(&mut self, round: &Round<'_>) -> Result<Written, raft_engine::Error> {
         let mut commands = Vec::new();
         for entry in round.entries {
-            packing::unpack(&entry.data, &mut commands).unwrap();
+            packing::unpack(entry.index, &entry.data, &mut commands).unwrap();
         }
         if !commands.is_empty() {
             self.watch.change(|seen| (seen.appends, seen.stopped) = (seen.appends + 1, true));
@@ -85,7 +85,7 @@ impl LogStore for GatedLog {
         }
         let written = self.inner.append(round)?;
         if round.sync {
-            let synced = commands.iter().map(|command| command.to_vec());
+            let synced = commands.iter().map(|command| command.bytes.to_vec());
             self.watch.change(|seen| seen.synced.extend(synced));
         }
         Ok(written)
@@ -133,8 +133,8 @@ struct Echo;
 impl StateMachine for Echo {
     type Reply = Vec<u8>;
 
-    fn apply(&self, commands: &[&[u8]]) -> Vec<Executed<Vec<u8>>> {
-        commands.iter().map(|command| self.read(command)).collect()
+    fn apply(&self, commands: &[Command<'_>]) -> Vec<Executed<Vec<u8>>> {
+        commands.iter().map(|command| self.read(command.bytes)).collect()
     }
 
     fn read(&self, query: &[u8]) -> Executed<Vec<u8>> {

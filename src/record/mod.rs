@@ -158,7 +158,7 @@ pub struct Trial {
     pub aa: bool,
     /// Since the run began, seconds.
     pub started_s: f64,
-    /// Start of node and folder, seconds.
+    /// Start of node and folder, and putting the keys that are there from the start, seconds.
     pub prepare_s: f64,
     /// What was measured, one per phase and client count, in the order it ran.
     pub cells: Vec<Cell>,
@@ -179,8 +179,27 @@ pub struct TrialEnd {
     pub writes_acked: u64,
     /// Those of them that changed something and so used up a revision each.
     pub changes_acked: u64,
+    /// Leases revoked; each may have used up one revision more, which no answer tells.
+    #[serde(default)]
+    pub revokes_acked: u64,
+    /// The accounts, if the scenario asks for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bank: Option<Bank>,
     /// What the log gave back to a node started on it again, if that was tried.
     pub replayed: Option<Replayed>,
+}
+
+/// What all accounts held after a trial of transfers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bank {
+    /// Accounts there should be.
+    pub accounts: u64,
+    /// Accounts that were there and held a balance.
+    pub found: u64,
+    /// Money there should be.
+    pub money: u64,
+    /// Money in them all.
+    pub sum: u64,
 }
 
 /// The store of a node that was started again on the log of a trial.
@@ -213,6 +232,9 @@ pub struct Cell {
     pub throughput_per_s: f64,
     /// Service times, closed loop.
     pub service: Latency,
+    /// The same for each kind of operation that finished; empty in records of versions that did not tell them apart.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by_op: Vec<OpCell>,
     /// Sum of service times over elapsed time: mean requests in flight (Little's law checks it against `clients`).
     pub in_flight_mean: f64,
     /// Mean ns per op and stage, in pipeline order; empty if instruments were off or the layer has none.
@@ -245,6 +267,19 @@ impl Cell {
         let sum: f64 = self.stages.iter().map(|stage| stage.mean_ns).sum();
         if self.stages.is_empty() { 0.0 } else { (sum / self.service.mean_ns - 1.0).abs() }
     }
+}
+
+/// One kind of operation within a measurement.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OpCell {
+    /// `put`, `get`, `range`, `delete`, `delete_range`, `txn`, `transfer`, `lease_grant`, `lease_revoke`.
+    pub op: String,
+    /// Operations finished within the span.
+    pub ops: u64,
+    /// `ops / elapsed_s`.
+    pub throughput_per_s: f64,
+    /// Service times, closed loop.
+    pub service: Latency,
 }
 
 /// A latency distribution, summarised; the whole histogram is in `histogram`.

@@ -68,6 +68,10 @@ pub const GLOSSARY: &[(&str, &str)] = &[
         "A rung with fewer levers moved is faster than after, beyond noise: the levers above it cost more than they give. That rung was picked as the fastest, which favours it: a hint, not a verdict.",
     ),
     (
+        "operation",
+        "What a client does as one and waits for: a put, a get, a transaction. A transfer takes several requests and counts once, with the time of them all. In a mix each kind has a row of its own; the figures above it are those of the whole mix.",
+    ),
+    (
         "stage",
         "One step of a request through the pipeline, timed by its stage clock. The stages of an operation add up to its service time.",
     ),

@@ -3,6 +3,7 @@
 
 use crate::compare::{Comparison, Ladder, PhaseTable};
 use crate::record::Run;
+use crate::report::ops;
 use crate::report::story;
 use crate::report::view::{self, Headline};
 use crate::report::words::{self, NOTHING, count, significant};
@@ -19,6 +20,7 @@ pub fn render(run: &Run, cmp: &Comparison) -> String {
         gain(&mut out, run, cmp, ladder);
     }
     if let Some(headline) = view::headline(cmp) {
+        by_op(&mut out, &headline);
         stages(&mut out, &headline);
         costs(&mut out, &headline);
     }
@@ -111,6 +113,20 @@ fn gain(out: &mut String, run: &Run, cmp: &Comparison, ladder: &Ladder) {
     if let Some(ceiling) = story::ceiling(ladder) {
         line(out, &format!("Ceiling: {}.\n", escape(&ceiling)));
     }
+}
+
+fn by_op(out: &mut String, headline: &Headline<'_>) {
+    if headline.row.ops.is_empty() {
+        return;
+    }
+    let at = count(headline.row.clients as usize, "client", "clients");
+    let arms = format!("{} → {}", escape(&headline.before.arm), escape(&headline.after.arm));
+    line(out, &format!("**By operation**, {arms}, {at}, service time in closed loop\n"));
+    table_head(out, &ops::COLUMNS.map(|(name, _)| name), "lrrrrrrr");
+    for row in &headline.row.ops {
+        table_row(out, &ops::cells(row));
+    }
+    line(out, "");
 }
 
 fn stages(out: &mut String, headline: &Headline<'_>) {

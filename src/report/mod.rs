@@ -10,6 +10,7 @@ mod glossary;
 pub mod html;
 pub mod markdown;
 mod markup;
+mod ops;
 #[cfg(test)]
 mod sample;
 mod story;

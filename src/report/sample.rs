@@ -62,6 +62,10 @@ pub(super) fn short() -> (Run, Comparison) {
     for row in cmp.phases.iter_mut().flat_map(|p| &mut p.rows) {
         few(&mut row.ratio);
         row.aa_floor = None;
+        for op in &mut row.ops {
+            few(&mut op.throughput);
+            (op.before.p99_ns, op.after.p99_ns) = (None, None);
+        }
         for arm in &mut row.arms {
             (arm.half_width, arm.costs.p99_ns, arm.trials) = (None, None, 3);
         }
@@ -111,6 +115,7 @@ pub(super) fn hostile() -> (Run, Comparison) {
     }
     for phase in &mut cmp.phases {
         phase.phase = bad();
+        phase.rows.iter_mut().flat_map(|row| &mut row.ops).for_each(|op| op.op = bad());
         for arm in phase.rows.iter_mut().flat_map(|row| &mut row.arms) {
             arm.costs.stages[0].0 = bad();
             arm.costs.locks[0].name = bad();
@@ -139,7 +144,7 @@ fn run() -> Run {
             analysis: "Does the optimised write path beat the baseline 10x, and which lever earns it?".into(),
             path: "scenarios/put_parallel.toml".into(),
             text: "schema = 1\nname = \"put_parallel\"\nseed = 42\n\n[arms.before]\napply = \"global-mutex\"\n".into(),
-            workload: "PUT 16 B / 256 B".into(),
+            workload: "75 % PUT, 25 % GET, 16 B / 256 B".into(),
             seed: 42,
         },
         host: host(),
@@ -247,6 +252,8 @@ fn trial(block: u32, position: u32, arm: usize, aa: bool) -> Trial {
             state_hash: "00ff".repeat(8),
             writes_acked: 49_999,
             changes_acked: 0,
+            revokes_acked: 0,
+            bank: None,
             replayed: None,
         },
     }
@@ -273,6 +280,7 @@ fn cell(arm: usize, c: usize, rate: f64) -> Cell {
             max_ns: (mean * 5.0) as u64,
             histogram: "HISTFAAA".into(),
         },
+        by_op: vec![],
         in_flight_mean: f64::from(CLIENTS[c]),
         stages: vec![],
         counters: Counters { fsyncs: (rate * fsyncs_per_op(arm, c)) as u64, ..Counters::default() },
@@ -334,6 +342,7 @@ fn comparison() -> Comparison {
         arms: (0..4).map(|arm| summary(arm, c)).collect(),
         ratio: estimate(RATES[3][c] / RATES[0][c]),
         aa_floor: Some(0.021),
+        ops: if c == 2 { ops(c) } else { vec![] },
     });
     Comparison {
         phases: vec![PhaseTable { phase: "saturate".into(), rows: rows.collect() }],
@@ -341,6 +350,27 @@ fn comparison() -> Comparison {
         verdicts: verdicts(),
         outcome: Outcome::Met,
     }
+}
+
+/// Three puts to a get.
+fn ops(c: usize) -> Vec<OpRow> {
+    let row = |op: &str, share: f64, slower: f64| {
+        let arm = |arm: usize| OpArm {
+            throughput_per_s: RATES[arm][c] * share,
+            p50_ns: service_ns(arm, c) * slower,
+            p99_ns: (op == "put").then(|| service_ns(arm, c) * slower * 2.0),
+        };
+        let ratio = RATES[3][c] / RATES[0][c];
+        OpRow {
+            op: op.into(),
+            before: arm(0),
+            after: arm(3),
+            throughput: estimate(ratio),
+            p50: estimate(1.0 / ratio),
+            p99: estimate(1.0 / ratio),
+        }
+    };
+    vec![row("put", 0.75, 0.95), row("get", 0.25, 0.9)]
 }
 
 fn summary(arm: usize, c: usize) -> ArmSummary {

@@ -1,13 +1,15 @@
 //! One block: a fresh target of each arm, every cell measured on all of them in the planned order, then their ends.
 
 use super::cell::{self, Measured};
+use super::prepare::{self, data_folder, start_target};
 use super::{RunError, Stage};
+use crate::load::Acked;
 use crate::record::{Replayed, Trial, TrialEnd};
 use crate::scenario::plan::{Block, PlannedTrial};
 use crate::scenario::spec::{Arm, Phase};
 use crate::store::Digest;
 use crate::target::Target;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 /// A target under measurement.
@@ -16,7 +18,7 @@ struct Running {
     /// Removed with everything in it when the trial ends.
     folder: tempfile::TempDir,
     trial: Trial,
-    changes_acked: u64,
+    acked: Acked,
 }
 
 /// Runs `block`; none if the run was stopped meanwhile: a block with a hole in it compares nothing.
@@ -24,6 +26,9 @@ pub(super) fn run(stage: &mut Stage<'_>, block: &Block) -> Result<Option<Vec<Tri
     let mut running = Vec::with_capacity(block.trials.len());
     for planned in &block.trials {
         running.push(start(stage, block, planned)?);
+        if stage.stopped() {
+            return Ok(None);
+        }
     }
     let cells = stage
         .scenario
@@ -47,11 +52,17 @@ pub(super) fn run(stage: &mut Stage<'_>, block: &Block) -> Result<Option<Vec<Tri
         .map(Some)
 }
 
-fn start(stage: &Stage<'_>, block: &Block, planned: &PlannedTrial) -> Result<Running, RunError> {
+/// Starts a target and fills it; all of that is preparation and none of it is measured.
+fn start(
+    stage: &mut Stage<'_>,
+    block: &Block,
+    planned: &PlannedTrial,
+) -> Result<Running, RunError> {
     let arm = &stage.scenario.arms[planned.arm_idx];
     let folder = tempfile::Builder::new().prefix("trial-").tempdir_in(&stage.options.scratch)?;
     let began = stage.clock.now();
     let target = start_target(stage, arm, &data_folder(folder.path()))?;
+    let acked = prepare::fill(stage, &target, &arm.name)?;
     let trial = Trial {
         block: block.index,
         arm: arm.name.clone(),
@@ -65,25 +76,12 @@ fn start(stage: &Stage<'_>, block: &Block, planned: &PlannedTrial) -> Result<Run
             state_hash: String::new(),
             writes_acked: 0,
             changes_acked: 0,
+            revokes_acked: 0,
+            bank: None,
             replayed: None,
         },
     };
-    Ok(Running { target: Arc::new(target), folder, trial, changes_acked: 0 })
-}
-
-/// Starts `arm` in `folder`.
-pub(super) fn start_target(
-    stage: &Stage<'_>,
-    arm: &Arm,
-    folder: &Path,
-) -> Result<Target, RunError> {
-    Target::start(&arm.system, folder, stage.clock)
-        .map_err(|source| RunError::Node { arm: arm.name.clone(), source })
-}
-
-/// Where a trial's node lives within the trial's own folder.
-pub(super) fn data_folder(trial: &Path) -> PathBuf {
-    trial.join("node")
+    Ok(Running { target: Arc::new(target), folder, trial, acked })
 }
 
 fn measure(
@@ -97,25 +95,26 @@ fn measure(
     stage.step(&format!("{name} {}", running.trial.arm));
     let seed = block.seed.child(&phase.name, u64::from(clients));
     let at = cell::At { phase, clients, position, seed };
-    let Measured { cell, writes_acked, changes_acked, first_error } =
-        cell::measure(stage, &running.target, &at)?;
+    let Measured { cell, acked, first_error } = cell::measure(stage, &running.target, &at)?;
     if let Some(first) = first_error {
         let arm = running.trial.arm.clone();
         return Err(RunError::Operations { arm, cell: name, errors: cell.errors, first });
     }
-    running.trial.end.writes_acked += writes_acked;
-    running.changes_acked += changes_acked;
+    running.acked.add(acked);
     running.trial.cells.push(cell);
     Ok(())
 }
 
 /// Notes the state, and with `restart` also what the log gives back to a node started on it.
 fn end(stage: &Stage<'_>, running: Running, restart: bool) -> Result<Trial, RunError> {
-    let Running { target, folder, mut trial, changes_acked } = running;
+    let Running { target, folder, mut trial, acked } = running;
+    if stage.scenario.checks.bank {
+        trial.end.bank = Some(prepare::count_money(stage, &target, &trial.arm)?);
+    }
     let digest = target.digest();
     let has_log = matches!(*target, Target::Raft(_));
     drop(target);
-    note_end(&mut trial.end, digest, changes_acked);
+    note_end(&mut trial.end, digest, acked);
     if restart && has_log {
         let arm = stage.scenario.arms.iter().find(|arm| arm.name == trial.arm);
         let arm = arm.expect("a trial runs an arm of the scenario");
@@ -132,11 +131,13 @@ fn replay(stage: &Stage<'_>, arm: &Arm, folder: &Path) -> Replayed {
     }
 }
 
-fn note_end(end: &mut TrialEnd, digest: Digest, changes_acked: u64) {
+fn note_end(end: &mut TrialEnd, digest: Digest, acked: Acked) {
     end.revision = digest.revision;
     end.keys = digest.keys;
     end.state_hash = hex(digest.hash);
-    end.changes_acked = changes_acked;
+    end.writes_acked = acked.writes;
+    end.changes_acked = acked.changes;
+    end.revokes_acked = acked.revokes;
 }
 
 fn hex(hash: u128) -> String {

@@ -1,15 +1,15 @@
 //! One measurement: load on one target at one client count, with every instrument read at both ends of the span.
 
 use super::Stage;
-use crate::load::{self, Seen, Span};
+use crate::load::{self, Acked, Seen, Span};
 use crate::measure::cpu::CpuSample;
 use crate::measure::lock::LockTally;
 use crate::measure::pipeline::PipelineCounts;
-use crate::measure::recorder::Recorder;
+use crate::measure::recorder::{Recorder, Services};
 use crate::measure::stage::Stage as PipelineStage;
 use crate::record::bundle::histogram_text;
-use crate::record::{Cell, Counters, Latency, LockUse, RoleCpu, StageMean};
-use crate::scenario::spec::Phase;
+use crate::record::{Cell, Counters, Latency, LockUse, OpCell, RoleCpu, StageMean};
+use crate::scenario::spec::{OpKind, Phase};
 use crate::seed::Seed;
 use crate::target::Target;
 use crate::units::Nanos;
@@ -27,8 +27,7 @@ pub(super) struct At<'a> {
 /// What was measured.
 pub(super) struct Measured {
     pub(super) cell: Cell,
-    pub(super) writes_acked: u64,
-    pub(super) changes_acked: u64,
+    pub(super) acked: Acked,
     pub(super) first_error: Option<String>,
 }
 
@@ -51,8 +50,7 @@ pub(super) fn measure(
     let (begin, end) = ends.both();
     Ok(Measured {
         cell: cell(at, &seen, &begin, &end),
-        writes_acked: seen.writes_acked,
-        changes_acked: seen.changes_acked,
+        acked: seen.acked,
         first_error: seen.first_error,
     })
 }
@@ -101,17 +99,19 @@ impl load::Watcher for Ends<'_> {
 fn cell(at: &At<'_>, seen: &Seen, begin: &Reading, end: &Reading) -> Cell {
     let elapsed_s = seen.elapsed.as_secs_f64().max(f64::MIN_POSITIVE);
     let recorder = &seen.recorder;
+    let all = recorder.all();
     Cell {
         phase: at.phase.name.clone(),
         clients: at.clients,
         position: at.position,
         started_s: begin.at.as_secs_f64(),
         elapsed_s,
-        ops: recorder.ops(),
+        ops: all.count(),
         errors: recorder.errors(),
-        throughput_per_s: recorder.ops() as f64 / elapsed_s,
-        service: latency(recorder),
-        in_flight_mean: recorder.service_ns() as f64 / 1e9 / elapsed_s,
+        throughput_per_s: all.count() as f64 / elapsed_s,
+        service: latency(&all),
+        by_op: by_op(recorder, elapsed_s),
+        in_flight_mean: all.sum_ns() as f64 / 1e9 / elapsed_s,
         stages: stages(recorder),
         counters: counters(end.counts.since(begin.counts)),
         locks: locks(begin, end),
@@ -120,16 +120,26 @@ fn cell(at: &At<'_>, seen: &Seen, begin: &Reading, end: &Reading) -> Cell {
     }
 }
 
-fn latency(recorder: &Recorder) -> Latency {
+fn by_op(recorder: &Recorder, elapsed_s: f64) -> Vec<OpCell> {
+    let op = |(kind, services): (usize, &Services)| OpCell {
+        op: OpKind::ALL[kind].as_str().to_owned(),
+        ops: services.count(),
+        throughput_per_s: services.count() as f64 / elapsed_s,
+        service: latency(services),
+    };
+    recorder.kinds().map(op).collect()
+}
+
+fn latency(services: &Services) -> Latency {
     Latency {
-        count: recorder.ops(),
-        mean_ns: recorder.service_ns() as f64 / recorder.ops().max(1) as f64,
-        p50_ns: recorder.quantile_ns(0.5),
-        p90_ns: recorder.quantile_ns(0.9),
-        p99_ns: recorder.quantile_ns(0.99),
-        p999_ns: recorder.quantile_ns(0.999),
-        max_ns: recorder.max_ns(),
-        histogram: histogram_text(&recorder.histogram_v2()),
+        count: services.count(),
+        mean_ns: services.sum_ns() as f64 / services.count().max(1) as f64,
+        p50_ns: services.quantile_ns(0.5),
+        p90_ns: services.quantile_ns(0.9),
+        p99_ns: services.quantile_ns(0.99),
+        p999_ns: services.quantile_ns(0.999),
+        max_ns: services.max_ns(),
+        histogram: histogram_text(&services.histogram_v2()),
     }
 }
 

@@ -23,8 +23,7 @@ pub(super) fn utc_now() -> String {
 
 /// The question, with one line on the workload.
 pub(super) fn scenario_text(scenario: &Scenario, path: &str) -> ScenarioText {
-    let mut kinds: Vec<_> =
-        scenario.ops.iter().map(|op| (op.kind.as_str().to_uppercase(), op.weight)).collect();
+    let mut kinds: Vec<_> = scenario.ops.iter().map(|op| (op.op.to_string(), op.weight)).collect();
     let total: f64 = kinds.iter().map(|(_, weight)| weight).sum();
     let ops: Vec<_> = match kinds.as_mut_slice() {
         [(only, _)] => vec![std::mem::take(only)],
@@ -34,14 +33,19 @@ pub(super) fn scenario_text(scenario: &Scenario, path: &str) -> ScenarioText {
         Values::Fixed(size) => size.to_string(),
         Values::Lognormal { median, p99 } => format!("{median} (p99 {p99})"),
     };
+    let preloaded = match scenario.keys.preload {
+        0 => String::new(),
+        all if all == scenario.keys.space => " preloaded".to_owned(),
+        some => format!(" ({some} preloaded)"),
+    };
     ScenarioText {
         name: scenario.name.clone(),
         analysis: scenario.analysis.clone(),
         path: path.to_owned(),
         text: scenario.text.clone(),
         workload: format!(
-            "{}, keys {} of {}, values {values}",
-            ops.join(" "),
+            "{}, keys {} of {}{preloaded}, values {values}",
+            ops.join(", "),
             scenario.keys.size,
             scenario.keys.space
         ),
@@ -50,7 +54,7 @@ pub(super) fn scenario_text(scenario: &Scenario, path: &str) -> ScenarioText {
 }
 
 fn share(kind: &str, share: f64) -> String {
-    format!("{kind} {:.0} %", share * 100.0)
+    format!("{:.0} % {kind}", share * 100.0)
 }
 
 /// An arm with all its levers.

@@ -5,6 +5,7 @@ mod block;
 mod cell;
 mod checks;
 mod facts;
+mod prepare;
 mod profiling;
 mod warnings;
 

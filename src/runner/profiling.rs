@@ -1,6 +1,6 @@
 //! Sampling profiles of `before` and `after`, in trials of their own: a measured trial is never profiled.
 
-use super::{RunError, Stage, block};
+use super::{RunError, Stage, prepare};
 use crate::load::{self, Span};
 use crate::measure::cpu::CpuSample;
 use crate::profile::{self, Folded, ProfileError, Sampled, Session};
@@ -77,7 +77,9 @@ fn profile(
     clients: u32,
 ) -> Result<Result<Profiled, ProfileError>, RunError> {
     let folder = tempfile::Builder::new().prefix("profile-").tempdir_in(&stage.options.scratch)?;
-    let target = Arc::new(block::start_target(stage, arm, &block::data_folder(folder.path()))?);
+    let target = prepare::start_target(stage, arm, &prepare::data_folder(folder.path()))?;
+    prepare::fill(stage, &target, &arm.name)?;
+    let target = Arc::new(target);
     let workload = Workload::of(stage.scenario);
     let duration = if stage.options.quick { SPAN_QUICK } else { SPAN };
     let seed = stage.scenario.seed.child("profile", 0);

@@ -4,6 +4,7 @@
 mod arms;
 mod field;
 mod levers;
+mod ops;
 mod phases;
 mod section;
 mod targets;
@@ -31,9 +32,14 @@ pub(super) fn scenario(root: &Node, text: String, findings: &mut Findings) -> Sc
     let analysis = analysis(&mut root, findings);
     let seed = seed(&mut root, findings);
     let arms = arms::read(&mut root, findings);
+    let start = findings.count();
     let (keys, values) =
         (workload::keys(&mut root, findings), workload::values(&mut root, findings));
-    let ops = workload::ops(&mut root, findings);
+    let ops = ops::read(&mut root, findings);
+    if findings.count() == start {
+        ops::report_misfits(&ops, &keys, values, findings);
+    }
+    let checks = ops::checks(&mut root, &ops, findings);
     let before_phases = findings.count();
     let phases = phases::read(&mut root, findings);
     let known = targets::Known {
@@ -43,7 +49,21 @@ pub(super) fn scenario(root: &Node, text: String, findings: &mut Findings) -> Sc
     let trials = trials::read(&mut root, findings);
     let targets = targets::read(&mut root, &known, findings);
     root.finish(findings);
-    Scenario { name, analysis, seed, arms, keys, values, ops, phases, trials, targets, text }
+    let ops = ops::weighted(&ops);
+    Scenario {
+        name,
+        analysis,
+        seed,
+        arms,
+        keys,
+        values,
+        ops,
+        phases,
+        trials,
+        targets,
+        checks,
+        text,
+    }
 }
 
 fn schema(root: &mut Section<'_>, findings: &mut Findings) {

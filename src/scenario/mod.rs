@@ -11,12 +11,14 @@ pub mod spec;
 
 mod check;
 mod findings;
+mod missing;
 mod overrides;
 mod quick;
 mod raw;
 mod source;
 
 use findings::Findings;
+pub use missing::missing;
 use problem::{Problem, Problems};
 use source::Sources;
 use spec::Scenario;

@@ -8,6 +8,8 @@ use rand::seq::SliceRandom;
 
 /// Start and stop of one trial: a fresh folder, a fresh node, and the checks at its end.
 const TRIAL_OVERHEAD: Nanos = Nanos::from_millis(150);
+/// Putting one key of a preload, supposed.
+const PRELOAD_KEY: Nanos = Nanos(2_000);
 /// Log bytes of one request besides its key and its value.
 const ENTRY_OVERHEAD_BYTES: u64 = 64;
 /// Operations per second that the disk estimate supposes; a rough upper bound for a small machine.
@@ -64,7 +66,8 @@ impl Plan {
         let trials = scenario.trials;
         let blocks: Vec<_> = (0..trials.pairs_max).map(|index| block(scenario, index)).collect();
         let busy = trial_load(scenario);
-        let estimated_trial = busy.after(TRIAL_OVERHEAD);
+        let preload = Nanos(PRELOAD_KEY.0.saturating_mul(scenario.keys.preload));
+        let estimated_trial = busy.after(TRIAL_OVERHEAD).after(preload);
         let estimated = |blocks: &[Block]| {
             let count: usize = blocks.iter().map(|block| block.trials.len()).sum();
             Nanos(estimated_trial.0.saturating_mul(count as u64))
@@ -134,7 +137,8 @@ fn disk_bytes(scenario: &Scenario, busy: Nanos) -> ByteSize {
         Values::Lognormal { p99, .. } => p99,
     };
     let entry = scenario.keys.size.0 + value.0 + ENTRY_OVERHEAD_BYTES;
-    ByteSize((busy.as_secs_f64() * (OPS_PER_SECOND_SUPPOSED * entry) as f64) as u64)
+    let load = busy.as_secs_f64() * (OPS_PER_SECOND_SUPPOSED * entry) as f64;
+    ByteSize((load as u64).saturating_add(entry.saturating_mul(scenario.keys.preload)))
 }
 
 #[cfg(test)]

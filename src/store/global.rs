@@ -1,50 +1,125 @@
 //! The baseline: one lock around each request, readers included. The lock covers the execution of one request
-//! and nothing else: no encoding, no I/O, no waiting.
+//! and nothing else: no encoding, no waiting for a log.
 
-use super::table::Table;
-use super::{Answer, ApplyPath, Digest};
-use crate::measure::lock::{LockTally, MeasuredMutex};
+use super::core::{Core, Locked};
+use super::engine::{Engine, Kept};
+use super::leases::Leases;
+use super::publication::Pending;
+use super::reading::Guarded;
+use super::watch::WatchHub;
+use super::{Answer, ApplyPath, Command, Digest, Dump};
+use crate::measure::lock::{LockTally, MeasuredGuard, MeasuredMutex};
 use crate::measure::stage::Probe;
-use crate::model::{MainRevision, Request, Response};
+use crate::model::{Event, LeaseId, MainRevision, Position, Request};
 
 /// All keys behind one mutex.
-pub struct GlobalMutex {
-    state: MeasuredMutex<State>,
+pub(super) struct GlobalMutex<E: Engine> {
+    core: Core<E>,
+    state: MeasuredMutex<State<E::Part>>,
 }
 
-struct State {
-    table: Table,
-    revision: MainRevision,
+struct State<P> {
+    part: P,
+    leases: Leases,
 }
 
-impl GlobalMutex {
-    /// An empty store.
-    pub fn new(probe: Probe) -> GlobalMutex {
-        GlobalMutex {
-            state: MeasuredMutex::new(State { table: Table::default(), revision: 1 }, probe),
-        }
+impl<P> Locked<P> for State<P> {
+    fn part(&self, _: u64) -> &P {
+        &self.part
     }
 
-    fn apply_one(&self, request: Request) -> Answer {
+    fn part_mut(&mut self, _: u64) -> &mut P {
+        &mut self.part
+    }
+
+    fn lease_exists(&mut self, id: LeaseId) -> bool {
+        self.leases.exists(id)
+    }
+
+    fn keys_of_lease(&mut self, id: LeaseId) -> Vec<Vec<u8>> {
+        self.leases.keys(id)
+    }
+}
+
+/// The lock, held for as long as a reader reads.
+impl<P> Guarded<P> for MeasuredGuard<'_, State<P>> {
+    fn part(&self, _: u64, look: &mut dyn FnMut(&P)) {
+        look(&self.part);
+    }
+
+    fn leases(&self, look: &mut dyn FnMut(&Leases)) {
+        look(&self.leases);
+    }
+}
+
+impl<E: Engine> GlobalMutex<E> {
+    /// On what `engine` had kept.
+    pub(super) fn new(engine: E, kept: Kept, hash_seed: u64, probe: Probe) -> GlobalMutex<E> {
+        let core = Core::new(engine, &kept, hash_seed);
+        let state = State { part: core.engine.part(), leases: Leases::of(kept) };
+        GlobalMutex { core, state: MeasuredMutex::new(state, probe) }
+    }
+
+    fn apply_one(&self, command: Command, pending: &mut Pending) -> Answer {
+        let Command { position, request } = command;
         let mut state = self.state.lock();
         let locked = state.entered();
-        let changes = state.table.would_change(&request);
-        let revision = state.revision + MainRevision::from(changes);
-        let body = state.table.execute(request, revision);
-        state.revision = revision;
+        let response = if let Request::Compact { revision } = request {
+            self.core.compact(revision, position, pending)
+        } else {
+            let effects = self.core.evaluate_exact(request, &mut *state);
+            let around = self.core.settle(&effects, position, pending);
+            if effects.concern_leases() {
+                state.leases.follow(&effects);
+            }
+            effects.response(around)
+        };
         let applied = state.leave();
-        Answer { response: Response { revision, body }, locked, applied }
+        Answer { response, locked, applied }
     }
 }
 
-impl ApplyPath for GlobalMutex {
-    fn apply(&self, batch: Vec<Request>, answers: &mut Vec<Answer>) {
-        answers.extend(batch.into_iter().map(|request| self.apply_one(request)));
+impl<E: Engine> ApplyPath for GlobalMutex<E> {
+    fn apply(&self, mut batch: Vec<Command>, answers: &mut Vec<Answer>) {
+        let pass = self.core.publication.enter(&self.core.engine, batch.len());
+        let mut pending = Pending::default();
+        self.core.skip_applied(&mut batch, answers);
+        answers.extend(batch.into_iter().map(|command| self.apply_one(command, &mut pending)));
+        self.core.commit(&mut pending);
+        drop(pass);
+    }
+
+    fn read(&self, request: &Request) -> Answer {
+        let state = self.state.lock();
+        let locked = state.entered();
+        let response = self.core.read(request, &state);
+        let applied = state.leave();
+        Answer { response, locked, applied }
+    }
+
+    fn applied(&self) -> Position {
+        self.core.publication.position()
+    }
+
+    fn published(&self) -> MainRevision {
+        self.core.publication.published()
+    }
+
+    fn events(&self, from: MainRevision, to: MainRevision) -> Result<Vec<Event>, MainRevision> {
+        let state = self.state.lock();
+        self.core.events(from, to, &state, &mut |look| look(&state.part))
     }
 
     fn digest(&self) -> Digest {
-        let state = self.state.lock();
-        Digest { revision: state.revision, keys: state.table.len(), hash: state.table.hash() }
+        self.dump().digest()
+    }
+
+    fn dump(&self) -> Dump {
+        self.core.dump(&self.state.lock())
+    }
+
+    fn watches(&self) -> &WatchHub {
+        self.core.publication.hub()
     }
 
     fn locks(&self) -> (LockTally, u32) {

@@ -1,28 +1,253 @@
-//! The state machine: one table of keys, two ways to reach it. Both paths execute requests with the same
-//! function (`table`); they differ only in which lock they hold meanwhile. The store knows no raft and no log.
+//! The state machine: a multi-version key space with leases and watches, as etcd has them, on one of two engines,
+//! reached by one of two paths.
+//!
+//! A request is *evaluated* (`evaluate`) on the newest state by whoever holds its locks; what it changes becomes
+//! versions (`Kv`) that carry a stamp in place of a revision. Then its revision is *published* (`publication`): the stamps
+//! become that number, the engine commits, watchers are told, and only then may a reader name the revision. Readers
+//! look at the newest published revision and skip what is newer, so they never see the middle of a request.
+//!
+//! The paths differ in who may evaluate at once: `GlobalMutex` one request, readers included; `Sharded` whoever
+//! holds other shards, and with several workers also the requests of one batch (`parallel`). Both use the same evaluator, so
+//! that neither is favoured. The store knows no raft and no log.
+//!
+//! Invariants: `1 <= create <= mod <= published` and `version >= 1` for every live key a reader sees; a key's
+//! versions ascend; the lease table holds key `k` under lease `l` exactly when the newest version of `k` names `l`.
 
 use crate::measure::lock::LockTally;
-use crate::model::{MainRevision, Request, Response};
+use crate::measure::stage::Probe;
+use crate::model::{Event, KeyValue, LeaseStatus, MainRevision, Position, Request, Response};
 use crate::units::Nanos;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+mod calibration;
+mod compare;
+mod core;
+mod effects;
+mod engine;
+mod evaluate;
+mod footprint;
 mod global;
+mod kv;
+mod leases;
+mod look;
+mod memory;
+mod parallel;
+mod pool;
+mod publication;
+mod range;
+mod reading;
+#[cfg(feature = "rocksdb")]
+mod rocks;
 mod sharded;
-mod table;
+mod tickets;
+mod watch;
 
-pub use global::GlobalMutex;
-pub use sharded::Sharded;
+pub use calibration::Calibration;
+pub use watch::{
+    BUFFER_BYTES_MAX, BUFFER_EVENTS_MAX, FRAGMENT_BYTES_MAX, HISTORY_REVISIONS_MAX, WatchCounts,
+    WatchHub, WatchLimits, WatchResponse, WatchSpec, Watcher, watch,
+};
 
-/// Executes committed requests. Answers are in the order of the batch, whatever order they ran in.
-/// Reading and writing through any number of threads at once is safe; each request is atomic.
+/// The levers of a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Who may touch it at once.
+    pub path: PathKind,
+    /// What keeps it.
+    pub engine: EngineKind,
+    /// What keys are hashed with, to spread them over shards and tables. No answer depends on it.
+    pub hash_seed: u64,
+    /// How several workers share a batch. No answer depends on it.
+    pub parallelism: Parallelism,
+}
+
+impl Config {
+    /// A store in memory, with everything that no answer depends on as usual.
+    pub fn in_memory(path: PathKind) -> Config {
+        let (engine, parallelism) = (EngineKind::Memory, Parallelism::default());
+        Config { path, engine, hash_seed: 0, parallelism }
+    }
+}
+
+/// How several workers share a batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Parallelism {
+    /// Requests from which a batch is shared; measured if not given.
+    pub parallel_from: Option<u32>,
+    /// Claim the requests of a batch in an order shuffled by this seed, so that a dependency that is missing shows
+    /// whatever the threads do. For tests.
+    pub shuffled_claims: Option<u64>,
+}
+
+/// Which apply path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PathKind {
+    /// One lock around each request.
+    GlobalMutex,
+    /// One lock per shard.
+    Sharded {
+        /// How many, a power of two.
+        shards: u32,
+        /// How many threads evaluate the requests of a batch, 1..=64.
+        workers: u32,
+    },
+}
+
+/// Which engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EngineKind {
+    /// Hash tables and an ordered index in memory.
+    Memory,
+    /// RocksDB in the store's folder; only in builds with feature `rocksdb`.
+    RocksDb {
+        /// When what was applied is on disk.
+        state_sync: StateSync,
+    },
+}
+
+/// When an engine on disk has kept what was applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StateSync {
+    /// A synced write for each request, before it is answered.
+    PerOp,
+    /// A synced write for each apply batch, before its requests are answered.
+    PerBatch,
+    /// By and by: the log is synced, and what was lost is applied again from it.
+    RaftLogOnly,
+}
+
+/// Why a store could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Built without the feature that the engine needs.
+    #[error(
+        "engine rocksdb is not in this build\n  hint: ./scripts/setup rocksdb, then cargo build --release --features rocksdb"
+    )]
+    NotBuilt,
+    /// RocksDB says no.
+    #[error("{}: {message}", folder.display())]
+    RocksDb {
+        /// Where the database is.
+        folder: PathBuf,
+        /// What it says.
+        message: String,
+    },
+    /// A worker thread could not be started.
+    #[error("a worker thread could not be started: {0}")]
+    Thread(std::io::Error),
+    /// A database of something else.
+    #[error("{} holds a RocksDB database that is not of kvbench, left as it is", .0.display())]
+    Foreign(PathBuf),
+}
+
+/// Opens the store that `config` describes; only an engine that keeps things on disk touches `folder`.
+pub fn open(config: Config, folder: &Path, probe: Probe) -> Result<Arc<dyn ApplyPath>, StoreError> {
+    match config.engine {
+        EngineKind::Memory => {
+            let engine = memory::Memory::new(config.hash_seed);
+            reached_by(config, engine, engine::Kept::default(), probe)
+        }
+        EngineKind::RocksDb { state_sync } => open_rocksdb(config, folder, state_sync, probe),
+    }
+}
+
+#[cfg(feature = "rocksdb")]
+fn open_rocksdb(
+    config: Config,
+    folder: &Path,
+    state_sync: StateSync,
+    probe: Probe,
+) -> Result<Arc<dyn ApplyPath>, StoreError> {
+    let (engine, kept) = rocks::RocksDb::open(folder, state_sync)?;
+    reached_by(config, engine, kept, probe)
+}
+
+#[cfg(not(feature = "rocksdb"))]
+fn open_rocksdb(
+    _: Config,
+    _: &Path,
+    _: StateSync,
+    _: Probe,
+) -> Result<Arc<dyn ApplyPath>, StoreError> {
+    Err(StoreError::NotBuilt)
+}
+
+/// The path to an engine and what it had kept.
+fn reached_by(
+    config: Config,
+    engine: impl engine::Engine,
+    kept: engine::Kept,
+    probe: Probe,
+) -> Result<Arc<dyn ApplyPath>, StoreError> {
+    Ok(match config.path {
+        PathKind::GlobalMutex => {
+            Arc::new(global::GlobalMutex::new(engine, kept, config.hash_seed, probe))
+        }
+        PathKind::Sharded { shards, workers } => {
+            let serial = sharded::Sharded::new(engine, kept, shards, config.hash_seed, probe);
+            match workers {
+                0 | 1 => Arc::new(serial),
+                _ => Arc::new(parallel::Parallel::new(serial, workers, config.parallelism)?),
+            }
+        }
+    })
+}
+
+/// The hash of a key: chooses its shard and its place in a table.
+fn hash(key: &[u8], seed: u64) -> u64 {
+    xxh3_64_with_seed(key, seed)
+}
+
+/// Executes committed requests and answers questions. Any number of threads may call it at once; each request is
+/// atomic.
 pub trait ApplyPath: Send + Sync {
-    /// Executes every request of `batch` and appends one answer each to `answers`.
-    fn apply(&self, batch: Vec<Request>, answers: &mut Vec<Answer>);
+    /// Executes every command of `batch` in order and appends one answer each to `answers`. Commands at or before
+    /// [`ApplyPath::applied`] were executed before: they change nothing and are answered as if they asked nothing.
+    fn apply(&self, batch: Vec<Command>, answers: &mut Vec<Answer>);
+
+    /// Answers a request that changes nothing, at the newest published revision.
+    ///
+    /// # Panics
+    /// If it is a write.
+    fn read(&self, request: &Request) -> Answer;
+
+    /// The last command whose effects are kept; after a restart, what the engine had kept. Waits for a publication that
+    /// is under way.
+    fn applied(&self) -> Position;
+
+    /// Newest revision a reader may name.
+    fn published(&self) -> MainRevision;
+
+    /// Changes of the revisions in `from..=to`, in order. `from` below the compaction gives the compaction's revision.
+    fn events(&self, from: MainRevision, to: MainRevision) -> Result<Vec<Event>, MainRevision>;
 
     /// The state as a reader would find it now. Locks everything; meant for checks, not for the hot path.
     fn digest(&self) -> Digest;
 
+    /// Everything a reader could find out, for comparing stores byte by byte.
+    fn dump(&self) -> Dump;
+
+    /// Who watches, and the way to become one.
+    fn watches(&self) -> &WatchHub;
+
     /// What the path's locks cost so far, and how many there are.
     fn locks(&self) -> (LockTally, u32);
+
+    /// What sharing a batch among workers costs here; none where nothing is shared.
+    fn calibration(&self) -> Option<Calibration> {
+        None
+    }
+}
+
+/// A committed request, with its place in the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    /// Grows from command to command; at index 0 if it comes from no log.
+    pub position: Position,
+    /// What to do.
+    pub request: Request,
 }
 
 /// A response, with the two instants of the stage clock that only the apply path knows.
@@ -41,8 +266,24 @@ pub struct Answer {
 pub struct Digest {
     /// Main revision.
     pub revision: MainRevision,
+    /// Revision of the last compaction, 0 if none.
+    pub compacted: MainRevision,
     /// Keys present.
     pub keys: u64,
-    /// Sum of a 128-bit hash of each key with its value and revisions; the order of the keys does not matter.
+    /// Sum of a 128-bit hash of each key with its value, lease and revisions, and of each lease with its time to live;
+    /// the order does not matter.
     pub hash: u128,
+}
+
+/// Everything a reader could find out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Dump {
+    /// Main revision.
+    pub revision: MainRevision,
+    /// Revision of the last compaction, 0 if none.
+    pub compacted: MainRevision,
+    /// Keys present, ascending.
+    pub keys: Vec<KeyValue>,
+    /// Leases with their keys, ascending.
+    pub leases: Vec<LeaseStatus>,
 }

@@ -1,110 +1,285 @@
-//! The sharded direct path: a request takes the lock of its key's shard only. Reading, deciding and writing
-//! happen under that one lock, and the revision becomes visible after the write it numbers.
-//!
-//! Caveat: requests of one batch run one after the other here; what runs in parallel are callers on several threads.
+//! The sharded direct path: a request takes the locks of the shards it touches, in ascending order, so that no two
+//! requests wait for each other. A single-key request takes one; whatever walks over an interval takes all; leases
+//! have a lock of their own, which comes after the shards.
 
-use super::table::Table;
-use super::{Answer, ApplyPath, Digest};
-use crate::measure::lock::{LockTally, MeasuredMutex};
+use super::core::{Core, Locked};
+use super::effects::Effects;
+use super::engine::{Engine, Kept, Show};
+use super::footprint::{Footprint, Shards, footprint};
+use super::leases::Leases;
+use super::publication::Pending;
+use super::reading::Guarded;
+use super::watch::WatchHub;
+use super::{Answer, ApplyPath, Command, Digest, Dump};
+use crate::measure::lock::{LockTally, MeasuredGuard, MeasuredMutex};
 use crate::measure::stage::Probe;
-use crate::model::{MainRevision, Request, Response};
-use crossbeam_utils::{Backoff, CachePadded};
-use std::sync::atomic::{AtomicI64, Ordering};
-use xxhash_rust::xxh3::xxh3_64;
+use crate::model::{Event, LeaseId, MainRevision, Position, Request, Response};
+use crate::units::Nanos;
+use crossbeam_utils::CachePadded;
+use smallvec::SmallVec;
 
 /// Keys spread over shards, one mutex each.
-pub struct Sharded {
-    /// Padded, so that neighbours do not share a cache line. Length is a power of two.
-    shards: Vec<CachePadded<MeasuredMutex<Table>>>,
-    revisions: Revisions,
+pub(super) struct Sharded<E: Engine> {
+    pub(super) core: Core<E>,
+    pub(super) shards: ShardLocks<E::Part>,
 }
 
-impl Sharded {
-    /// An empty store of `shards` shards.
+/// The locks. Order: shards ascending, then leases, then the publication.
+pub(super) struct ShardLocks<P> {
+    /// Padded, so that neighbours do not share a cache line. Length is a power of two.
+    parts: Vec<CachePadded<MeasuredMutex<P>>>,
+    leases: MeasuredMutex<Leases>,
+    probe: Probe,
+}
+
+impl<P> ShardLocks<P> {
+    /// # Panics
+    /// If `shards` is not a power of two up to 65536.
+    fn new(shards: u32, part: impl Fn() -> P, leases: Leases, probe: Probe) -> ShardLocks<P> {
+        assert!(
+            shards.is_power_of_two() && shards <= 1 << 16,
+            "the shard count is a power of two up to 65536, got {shards}"
+        );
+        let parts = (0..shards).map(|_| CachePadded::new(MeasuredMutex::new(part(), probe)));
+        ShardLocks { parts: parts.collect(), leases: MeasuredMutex::new(leases, probe), probe }
+    }
+
+    /// From bits that the hash tables within a shard do not use.
+    pub(super) fn shard_of(&self, hash: u64) -> u32 {
+        (hash >> 32) as u32 & (self.parts.len() as u32 - 1)
+    }
+
+    /// How many shards there are.
+    pub(super) fn len(&self) -> usize {
+        self.parts.len()
+    }
+
+    /// Takes the lock of the lease table; no shard may be asked for after it.
+    pub(super) fn leases(&self) -> MeasuredGuard<'_, Leases> {
+        self.leases.lock()
+    }
+
+    /// Takes the locks of `shards`, which ascend.
+    pub(super) fn lock(&self, shards: &[u32]) -> LockedShards<'_, P> {
+        let lock = |shard: &u32| (*shard, self.parts[*shard as usize].lock());
+        LockedShards { locks: self, held: shards.iter().map(lock).collect(), leases: None }
+    }
+
+    fn lock_all(&self) -> LockedShards<'_, P> {
+        let all: Vec<u32> = (0..self.parts.len() as u32).collect();
+        self.lock(&all)
+    }
+}
+
+/// Some shards, locked, and the lease table once it was needed.
+pub(super) struct LockedShards<'a, P> {
+    locks: &'a ShardLocks<P>,
+    /// Ascending by shard.
+    held: SmallVec<[(u32, MeasuredGuard<'a, P>); 1]>,
+    leases: Option<MeasuredGuard<'a, Leases>>,
+}
+
+impl<'a, P> LockedShards<'a, P> {
+    fn leases(&mut self) -> &mut MeasuredGuard<'a, Leases> {
+        self.leases.get_or_insert_with(|| self.locks.leases.lock())
+    }
+
+    fn place(&self, hash: u64) -> usize {
+        let shard = self.locks.shard_of(hash);
+        match self.held.len() {
+            1 => 0,
+            _ if self.held.len() == self.locks.parts.len() => shard as usize,
+            _ => self
+                .held
+                .binary_search_by_key(&shard, |(held, _)| *held)
+                .expect("the footprint names every shard the request touches"),
+        }
+    }
+
+    /// Gives all locks back and says when the last was.
+    pub(super) fn leave(self) -> Nanos {
+        drop(self.leases);
+        let mut left = self.locks.probe.now();
+        for (_, part) in self.held {
+            left = part.leave();
+        }
+        left
+    }
+}
+
+impl<P> Locked<P> for LockedShards<'_, P> {
+    fn part(&self, hash: u64) -> &P {
+        &self.held[self.place(hash)].1
+    }
+
+    fn part_mut(&mut self, hash: u64) -> &mut P {
+        let place = self.place(hash);
+        &mut self.held[place].1
+    }
+
+    fn lease_exists(&mut self, id: LeaseId) -> bool {
+        self.leases().exists(id)
+    }
+
+    fn keys_of_lease(&mut self, id: LeaseId) -> Vec<Vec<u8>> {
+        self.leases().keys(id)
+    }
+}
+
+impl<P> Guarded<P> for ShardLocks<P> {
+    fn part(&self, hash: u64, look: &mut dyn FnMut(&P)) {
+        look(&self.parts[self.shard_of(hash) as usize].lock());
+    }
+
+    fn leases(&self, look: &mut dyn FnMut(&Leases)) {
+        look(&self.leases.lock());
+    }
+}
+
+impl<E: Engine> Sharded<E> {
+    /// On what `engine` had kept.
     ///
     /// # Panics
-    /// If `shards` is not a power of two.
-    pub fn new(shards: u32, probe: Probe) -> Sharded {
-        assert!(shards.is_power_of_two(), "the shard count is a power of two, got {shards}");
-        let shard = |_| CachePadded::new(MeasuredMutex::new(Table::default(), probe));
-        Sharded { shards: (0..shards).map(shard).collect(), revisions: Revisions::new() }
+    /// If `shards` is not a power of two up to 65536.
+    pub(super) fn new(
+        engine: E,
+        kept: Kept,
+        shards: u32,
+        hash_seed: u64,
+        probe: Probe,
+    ) -> Sharded<E> {
+        let core = Core::new(engine, &kept, hash_seed);
+        let shards = ShardLocks::new(shards, || core.engine.part(), Leases::of(kept), probe);
+        Sharded { core, shards }
     }
 
-    fn shard_of(&self, key: &[u8]) -> &MeasuredMutex<Table> {
-        let mask = self.shards.len() - 1;
-        &self.shards[xxh3_64(key) as usize & mask]
+    pub(super) fn shard_of(&self, key: &[u8]) -> u32 {
+        self.shards.shard_of(self.core.hash(key))
     }
 
-    fn apply_one(&self, request: Request) -> Answer {
-        let mut table = self.shard_of(request.key()).lock();
-        let locked = table.entered();
-        let (revision, body) = if table.would_change(&request) {
-            let revision = self.revisions.allocate();
-            let body = table.execute(request, revision);
-            self.revisions.publish(revision);
-            (revision, body)
-        } else {
-            let revision = self.revisions.published();
-            (revision, table.execute(request, revision))
+    /// The shards of `keys`, ascending and distinct.
+    pub(super) fn shards_of(&self, keys: &[Vec<u8>]) -> Shards {
+        let mut shards: Shards = keys.iter().map(|key| self.shard_of(key)).collect();
+        shards.sort_unstable();
+        shards.dedup();
+        shards
+    }
+
+    pub(super) fn apply_one(&self, command: Command, pending: &mut Pending) -> Answer {
+        let Command { position, request } = command;
+        if let Request::Compact { revision } = request {
+            return self.compact(revision, position, pending);
+        }
+        let known = self.core.publication.published();
+        let footprint = footprint(&request, known, |key| self.shard_of(key));
+        let (mut held, exact) = match (&request, footprint) {
+            (Request::LeaseRevoke { id }, _) => (self.lock_lease(*id), false),
+            (_, Footprint::Shards(shards)) => (self.shards.lock(&shards), false),
+            (_, Footprint::All) => (self.shards.lock_all(), false),
+            (_, Footprint::Exact) => (self.shards.lock_all(), true),
         };
-        let applied = table.leave();
-        Answer { response: Response { revision, body }, locked, applied }
+        let locked = held.entered();
+        let response = if exact {
+            let effects = self.core.evaluate_exact(request, &mut held);
+            self.finish(effects, position, &mut held, pending)
+        } else {
+            let effects = self.core.evaluate_stamped(request, known, &mut held);
+            self.finish(effects, position, &mut held, pending)
+        };
+        let applied = held.leave();
+        Answer { response, locked, applied }
+    }
+
+    /// Touches no key, so it needs no shard: versions are forgotten later, under the lock of their shard, and whoever reads
+    /// the past within a transaction holds that lock.
+    fn compact(&self, revision: MainRevision, position: Position, pending: &mut Pending) -> Answer {
+        let locked = self.shards.probe.now();
+        let response = self.core.compact(revision, position, pending);
+        Answer { response, locked, applied: self.shards.probe.now() }
+    }
+
+    /// Locks the shards of a lease's keys, and the lease table. Keys come and go until both are held, so it may take
+    /// more than one attempt; with one applier it never does.
+    fn lock_lease(&self, id: LeaseId) -> LockedShards<'_, E::Part> {
+        loop {
+            let keys = self.shards.leases.lock().keys(id);
+            let mut held = self.shards.lock(&self.shards_of(&keys));
+            if held.leases().keys(id) == keys {
+                return held;
+            }
+        }
+    }
+
+    /// The lease table follows before the request is seen, and is not let go until it is.
+    fn finish(
+        &self,
+        effects: Effects,
+        position: Position,
+        held: &mut LockedShards<'_, E::Part>,
+        pending: &mut Pending,
+    ) -> Response {
+        if effects.concern_leases() {
+            held.leases().follow(&effects);
+        }
+        let around = self.core.settle(&effects, position, pending);
+        effects.response(around)
+    }
+
+    fn each_part(&self) -> impl FnMut(Show<'_, E::Part>) {
+        |look| self.shards.parts.iter().for_each(|part| look(&part.lock()))
     }
 }
 
-impl ApplyPath for Sharded {
-    fn apply(&self, batch: Vec<Request>, answers: &mut Vec<Answer>) {
-        answers.extend(batch.into_iter().map(|request| self.apply_one(request)));
+impl<P> LockedShards<'_, P> {
+    /// When the last lock was got.
+    pub(super) fn entered(&self) -> Nanos {
+        self.held.last().map_or_else(|| self.locks.probe.now(), |(_, part)| part.entered())
+    }
+}
+
+impl<E: Engine> ApplyPath for Sharded<E> {
+    fn apply(&self, mut batch: Vec<Command>, answers: &mut Vec<Answer>) {
+        let pass = self.core.publication.enter(&self.core.engine, batch.len());
+        let mut pending = Pending::default();
+        self.core.skip_applied(&mut batch, answers);
+        answers.extend(batch.into_iter().map(|command| self.apply_one(command, &mut pending)));
+        self.core.commit(&mut pending);
+        drop(pass);
+    }
+
+    fn read(&self, request: &Request) -> Answer {
+        let locked = self.shards.probe.now();
+        let response = self.core.read(request, &self.shards);
+        Answer { response, locked, applied: self.shards.probe.now() }
+    }
+
+    fn applied(&self) -> Position {
+        self.core.publication.position()
+    }
+
+    fn published(&self) -> MainRevision {
+        self.core.publication.published()
+    }
+
+    fn events(&self, from: MainRevision, to: MainRevision) -> Result<Vec<Event>, MainRevision> {
+        self.core.events(from, to, &self.shards, &mut self.each_part())
     }
 
     fn digest(&self) -> Digest {
-        let tables: Vec<_> = self.shards.iter().map(|shard| shard.lock()).collect();
-        Digest {
-            revision: self.revisions.published(),
-            keys: tables.iter().map(|table| table.len()).sum(),
-            hash: tables.iter().fold(0, |sum: u128, table| sum.wrapping_add(table.hash())),
-        }
+        self.dump().digest()
+    }
+
+    fn dump(&self) -> Dump {
+        self.core.dump(&self.shards)
+    }
+
+    fn watches(&self) -> &WatchHub {
+        self.core.publication.hub()
     }
 
     fn locks(&self) -> (LockTally, u32) {
-        let tally =
-            self.shards.iter().fold(LockTally::default(), |sum, shard| sum.plus(shard.tally()));
-        (tally, self.shards.len() as u32)
-    }
-}
-
-/// Revision numbers, handed out before a write and shown after it.
-/// Invariant: `published <= allocated`; a reader at `published` sees every write up to it.
-struct Revisions {
-    allocated: CachePadded<AtomicI64>,
-    published: CachePadded<AtomicI64>,
-}
-
-impl Revisions {
-    fn new() -> Revisions {
-        Revisions {
-            allocated: CachePadded::new(AtomicI64::new(1)),
-            published: CachePadded::new(AtomicI64::new(1)),
-        }
-    }
-
-    /// The next revision. Relaxed: only uniqueness matters, the shard lock orders the write itself.
-    fn allocate(&self) -> MainRevision {
-        self.allocated.fetch_add(1, Ordering::Relaxed) + 1
-    }
-
-    /// Shows `revision` once all before it are shown. Whoever holds an earlier one already has its shard lock and
-    /// waits for no other lock, so this ends. Release: pairs with the Acquire of a reader of `published`.
-    fn publish(&self, revision: MainRevision) {
-        let backoff = Backoff::new();
-        while self.published.load(Ordering::Relaxed) != revision - 1 {
-            backoff.snooze();
-        }
-        self.published.store(revision, Ordering::Release);
-    }
-
-    /// The newest revision that readers may name. Acquire: the writes up to it are visible.
-    fn published(&self) -> MainRevision {
-        self.published.load(Ordering::Acquire)
+        let tallies = self.shards.parts.iter().map(|part| part.tally());
+        let tally = tallies.fold(LockTally::default(), LockTally::plus);
+        (tally.plus(self.shards.leases.tally()), self.shards.parts.len() as u32)
     }
 }

@@ -5,11 +5,13 @@ use crate::clock::Clock;
 use crate::measure::lock::LockTally;
 use crate::measure::pipeline::PipelineCounts;
 use crate::measure::stage::{Probe, Stage, Timeline};
-use crate::model::Request;
-use crate::node::{self, ApplyOnly, Node, NodeError, Outcome, PathKind};
+use crate::model::{Position, Request, Response};
+use crate::node::{self, ApplyOnly, Compaction, Node, NodeError, Outcome};
 use crate::raft::{self, Delivered};
 use crate::scenario::spec;
-use crate::store::{ApplyPath, Digest};
+use crate::store::{
+    self, ApplyPath, Command, Digest, EngineKind, Parallelism, PathKind, StateSync,
+};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -26,6 +28,7 @@ pub enum Target {
 /// An apply path called directly.
 pub struct BareStore {
     store: Arc<dyn ApplyPath>,
+    compaction: Compaction,
     probe: Probe,
 }
 
@@ -33,16 +36,21 @@ impl Target {
     /// Starts what `system` describes; only the raft layer writes to `folder`.
     pub fn start(system: &spec::System, folder: &Path, clock: Clock) -> Result<Target, NodeError> {
         let probe = if system.instruments { Probe::on(clock) } else { Probe::off() };
-        let path = path_kind(system);
+        let store = store(system);
+        let compaction = Compaction { keep_revisions: system.auto_compaction };
         Ok(match system.layer {
             spec::Layer::Raft => {
-                let config = node::Config { path, pipeline: pipeline(system) };
+                let config = node::Config { store, compaction, pipeline: pipeline(system) };
                 Target::Raft(Box::new(Node::start(config, folder, clock, probe)?))
             }
-            spec::Layer::Apply => Target::Apply(ApplyOnly::start(path, probe)?),
-            spec::Layer::Store => {
-                Target::Store(BareStore { store: node::apply_path(path, probe), probe })
+            spec::Layer::Apply => {
+                Target::Apply(ApplyOnly::start(store, compaction, folder, probe)?)
             }
+            spec::Layer::Store => Target::Store(BareStore {
+                store: store::open(store, folder, probe)?,
+                compaction,
+                probe,
+            }),
         })
     }
 
@@ -103,21 +111,53 @@ impl Target {
 }
 
 impl BareStore {
-    fn call(&self, request: Request) -> Delivered<crate::model::Response> {
+    fn call(&self, request: Request) -> Delivered<Response> {
         let mut timeline = Timeline::submitted(self.probe.now());
-        let mut answers = Vec::with_capacity(1);
-        self.store.apply(vec![request], &mut answers);
-        let answer = answers.pop().expect("one request has one answer");
+        let answer = if request.is_write() {
+            let mut answers = Vec::with_capacity(1);
+            self.store
+                .apply(vec![Command { position: Position::default(), request }], &mut answers);
+            if let Some(request) = self.compaction.due(&answers) {
+                let compact = Command { position: Position::default(), request };
+                self.store.apply(vec![compact], &mut Vec::new());
+            }
+            answers.pop().expect("one request has one answer")
+        } else {
+            self.store.read(&request)
+        };
         timeline.end(Stage::ApplyWait, answer.locked);
         timeline.end(Stage::Apply, answer.applied);
         Delivered { reply: answer.response, timeline }
     }
 }
 
-fn path_kind(system: &spec::System) -> PathKind {
-    match system.apply {
-        spec::Apply::GlobalMutex => PathKind::GlobalMutex,
-        spec::Apply::Sharded => PathKind::Sharded { shards: system.shards },
+/// What keys are hashed with in a run; no answer depends on it.
+const HASH_SEED: u64 = 0;
+
+fn store(system: &spec::System) -> store::Config {
+    store::Config {
+        path: match system.apply {
+            spec::Apply::GlobalMutex => PathKind::GlobalMutex,
+            spec::Apply::Sharded => {
+                PathKind::Sharded { shards: system.shards, workers: system.apply_workers }
+            }
+        },
+        engine: match system.engine {
+            spec::Engine::Memory => EngineKind::Memory,
+            spec::Engine::Rocksdb => {
+                EngineKind::RocksDb { state_sync: state_sync(system.state_sync) }
+            }
+        },
+        hash_seed: HASH_SEED,
+        parallelism: Parallelism::default(),
+    }
+}
+
+fn state_sync(state_sync: spec::StateSync) -> StateSync {
+    match state_sync {
+        spec::StateSync::PerOp => StateSync::PerOp,
+        spec::StateSync::PerBatch => StateSync::PerBatch,
+        spec::StateSync::RaftLogOnly => StateSync::RaftLogOnly,
     }
 }
 

@@ -1,246 +1,264 @@
-//! What is sent: one deterministic stream of requests per client. Same seed and client, same requests, on any
-//! machine. It reads no clock and no entropy and knows nothing of answers.
+//! What is sent: one deterministic stream of operations per client. Same seed and client, same operations, on any
+//! machine. It reads no clock and no entropy. Only a transfer looks at an answer, because it has to.
 
-use crate::model::Request;
-use crate::scenario::spec::{KeyDist, Keys, OpKind, Scenario, Values};
+mod bank;
+mod keys;
+mod preload;
+#[cfg(test)]
+mod tests;
+mod values;
+
+pub use bank::{Transfer, balance};
+pub use preload::Preload;
+
+use crate::model::{
+    Compare, CompareResult, DeleteRange, Interval, LeaseId, Operand, Put, Range, Request,
+    RequestOp, Txn,
+};
+use crate::scenario::spec::{
+    self, KeyDist, Keys, Op, OpKind, RangeAnswer, Scenario, TxnKind, Values,
+};
 use crate::seed::Seed;
+use keys::{KeyDraw, Names};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
+use rand_distr::Distribution;
 use rand_distr::weighted::WeightedIndex;
-use rand_distr::{Distribution, LogNormal, Zipf};
-use std::sync::Arc;
+use values::{Pool, SizeDraw};
 
-/// Random bytes that values are cut from; long enough that neighbours differ.
-const POOL_BYTES: usize = 1 << 20;
-/// Largest value a lognormal draw may give.
-const VALUE_BYTES_MAX: usize = 1 << 20;
-/// Share of the key space that is hot, and share of the draws that go there.
-const HOT_KEYS: f64 = 0.1;
-const HOT_DRAWS: f64 = 0.9;
-/// 99 % quantile of the standard normal distribution.
-const NORMAL_P99: f64 = 2.326_347_874;
+/// Time to live of the leases: longer than any run, so that they end only when they are revoked.
+const LEASE_TTL_S: i64 = 86_400;
+/// Accounts that one request reads.
+const ACCOUNTS_READ: u64 = 10_000;
 
 /// What every stream of a scenario shares.
 #[derive(Clone, Debug)]
 pub struct Workload {
     keys: Keys,
-    values: Values,
-    kinds: Vec<OpKind>,
+    names: Names,
+    sizes: SizeDraw,
+    ops: Vec<Op>,
     weights: WeightedIndex<f64>,
-    pool: Arc<[u8]>,
+    pool: Pool,
+    /// Digits of a balance, if the keys are accounts.
+    balance_width: Option<usize>,
 }
 
 impl Workload {
     /// The workload of `scenario`. The bytes of values depend on its seed only.
     pub fn of(scenario: &Scenario) -> Workload {
-        let mut pool = vec![0; 2 * POOL_BYTES];
-        rand::RngCore::fill_bytes(&mut scenario.seed.stream("values", 0), &mut pool);
+        let balance_width = match scenario.values {
+            Values::Fixed(size) if scenario.is_bank() => Some(size.0 as usize),
+            _ => None,
+        };
         Workload {
             keys: scenario.keys,
-            values: scenario.values,
-            kinds: scenario.ops.iter().map(|op| op.kind).collect(),
-            weights: WeightedIndex::new(scenario.ops.iter().map(|op| op.weight))
+            names: Names::of(scenario.keys),
+            sizes: SizeDraw::of(scenario.values),
+            ops: scenario.ops.iter().map(|weighted| weighted.op).collect(),
+            weights: WeightedIndex::new(scenario.ops.iter().map(|weighted| weighted.weight))
                 .expect("a checked scenario has operations, all with positive weights"),
-            pool: pool.into(),
+            pool: Pool::of(scenario.seed),
+            balance_width,
         }
     }
 
-    /// The requests of client number `client`.
+    /// The operations of client number `client`.
     pub fn stream(&self, seed: Seed, client: u64) -> Stream {
         let key_client = if self.keys.dist == KeyDist::Shared { 0 } else { client };
         Stream {
             draw_key: KeyDraw::of(self.keys, key_client),
-            draw_size: SizeDraw::of(self.values),
             key_random: seed.stream("keys", key_client),
             random: seed.stream("requests", client),
+            leases: Leases { first: seed.child("leases", client).0, granted: 0, puts_left: None },
             workload: self.clone(),
         }
     }
+
+    /// The requests that fill a fresh store; none if it starts empty.
+    pub fn preload(&self, seed: Seed) -> Preload {
+        Preload::of(self.clone(), seed)
+    }
+
+    /// The requests that together read every account.
+    pub fn read_accounts(&self) -> impl Iterator<Item = Request> {
+        let starts = (0..self.keys.space).step_by(ACCOUNTS_READ as usize);
+        starts.map(|from| {
+            let interval = self.names.interval(from, ACCOUNTS_READ.min(self.keys.space - from));
+            Request::Range(Range { interval, ..Range::default() })
+        })
+    }
+
+    /// All the money there is.
+    pub fn money(&self) -> u64 {
+        self.keys.space * bank::OPENING
+    }
 }
 
-/// An endless, repeatable sequence of requests.
+/// What a client does as one: a request, or several of which each follows from the answer to the one before.
+#[derive(Clone, Debug)]
+pub struct Operation {
+    /// Under which name it counts.
+    pub kind: OpKind,
+    /// What is sent first.
+    pub request: Request,
+    /// What decides what is sent after that; nothing if one request is all.
+    pub transfer: Option<Transfer>,
+}
+
+/// An endless, repeatable sequence of operations.
 #[derive(Clone, Debug)]
 pub struct Stream {
     workload: Workload,
     draw_key: KeyDraw,
-    draw_size: SizeDraw,
     key_random: ChaCha8Rng,
     random: ChaCha8Rng,
+    leases: Leases,
+}
+
+/// Where a client is in its cycle of leases. Its lease ids count up from a number of its own, so that no two clients
+/// meet, nor the clients of two measurements on one store.
+#[derive(Clone, Debug)]
+struct Leases {
+    first: u64,
+    granted: u64,
+    /// Puts before the revoke; nothing if a grant is next.
+    puts_left: Option<u32>,
+}
+
+impl Leases {
+    /// The lease granted last; never 0.
+    fn id(&self) -> LeaseId {
+        let id = self.first.wrapping_add(self.granted) & i64::MAX as u64;
+        id.max(1) as LeaseId
+    }
 }
 
 impl Stream {
-    /// The next request.
-    pub fn next_request(&mut self) -> Request {
-        let kind = match self.workload.kinds.as_slice() {
+    /// The next operation.
+    pub fn next_operation(&mut self) -> Operation {
+        let op = match self.workload.ops.as_slice() {
             [only] => *only,
-            kinds => kinds[self.workload.weights.sample(&mut self.random)],
+            ops => ops[self.workload.weights.sample(&mut self.random)],
         };
-        let key = self.next_key();
-        match kind {
-            OpKind::Put => Request::Put { key, value: self.next_value() },
-            OpKind::Get => Request::Get { key },
-            OpKind::Delete => Request::Delete { key },
+        let (kind, request) = match op {
+            Op::Put => (OpKind::Put, self.put(0)),
+            Op::Get => (OpKind::Get, Request::get(self.next_key())),
+            Op::Range(range) => (OpKind::Range, self.range(range)),
+            Op::Delete => (OpKind::Delete, Request::delete(self.next_key())),
+            Op::DeleteRange { keys } => {
+                let interval = self.next_interval(keys);
+                let delete = DeleteRange { interval, prev_kv: false };
+                (OpKind::DeleteRange, Request::DeleteRange(delete))
+            }
+            Op::Txn { kind: TxnKind::Transfer, .. } => return self.transfer(),
+            Op::Txn { kind, keys } => (OpKind::Txn, self.txn(kind, keys)),
+            Op::LeaseCycle { keys } => self.lease_step(keys),
+        };
+        Operation { kind, request, transfer: None }
+    }
+
+    fn put(&mut self, lease: LeaseId) -> Request {
+        let (key, value) = (self.next_key(), self.next_value());
+        Request::Put(Put { key, value, lease, ..Put::default() })
+    }
+
+    fn range(&mut self, range: spec::Range) -> Request {
+        let interval = self.next_interval(range.keys);
+        Request::Range(Range {
+            interval,
+            limit: i64::from(range.limit),
+            keys_only: range.answer == RangeAnswer::KeysOnly,
+            count_only: range.answer == RangeAnswer::CountOnly,
+            ..Range::default()
+        })
+    }
+
+    fn txn(&mut self, kind: TxnKind, keys: u32) -> Request {
+        let keys = self.next_keys(keys);
+        let puts = keys.iter().map(|key| {
+            let value = self.workload.pool.value(&self.workload.sizes, &mut self.random);
+            RequestOp::Put(Put { key: key.clone(), value, ..Put::default() })
+        });
+        let success = puts.collect();
+        let compares = |result, operand: Operand| {
+            let compare = |key: &Vec<u8>| Compare {
+                interval: Interval::point(key.clone()),
+                result,
+                operand: operand.clone(),
+            };
+            keys.iter().map(compare).collect()
+        };
+        let read = |key: &Vec<u8>| {
+            let interval = Interval::point(key.clone());
+            RequestOp::Range(Range { interval, ..Range::default() })
+        };
+        Request::Txn(match kind {
+            TxnKind::Create => Txn {
+                compares: compares(CompareResult::Equal, Operand::Create(0)),
+                success,
+                failure: keys.iter().map(read).collect(),
+            },
+            // A missing key has version 0, which is above -1 as well.
+            TxnKind::Cas | TxnKind::Transfer => Txn {
+                compares: compares(CompareResult::Greater, Operand::Version(-1)),
+                success,
+                failure: Vec::new(),
+            },
+        })
+    }
+
+    fn transfer(&mut self) -> Operation {
+        let mut keys = self.next_keys(2).into_iter();
+        let (from, to) = keys.next().zip(keys.next()).expect("two keys were asked for");
+        let amount = self.random.random_range(1..=bank::AMOUNT_MAX);
+        let width = self.workload.balance_width.unwrap_or_default();
+        let transfer = Transfer::new(from, to, amount, width);
+        let request = transfer.read();
+        Operation { kind: OpKind::Transfer, request, transfer: Some(transfer) }
+    }
+
+    fn lease_step(&mut self, keys: u32) -> (OpKind, Request) {
+        match self.leases.puts_left {
+            None => {
+                self.leases.granted += 1;
+                self.leases.puts_left = Some(keys);
+                let (id, ttl_s) = (self.leases.id(), LEASE_TTL_S);
+                (OpKind::LeaseGrant, Request::LeaseGrant { id, ttl_s })
+            }
+            Some(0) => {
+                self.leases.puts_left = None;
+                (OpKind::LeaseRevoke, Request::LeaseRevoke { id: self.leases.id() })
+            }
+            Some(left) => {
+                self.leases.puts_left = Some(left - 1);
+                (OpKind::Put, self.put(self.leases.id()))
+            }
         }
+    }
+
+    fn next_number(&mut self) -> u64 {
+        self.draw_key.next(&mut self.key_random)
     }
 
     fn next_key(&mut self) -> Vec<u8> {
-        let number = self.draw_key.next(&mut self.key_random);
-        let width = self.workload.keys.size.0 as usize;
-        format!("{number:0width$x}").into_bytes()
+        let number = self.next_number();
+        self.workload.names.key(number)
+    }
+
+    /// Distinct keys.
+    fn next_keys(&mut self, count: u32) -> Vec<Vec<u8>> {
+        let names = self.workload.names;
+        let numbers = names.distinct(count as usize, || self.next_number());
+        numbers.into_iter().map(|number| names.key(number)).collect()
+    }
+
+    fn next_interval(&mut self, keys: u32) -> Interval {
+        let number = self.next_number();
+        self.workload.names.interval(number, u64::from(keys))
     }
 
     fn next_value(&mut self) -> Vec<u8> {
-        let size = self.draw_size.next(&mut self.random);
-        let from = self.random.random_range(0..POOL_BYTES);
-        self.workload.pool[from..from + size].to_vec()
-    }
-}
-
-/// Draws key numbers in `0..space`.
-#[derive(Clone, Debug)]
-enum KeyDraw {
-    Uniform { space: u64 },
-    Zipf { space: u64, zipf: Zipf<f64> },
-    Hotspot { space: u64, hot: u64 },
-    Sequential { space: u64, next: u64 },
-}
-
-impl KeyDraw {
-    fn of(keys: Keys, client: u64) -> KeyDraw {
-        let space = keys.space;
-        match keys.dist {
-            KeyDist::Uniform | KeyDist::Shared => KeyDraw::Uniform { space },
-            KeyDist::Zipf(exponent) => KeyDraw::Zipf {
-                space,
-                zipf: Zipf::new(space as f64, exponent)
-                    .expect("a checked scenario has a key space >= 1 and a positive exponent"),
-            },
-            KeyDist::Hotspot => {
-                KeyDraw::Hotspot { space, hot: ((space as f64 * HOT_KEYS) as u64).max(1) }
-            }
-            // A large odd stride: clients start far apart, whatever their number.
-            KeyDist::Sequential => KeyDraw::Sequential {
-                space,
-                next: client.wrapping_mul(0x9e37_79b9_7f4a_7c15) % space,
-            },
-        }
-    }
-
-    fn next(&mut self, random: &mut ChaCha8Rng) -> u64 {
-        match self {
-            KeyDraw::Uniform { space } => random.random_range(0..*space),
-            // Zipf draws ranks from 1; the multiplication scatters the popular ones over the space.
-            KeyDraw::Zipf { space, zipf } => {
-                let rank = zipf.sample(random) as u64 - 1;
-                rank.wrapping_mul(0x9e37_79b9_7f4a_7c15) % *space
-            }
-            KeyDraw::Hotspot { space, hot } => {
-                let among = if random.random_bool(HOT_DRAWS) { *hot } else { *space };
-                random.random_range(0..among)
-            }
-            KeyDraw::Sequential { space, next } => {
-                let number = *next;
-                *next = (*next + 1) % *space;
-                number
-            }
-        }
-    }
-}
-
-/// Draws value sizes in bytes.
-#[derive(Clone, Debug)]
-enum SizeDraw {
-    Fixed(usize),
-    Lognormal(LogNormal<f64>),
-}
-
-impl SizeDraw {
-    /// The lognormal's µ is ln(median), its σ = ln(p99 / median) / z(0.99).
-    fn of(values: Values) -> SizeDraw {
-        match values {
-            Values::Fixed(size) => SizeDraw::Fixed(size.0 as usize),
-            Values::Lognormal { median, p99 } => {
-                let (median, p99) = (median.0 as f64, p99.0 as f64);
-                SizeDraw::Lognormal(
-                    LogNormal::new(median.ln(), (p99 / median).ln() / NORMAL_P99)
-                        .expect("a checked scenario has p99 >= median >= 1"),
-                )
-            }
-        }
-    }
-
-    fn next(&self, random: &mut ChaCha8Rng) -> usize {
-        match self {
-            SizeDraw::Fixed(size) => *size,
-            SizeDraw::Lognormal(sizes) => (sizes.sample(random) as usize).min(VALUE_BYTES_MAX),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::units::ByteSize;
-
-    fn workload(dist: KeyDist, values: Values) -> Workload {
-        Workload {
-            keys: Keys { space: 1000, size: ByteSize(16), dist },
-            values,
-            kinds: vec![OpKind::Put, OpKind::Get],
-            weights: WeightedIndex::new([3.0, 1.0]).unwrap(),
-            pool: vec![7; 2 * POOL_BYTES].into(),
-        }
-    }
-
-    fn take(workload: &Workload, client: u64, count: usize) -> Vec<Request> {
-        let mut stream = workload.stream(Seed(1), client);
-        (0..count).map(|_| stream.next_request()).collect()
-    }
-
-    #[test]
-    fn streams_repeat_and_clients_differ() {
-        let workload = workload(KeyDist::Uniform, Values::Fixed(ByteSize(256)));
-        assert_eq!(take(&workload, 0, 50), take(&workload, 0, 50));
-        assert_ne!(take(&workload, 0, 50), take(&workload, 1, 50));
-        assert!(take(&workload, 0, 50).iter().all(|request| request.key().len() == 16));
-    }
-
-    #[test]
-    fn the_mix_and_the_sizes_are_as_asked() {
-        let sizes = Values::Lognormal { median: ByteSize(256), p99: ByteSize(4096) };
-        let requests = take(&workload(KeyDist::Zipf(0.99), sizes), 0, 20_000);
-        let mut lengths: Vec<usize> = requests
-            .iter()
-            .filter_map(|request| match request {
-                Request::Put { value, .. } => Some(value.len()),
-                _ => None,
-            })
-            .collect();
-        lengths.sort_unstable();
-        let share = lengths.len() as f64 / 20_000.0;
-        assert!((share - 0.75).abs() < 0.02, "{share}");
-        assert!((240..=272).contains(&lengths[lengths.len() / 2]));
-        assert!((3300..=4900).contains(&lengths[lengths.len() * 99 / 100]));
-    }
-
-    #[test]
-    fn distributions_keep_to_their_shape() {
-        let fixed = Values::Fixed(ByteSize(8));
-        let sequential = take(&workload(KeyDist::Sequential, fixed), 3, 1000);
-        let distinct: std::collections::HashSet<_> = sequential.iter().map(Request::key).collect();
-        assert_eq!(distinct.len(), 1000);
-        let shared = workload(KeyDist::Shared, fixed);
-        let keys = |client| -> Vec<Vec<u8>> {
-            take(&shared, client, 20).iter().map(|request| request.key().to_vec()).collect()
-        };
-        assert_eq!(keys(0), keys(9));
-        let hot = take(&workload(KeyDist::Hotspot, fixed), 0, 5000);
-        let in_hot = hot
-            .iter()
-            .filter(|request| {
-                u64::from_str_radix(std::str::from_utf8(request.key()).unwrap(), 16).unwrap() < 100
-            })
-            .count();
-        assert!((0.88..0.94).contains(&(in_hot as f64 / 5000.0)), "{in_hot}");
+        self.workload.pool.value(&self.workload.sizes, &mut self.random)
     }
 }

@@ -5,6 +5,7 @@
 //! listed, histograms are not: those stay in the run file.
 
 mod appendix;
+mod by_op;
 mod flames;
 mod policy;
 mod sections;
@@ -27,6 +28,7 @@ pub fn render(run: &Run, cmp: &Comparison, flames: &Flames) -> String {
     verdict(&mut out, run, cmp);
     sections::targets(&mut out, run, cmp);
     sections::throughput(&mut out, run, cmp);
+    by_op::section(&mut out, run, cmp);
     if let Some(headline) = view::headline(cmp) {
         sections::pairs(&mut out, run, &headline);
         sections::ladders(&mut out, run, cmp);
@@ -110,6 +112,7 @@ mod tests {
         for id in [
             "targets",
             "throughput",
+            "operations",
             "pairs",
             "gain",
             "stages",

@@ -34,6 +34,7 @@ pub fn render(run: &Run, cmp: &Comparison, style: Style) -> String {
         tables::gain(&mut page, run, cmp, ladder);
     }
     if let Some(headline) = view::headline(cmp) {
+        tables::by_op(&mut page, &headline);
         tables::stages(&mut page, &headline);
         tables::costs(&mut page, &headline);
         latency(&mut page, &headline);

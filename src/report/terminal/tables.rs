@@ -5,6 +5,7 @@ use super::grid::Grid;
 use super::page::Page;
 use crate::compare::{ArmSummary, Comparison, Ladder, LockCost, PhaseTable, Row, Rung};
 use crate::record::Run;
+use crate::report::ops;
 use crate::report::story;
 use crate::report::view::{self, Headline};
 use crate::report::words::{self, INTERVAL_PAIRS_MIN, NOTHING, count, significant};
@@ -103,6 +104,33 @@ fn gain_cells(run: &Run, rung: &Rung) -> Vec<String> {
         rung.step.as_ref().map_or(String::new(), words::interval),
         ratio(rung.total),
     ]
+}
+
+/// Before and after for each kind of operation, if there is more than one.
+pub(super) fn by_op(page: &mut Page, headline: &Headline<'_>) {
+    if headline.row.ops.is_empty() {
+        return;
+    }
+    let at = count(headline.row.clients as usize, "client", "clients");
+    let arms = format!("{} → {}", headline.before.arm, headline.after.arm);
+    page.heading("BY OPERATION", &format!("{arms}, {at}, service time in closed loop"));
+    let head = ops::COLUMNS.map(|(name, _)| name);
+    let mut wide = Grid::new("llrllrlr", &head);
+    // Where columns are short, the interval goes first and then the tail.
+    let narrow = |kept: &[usize], sides| {
+        let mut grid = Grid::new(sides, &kept.iter().map(|at| head[*at]).collect::<Vec<_>>());
+        for row in &headline.row.ops {
+            let cells = ops::cells(row);
+            grid.row(kept.iter().map(|at| cells[*at].clone()).collect());
+        }
+        grid
+    };
+    headline.row.ops.iter().for_each(|row| wide.row(ops::cells(row).into()));
+    page.grid(&[
+        wide,
+        narrow(&[0, 1, 2, 4, 5, 6, 7], "llrlrlr"),
+        narrow(&[0, 1, 2, 4, 5], "llrlr"),
+    ]);
 }
 
 /// Mean time per stage, side by side, or downwards where columns are short.

@@ -17,6 +17,7 @@ pub(super) fn read(root: &mut Section<'_>, findings: &mut Findings) -> Vec<Arm> 
     if let Some(system) = root.take("system").and_then(|field| field.section(findings)) {
         typed = levers::read(system, &mut base, findings);
     }
+    let typed_for_both = typed.clone();
     let (mut before, mut after) = (base.clone(), base);
     let hint = "a scenario compares [arms.before] with [arms.after]";
     let arms = root.require("arms", hint, findings);
@@ -24,9 +25,12 @@ pub(super) fn read(root: &mut Section<'_>, findings: &mut Findings) -> Vec<Arm> 
         let typed_before = arm(&mut arms, "before", &mut before, findings);
         let typed_after = arm(&mut arms, "after", &mut after, findings);
         report_layers(&before, &after, &typed_before, &typed_after, findings);
+        levers::report_idle(&typed_before, &[&before], findings);
+        levers::report_idle(&typed_after, &[&after], findings);
         typed.extend(typed_before.into_iter().chain(typed_after));
         arms.finish(findings);
     }
+    levers::report_idle(&typed_for_both, &[&before, &after], findings);
     let steps = match root.take("ladder") {
         Some(field) => ladder(&field, &before, &mut typed, findings),
         None => Vec::new(),
@@ -127,6 +131,7 @@ fn step(
         let hint = "each step moves at least one lever; the ladder starts at [arms.before]";
         findings.wrong(item.place, "this step changes nothing".to_owned(), hint);
     }
+    levers::report_idle(&typed_here, &[&state], findings);
     typed.extend(typed_here);
     state
 }

@@ -6,14 +6,16 @@ use crate::scenario::findings::Findings;
 use crate::scenario::problem::quoted;
 use crate::scenario::source::Place;
 use crate::scenario::spec::{
-    Apply, ApplyOn, Batch, CommitPublish, Engine, Fsync, Layer, Linger, Propose, System,
+    Apply, ApplyOn, Batch, CommitPublish, Engine, Fsync, Layer, Linger, Propose, StateSync, System,
 };
 use crate::units::{ByteSize, Nanos, parse_nanos};
 
 const LAYER: Words<Layer> =
     Words { allowed: Layer::WORDS, planned: &["rpc", "etcd"], from_word: Layer::from_word };
 const ENGINE: Words<Engine> =
-    Words { allowed: Engine::WORDS, planned: &["rocksdb"], from_word: Engine::from_word };
+    Words { allowed: Engine::WORDS, planned: &[], from_word: Engine::from_word };
+const STATE_SYNC: Words<StateSync> =
+    Words { allowed: StateSync::WORDS, planned: &[], from_word: StateSync::from_word };
 const APPLY: Words<Apply> =
     Words { allowed: Apply::WORDS, planned: &[], from_word: Apply::from_word };
 const APPLY_ON: Words<ApplyOn> =
@@ -27,6 +29,9 @@ const MICROSECOND: Nanos = Nanos(1_000);
 
 /// Levers that do something in the raft layer only.
 const RAFT_ONLY: [&str; 5] = ["apply_on", "propose", "batch", "commit_publish", "fsync"];
+
+/// Levers that do something with batches only, which the store layer has none of.
+const NOT_IN_STORE: [&str; 1] = ["apply_workers"];
 
 /// A lever that was typed, and where.
 #[derive(Clone, Copy)]
@@ -42,8 +47,11 @@ pub(super) fn defaults() -> System {
     System {
         layer: Layer::Raft,
         engine: Engine::Memory,
+        state_sync: StateSync::RaftLogOnly,
         apply: Apply::Sharded,
         shards: 512,
+        apply_workers: 1,
+        auto_compaction: 100_000,
         apply_on: ApplyOn::RaftThread,
         propose: Propose::Batched,
         batch: Batch {
@@ -68,12 +76,20 @@ pub(super) fn read(
     let mut reader = Reader { section: &mut section, typed: Vec::new(), findings };
     reader.lever("layer", &mut system.layer, |field, findings| field.word(&LAYER, findings));
     reader.lever("engine", &mut system.engine, |field, findings| field.word(&ENGINE, findings));
+    reader.lever("state_sync", &mut system.state_sync, |field, findings| {
+        field.word(&STATE_SYNC, findings)
+    });
     reader.lever("nodes", &mut system.nodes, nodes);
     reader.lever("apply", &mut system.apply, |field, findings| field.word(&APPLY, findings));
     reader.lever("shards", &mut system.shards, shards);
     reader
         .lever("apply_on", &mut system.apply_on, |field, findings| field.word(&APPLY_ON, findings));
-    reader.lever("apply_workers", &mut 1, apply_workers);
+    reader.lever("apply_workers", &mut system.apply_workers, |field, findings| {
+        field.count32(1..=64, findings)
+    });
+    reader.lever("auto_compaction", &mut system.auto_compaction, |field, findings| {
+        field.count(0..=1_000_000_000_000, findings)
+    });
     reader.lever("propose", &mut system.propose, |field, findings| field.word(&PROPOSE, findings));
     let start = system.batch;
     reader.lever("batch", &mut system.batch, |field, findings| batch(field, start, findings));
@@ -89,12 +105,40 @@ pub(super) fn read(
 
 /// Reports levers that were typed although `layer` makes nothing of them.
 pub(super) fn report_ignored(typed: &[Typed], layer: Layer, findings: &mut Findings) {
-    if layer == Layer::Raft {
-        return;
-    }
-    for typed in typed.iter().filter(|typed| RAFT_ONLY.contains(&typed.lever)) {
+    for typed in typed {
+        let better = match layer {
+            Layer::Store | Layer::Apply if RAFT_ONLY.contains(&typed.lever) => Layer::Raft,
+            Layer::Store if NOT_IN_STORE.contains(&typed.lever) => Layer::Apply,
+            _ => continue,
+        };
         let message = format!("layer `{layer}` ignores `{}`", typed.lever);
-        findings.wrong(typed.place, message, "leave it out, or use layer = \"raft\"");
+        let hint = format!("leave it out, or use layer = \"{better}\"");
+        findings.wrong(typed.place, message, hint);
+    }
+}
+
+/// Reports levers that were typed for `systems` although none of these makes anything of them.
+pub(super) fn report_idle(typed: &[Typed], systems: &[&System], findings: &mut Findings) {
+    for typed in typed {
+        let idle: Option<Vec<_>> = systems.iter().map(|system| idle(typed.lever, system)).collect();
+        if let Some((ignoring, hint)) = idle.and_then(|idle| idle.first().copied()) {
+            let message = format!("{ignoring} ignores `{}`", typed.lever);
+            findings.wrong(typed.place, message, hint);
+        }
+    }
+}
+
+/// Who ignores `lever` in `system`, and what to do about it.
+fn idle(lever: &str, system: &System) -> Option<(&'static str, &'static str)> {
+    match lever {
+        "state_sync" if system.engine == Engine::Memory => Some((
+            "engine `memory`",
+            "use engine = \"rocksdb\", or leave it out: what is in memory is not synced",
+        )),
+        "apply_workers" if system.apply == Apply::GlobalMutex && system.apply_workers > 1 => {
+            Some(("apply `global-mutex`", "use apply = \"sharded\", or leave it out"))
+        }
+        _ => None,
     }
 }
 
@@ -124,16 +168,6 @@ fn nodes(field: &Field<'_>, findings: &mut Findings) -> Option<u8> {
     let count = field.count(0..=u64::MAX, findings)?;
     if count != 1 {
         let message = format!("{} is {count}; one node is what this version runs", field.name);
-        findings.wrong(field.place, message, "write 1, or leave it out");
-    }
-    (count == 1).then_some(1)
-}
-
-fn apply_workers(field: &Field<'_>, findings: &mut Findings) -> Option<u64> {
-    let count = field.count(0..=u64::MAX, findings)?;
-    if count != 1 {
-        let message =
-            format!("{} is {count}; parallel apply of a batch is not built yet", field.name);
         findings.wrong(field.place, message, "write 1, or leave it out");
     }
     (count == 1).then_some(1)

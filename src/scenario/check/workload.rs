@@ -1,35 +1,20 @@
-//! What is sent: keys, values and the mix of operations.
+//! What requests are made of: keys and values.
 
 use super::field::{Field, Words};
 use super::section::Section;
 use super::to_blame;
 use crate::scenario::findings::Findings;
 use crate::scenario::problem::quoted;
-use crate::scenario::spec::{KeyDist, Keys, OpKind, Values, WeightedOp};
+use crate::scenario::spec::{KeyDist, Keys, Values};
 use crate::units::ByteSize;
 
 const KEYS_MAX: u64 = 100_000_000;
 const VALUE_MAX: ByteSize = ByteSize(1 << 20);
-const WEIGHT_MAX: f64 = 1e6;
 const ZIPF_MAX: f64 = 10.0;
-
-/// Operations of the etcd API that a later version will send.
-const OPS_PLANNED: [&str; 10] = [
-    "range",
-    "delete_range",
-    "txn",
-    "compact",
-    "watch",
-    "lease_grant",
-    "lease_revoke",
-    "lease_keep_alive",
-    "lease_time_to_live",
-    "lease_leases",
-];
 
 /// Reads [keys].
 pub(super) fn keys(root: &mut Section<'_>, findings: &mut Findings) -> Keys {
-    let mut keys = Keys { space: 100_000, size: ByteSize(16), dist: KeyDist::Uniform };
+    let mut keys = Keys { space: 100_000, size: ByteSize(16), dist: KeyDist::Uniform, preload: 0 };
     let Some(mut section) = root.take("keys").and_then(|field| field.section(findings)) else {
         return keys;
     };
@@ -51,8 +36,22 @@ pub(super) fn keys(root: &mut Section<'_>, findings: &mut Findings) -> Keys {
     if let Some(field) = section.take("dist") {
         keys.dist = dist(&field, findings).unwrap_or(keys.dist);
     }
+    if let Some(field) = section.take("preload") {
+        keys.preload = preload(&field, keys.space, findings).unwrap_or(keys.preload);
+    }
     section.finish(findings);
     keys
+}
+
+/// `true` for all keys, `false` for none, or how many.
+fn preload(field: &Field<'_>, space: u64, findings: &mut Findings) -> Option<u64> {
+    match field.value {
+        crate::scenario::raw::Value::Flag(all) => Some(if *all { space } else { 0 }),
+        crate::scenario::raw::Value::Integer(_) | crate::scenario::raw::Value::Text(_) => {
+            field.count(0..=space, findings)
+        }
+        _ => field.wrong_type("true, false or a count", findings),
+    }
 }
 
 /// A key holds its number in hexadecimal.
@@ -124,61 +123,6 @@ fn lognormal(field: &Field<'_>, findings: &mut Findings) -> Option<Values> {
         findings.wrong(place, format!("the median {median} is above the p99 {p99}"), "");
     }
     Some(Values::Lognormal { median, p99 })
-}
-
-/// Reads the [[op]] tables.
-pub(super) fn ops(root: &mut Section<'_>, findings: &mut Findings) -> Vec<WeightedOp> {
-    let Some(field) = root.require("op", "add [[op]] with put = { weight = 1 }", findings) else {
-        return Vec::new();
-    };
-    let start = findings.count();
-    let mut ops: Vec<WeightedOp> = Vec::new();
-    for section in field.tables(findings) {
-        op(section, &mut ops, findings);
-    }
-    if ops.is_empty() && findings.count() == start {
-        findings.wrong(
-            field.place,
-            "no operation is sent".to_owned(),
-            "write put = { weight = 1 }",
-        );
-    }
-    ops
-}
-
-fn op(mut section: Section<'_>, ops: &mut Vec<WeightedOp>, findings: &mut Findings) {
-    if section.is_empty() {
-        findings.wrong(
-            section.place,
-            "[[op]] names no operation".to_owned(),
-            "write put = { weight = 1 }",
-        );
-    }
-    for key in OpKind::WORDS.iter().copied() {
-        let Some(field) = section.take(key) else { continue };
-        let kind = OpKind::from_word(key).expect("the word comes from the list of words");
-        if ops.iter().any(|op| op.kind == kind) {
-            let message = format!("`{kind}` is there twice");
-            findings.wrong(field.key_place, message, "give each operation once, with one weight");
-        } else if let Some(weight) = weight(&field, findings) {
-            ops.push(WeightedOp { kind, weight });
-        }
-    }
-    for key in OPS_PLANNED {
-        if let Some(field) = section.take_planned(key) {
-            let allowed = OpKind::WORDS.join(", ");
-            let message = format!("operation `{key}` is not built yet");
-            findings.wrong(field.key_place, message, format!("allowed: {allowed}"));
-        }
-    }
-    section.finish(findings);
-}
-
-fn weight(field: &Field<'_>, findings: &mut Findings) -> Option<f64> {
-    let mut section = field.section(findings)?;
-    let weight = section.take("weight");
-    section.finish(findings);
-    weight.map_or(Some(1.0), |field| field.positive(WEIGHT_MAX, findings))
 }
 
 #[cfg(test)]

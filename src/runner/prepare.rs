@@ -1,0 +1,88 @@
+//! Before the load: a fresh target with the keys in it that the scenario wants there, untimed and accounted for.
+//! After it: what the accounts of a bank hold.
+
+use super::{RunError, Stage};
+use crate::load::Acked;
+use crate::model::{Body, KeyValue, Request, Response};
+use crate::record::Bank;
+use crate::scenario::spec::Arm;
+use crate::target::Target;
+use crate::workload::{Workload, balance};
+use std::path::{Path, PathBuf};
+
+/// Requests of a preload under way at once: enough that batches form, few enough to bound what waits.
+const AT_ONCE: usize = 32;
+
+/// Starts `arm` in `folder`.
+pub(super) fn start_target(
+    stage: &Stage<'_>,
+    arm: &Arm,
+    folder: &Path,
+) -> Result<Target, RunError> {
+    Target::start(&arm.system, folder, stage.clock)
+        .map_err(|source| RunError::Node { arm: arm.name.clone(), source })
+}
+
+/// Where a trial's node lives within the trial's own folder.
+pub(super) fn data_folder(trial: &Path) -> PathBuf {
+    trial.join("node")
+}
+
+/// Puts the keys of the preload; gives what was acknowledged. Stopped early, it leaves the rest out.
+pub(super) fn fill(stage: &Stage<'_>, target: &Target, arm: &str) -> Result<Acked, RunError> {
+    let workload = Workload::of(stage.scenario);
+    let mut acked = Acked::default();
+    let mut requests = workload.preload(stage.scenario.seed);
+    while !stage.stopped() {
+        let some: Vec<Request> = requests.by_ref().take(AT_ONCE).collect();
+        if some.is_empty() {
+            break;
+        }
+        for response in answers(target, &some, arm, "preload")? {
+            acked.note(true, false, &response);
+        }
+    }
+    Ok(acked)
+}
+
+/// Reads every account.
+pub(super) fn count_money(stage: &Stage<'_>, target: &Target, arm: &str) -> Result<Bank, RunError> {
+    let workload = Workload::of(stage.scenario);
+    let accounts = stage.scenario.keys.space;
+    let mut bank = Bank { accounts, found: 0, money: workload.money(), sum: 0 };
+    for request in workload.read_accounts() {
+        for response in answers(target, &[request], arm, "bank")? {
+            let Ok(Body::Range(found)) = response.result else { continue };
+            let balances = found.kvs.iter().filter_map(|kv: &KeyValue| balance(&kv.value));
+            for balance in balances {
+                bank.found += 1;
+                bank.sum = bank.sum.saturating_add(balance);
+            }
+        }
+    }
+    Ok(bank)
+}
+
+/// The answers to `requests`, sent in this order; a refusal is a failure.
+fn answers(
+    target: &Target,
+    requests: &[Request],
+    arm: &str,
+    doing: &str,
+) -> Result<Vec<Response>, RunError> {
+    let failed = |first: String| RunError::Operations {
+        arm: arm.to_owned(),
+        cell: doing.to_owned(),
+        errors: 1,
+        first,
+    };
+    let outcomes = target.call_all(requests).into_iter();
+    let replies = outcomes.map(|outcome| match outcome {
+        Ok(delivered) => match &delivered.reply.result {
+            Ok(_) => Ok(delivered.reply),
+            Err(refusal) => Err(failed(refusal.to_string())),
+        },
+        Err(rejected) => Err(failed(rejected.to_string())),
+    });
+    replies.collect()
+}

@@ -1,0 +1,198 @@
+//! The levers of an arm, with their spelling in scenario files and reports.
+
+use super::words;
+use crate::units::{ByteSize, Nanos};
+use std::fmt;
+
+/// The levers of one arm.
+#[derive(Clone, Debug, PartialEq)]
+pub struct System {
+    /// Where the load enters.
+    pub layer: Layer,
+    /// What stores the state.
+    pub engine: Engine,
+    /// When the engine syncs its own files.
+    pub state_sync: StateSync,
+    /// Who may touch the store at once.
+    pub apply: Apply,
+    /// Shard locks of the sharded path, a power of two in 1..=65536.
+    pub shards: u32,
+    /// Threads of the sharded path that evaluate the requests of a batch, 1..=64.
+    pub apply_workers: u32,
+    /// Revisions of history that stay readable, at least; 0 for all.
+    pub auto_compaction: u64,
+    /// Which thread applies.
+    pub apply_on: ApplyOn,
+    /// How requests become proposals.
+    pub propose: Propose,
+    /// How the batched proposer packs.
+    pub batch: Batch,
+    /// When committed entries go to apply.
+    pub commit_publish: CommitPublish,
+    /// What a sync of the log means.
+    pub fsync: Fsync,
+    /// Raft group size.
+    pub nodes: u8,
+    /// Whether the per-request stage clock and lock clocks run.
+    pub instruments: bool,
+}
+
+/// Where the load enters; a store-only ratio is never an end-to-end one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layer {
+    /// Client threads call the apply path directly.
+    Store,
+    /// Requests queue for one applier; no log.
+    Apply,
+    /// In-process, propose to reply, through the log.
+    Raft,
+}
+
+/// State machine storage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// Hash tables in memory.
+    Memory,
+    /// RocksDB, in the data folder.
+    Rocksdb,
+}
+
+/// When an engine that keeps its state on disk syncs it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StateSync {
+    /// Never: what it lost, the log gives back. The only one there is for an engine in memory.
+    RaftLogOnly,
+    /// One synced write per batch.
+    PerBatch,
+    /// One synced write per request, under its lock.
+    PerOp,
+}
+
+/// The two apply paths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Apply {
+    /// One lock around each request.
+    GlobalMutex,
+    /// One lock per shard.
+    Sharded,
+}
+
+/// Which thread applies committed entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ApplyOn {
+    /// Inline, on the thread that runs the Ready loop.
+    RaftThread,
+    /// On a thread of its own, behind a bounded queue.
+    ApplyThread,
+}
+
+/// How requests become raft proposals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Propose {
+    /// One proposal in the pipeline at a time.
+    Serial,
+    /// Every request its own entry; entries share fsyncs by group commit.
+    Pipelined,
+    /// Many requests packed into one entry.
+    Batched,
+}
+
+/// Bounds of the batched proposer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// Most requests in one entry, 1..=65536.
+    pub ops_max: u32,
+    /// Most bytes in one entry, 1 KiB..=64 MiB.
+    pub bytes_max: ByteSize,
+    /// How long to wait for company.
+    pub linger: Linger,
+    /// Most batches proposed and not yet applied, 1..=1024.
+    pub in_flight: u32,
+}
+
+/// How long the batched proposer waits before it sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Linger {
+    /// Never: take what is there.
+    None,
+    /// Send on the beats of a fixed ticker.
+    Ticker(Nanos),
+    /// Send this long after the first request of the batch came.
+    Armed(Nanos),
+    /// Wait for the clients that were just answered, at most this long.
+    Siblings(Nanos),
+}
+
+/// When committed entries go to apply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CommitPublish {
+    /// As soon as they are committed.
+    Ready,
+    /// After the next Ready has been persisted, as the upstream system did.
+    NextReady,
+}
+
+/// What a sync of the log means. Anything but `Real` is stamped on every report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fsync {
+    /// fdatasync.
+    Real,
+    /// Nothing at all.
+    Off,
+    /// A sleep of this length in place of the sync: models another disk.
+    Delay(Nanos),
+}
+
+words!(Layer { Store = "store", Apply = "apply", Raft = "raft" });
+words!(Engine { Memory = "memory", Rocksdb = "rocksdb" });
+words!(Apply { GlobalMutex = "global-mutex", Sharded = "sharded" });
+words!(ApplyOn { RaftThread = "raft-thread", ApplyThread = "apply-thread" });
+words!(Propose { Serial = "serial", Pipelined = "pipelined", Batched = "batched" });
+words!(CommitPublish { Ready = "ready", NextReady = "next-ready" });
+words!(StateSync { RaftLogOnly = "raft-log-only", PerBatch = "per-batch", PerOp = "per-op" });
+
+impl fmt::Display for Linger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Linger::None => f.write_str("0s"),
+            Linger::Ticker(every) => write!(f, "ticker:{every}"),
+            Linger::Armed(span) => write!(f, "armed:{span}"),
+            Linger::Siblings(span) => write!(f, "siblings:{span}"),
+        }
+    }
+}
+
+impl fmt::Display for Fsync {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fsync::Real => f.write_str("real"),
+            Fsync::Off => f.write_str("off"),
+            Fsync::Delay(span) => write!(f, "delay:{span}"),
+        }
+    }
+}
+
+impl System {
+    /// Every lever with its value as spelled in scenario files, in a fixed order.
+    pub fn levers(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("layer", self.layer.to_string()),
+            ("engine", self.engine.to_string()),
+            ("state_sync", self.state_sync.to_string()),
+            ("nodes", self.nodes.to_string()),
+            ("apply", self.apply.to_string()),
+            ("shards", self.shards.to_string()),
+            ("apply_workers", self.apply_workers.to_string()),
+            ("auto_compaction", self.auto_compaction.to_string()),
+            ("apply_on", self.apply_on.to_string()),
+            ("propose", self.propose.to_string()),
+            ("batch.ops_max", self.batch.ops_max.to_string()),
+            ("batch.bytes_max", self.batch.bytes_max.to_string()),
+            ("batch.linger", self.batch.linger.to_string()),
+            ("batch.in_flight", self.batch.in_flight.to_string()),
+            ("commit_publish", self.commit_publish.to_string()),
+            ("fsync", self.fsync.to_string()),
+            ("instruments", self.instruments.to_string()),
+        ]
+    }
+}

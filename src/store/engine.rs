@@ -1,0 +1,114 @@
+//! What a path needs of whatever keeps the versions. An engine knows nothing of requests: it adds versions, looks
+//! them up, and keeps what it is told to keep.
+
+use super::effects::{Change, LeaseChange};
+use super::kv::Kv;
+use super::look::{At, Flow};
+use crate::model::{LeaseId, MainRevision, Position};
+
+/// What is done with a part, under whatever lock guards it.
+pub(super) type Show<'a, P> = &'a mut (dyn FnMut(&P) + 'a);
+
+/// A key with its hash.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Hashed<'a> {
+    pub(super) key: &'a [u8],
+    pub(super) hash: u64,
+}
+
+/// Keeps versions of keys.
+pub(super) trait Engine: Send + Sync + 'static {
+    /// What one lock guards: the keys of one shard, as far as the engine keeps them apart.
+    type Part: Send + 'static;
+
+    /// What a reader holds so that what it looks at stays as it is.
+    type Snapshot<'a>
+    where
+        Self: 'a;
+
+    /// What evaluating one put takes, roughly, ns: decides from how many requests on workers are worth waking.
+    const EVALUATE_NS: f64;
+
+    /// A part without keys.
+    fn part(&self) -> Self::Part;
+
+    /// The live version of a key of `part`, for who holds its lock.
+    fn get(&self, part: &Self::Part, key: Hashed<'_>, at: At) -> Option<Kv>;
+
+    /// Visits live versions from `from` on, below `end`, ascending. With [`At::Now`], for who holds all locks.
+    fn scan(&self, from: &[u8], end: Option<&[u8]>, at: At, visit: &mut dyn FnMut(Kv) -> Flow);
+
+    /// Makes `kv` the newest version of its key.
+    fn add(&self, part: &mut Self::Part, hash: u64, kv: Kv);
+
+    /// Keeps what was done since the last commit. Called in the order of revisions, by one thread at a time, before
+    /// readers may see it. Not keeping it is no option: a failure ends the process.
+    fn commit(&self, commit: &Commit<'_>);
+
+    /// Holds the present published state still for a reader; `published` is its revision as the path knows it.
+    fn snapshot(&self, published: MainRevision) -> (Self::Snapshot<'_>, MainRevision);
+
+    /// As [`Engine::get`] for a reader, which goes to `part` only if the engine keeps keys there.
+    fn read(
+        &self,
+        snapshot: &Self::Snapshot<'_>,
+        part: &dyn Fn(u64, Show<'_, Self::Part>),
+        key: Hashed<'_>,
+        revision: MainRevision,
+    ) -> Option<Kv>;
+
+    /// As [`Engine::scan`] for a reader.
+    fn read_scan(
+        &self,
+        snapshot: &Self::Snapshot<'_>,
+        from: &[u8],
+        end: Option<&[u8]>,
+        revision: MainRevision,
+        visit: &mut dyn FnMut(Kv) -> Flow,
+    );
+
+    /// From now on nobody looks at versions that were superseded at `revision` or before, so they may be forgotten, at once or
+    /// by and by. Nothing is uncommitted.
+    fn compact(&self, revision: MainRevision);
+
+    /// Every version and tombstone written in `from..=to` and not forgotten, in any order; `to` is published. An engine that
+    /// keeps them in its parts finds them through `each_part`.
+    fn changes(
+        &self,
+        each_part: &mut dyn FnMut(Show<'_, Self::Part>),
+        from: MainRevision,
+        to: MainRevision,
+    ) -> Vec<Kv>;
+
+    /// Whether an apply batch is committed as a whole, not request by request.
+    fn commits_batches(&self) -> bool;
+}
+
+/// What is to be kept together.
+#[cfg_attr(not(feature = "rocksdb"), expect(dead_code, reason = "memory keeps nothing"))]
+#[derive(Debug)]
+pub(super) struct Commit<'a> {
+    /// Settled, in the order of their revisions.
+    pub(super) changes: &'a [Change],
+    /// In the order of the log.
+    pub(super) leases: &'a [LeaseChange],
+    /// Revision of the store after it.
+    pub(super) revision: MainRevision,
+    /// Revision of the last compaction, 0 if none.
+    pub(super) compacted: MainRevision,
+    /// The last command it contains.
+    pub(super) position: Position,
+}
+
+/// What an engine had kept when it was opened.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    /// Revision of the store; 0 if nothing was kept.
+    pub(super) revision: MainRevision,
+    pub(super) compacted: MainRevision,
+    pub(super) position: Position,
+    /// Leases with their times to live, seconds.
+    pub(super) leases: Vec<(LeaseId, i64)>,
+    /// Keys that hang on a lease.
+    pub(super) attached: Vec<(LeaseId, Vec<u8>)>,
+}

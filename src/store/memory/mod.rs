@@ -1,0 +1,178 @@
+//! The engine that keeps everything in memory. A part is a hash table from key to its record, so that looking up a key takes
+//! one probe whatever the number of keys; one ordered index over all records serves intervals. A record holds the
+//! versions of its key, newest apart from the rest, since that is what is asked for.
+//!
+//! New keys wait in a list and enter the index when an interval is next walked: a load without ranges does not pay for
+//! the order.
+//!
+//! Caveat: nothing is kept across a restart; the log is replayed.
+
+use super::engine::{Commit, Engine, Hashed, Show};
+use super::kv::Kv;
+use super::look::{At, Flow};
+use crate::model::MainRevision;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+mod index;
+mod record;
+
+use index::Index;
+use record::Record;
+
+/// Keys in memory.
+pub(super) struct Memory {
+    index: Index,
+    hash_seed: u64,
+    compacted: AtomicI64,
+}
+
+/// Old versions that each new one makes room for: more than one, so that a backlog shrinks.
+const FORGET_PER_WRITE: usize = 2;
+
+/// The keys of one shard.
+#[derive(Default)]
+pub(super) struct Part {
+    records: HashTable<Record>,
+    /// Versions and tombstones written here, oldest first; those before the compaction are on their way out.
+    written: VecDeque<Write>,
+}
+
+/// A version and the record it went to: found again without a search, which is most of what forgetting costs.
+struct Write {
+    kv: Kv,
+    record: Record,
+}
+
+impl Memory {
+    /// No keys. `hash_seed` is what keys are hashed with.
+    pub(super) fn new(hash_seed: u64) -> Memory {
+        Memory { index: Index::default(), hash_seed, compacted: AtomicI64::new(0) }
+    }
+
+    fn hash(&self, key: &[u8]) -> u64 {
+        super::hash(key, self.hash_seed)
+    }
+}
+
+impl Engine for Memory {
+    type Part = Part;
+    type Snapshot<'a> = ();
+    const EVALUATE_NS: f64 = 800.0;
+
+    fn part(&self) -> Part {
+        Part::default()
+    }
+
+    fn get(&self, part: &Part, key: Hashed<'_>, at: At) -> Option<Kv> {
+        part.find(key)?.live(at)
+    }
+
+    fn scan(&self, from: &[u8], end: Option<&[u8]>, at: At, visit: &mut dyn FnMut(Kv) -> Flow) {
+        self.index.scan(from, end, &mut |record| match record.live(at) {
+            Some(kv) => visit(kv),
+            None => Flow::On,
+        });
+    }
+
+    fn add(&self, part: &mut Part, hash: u64, kv: Kv) {
+        let compacted = self.compacted.load(Ordering::Relaxed);
+        part.forget(compacted, |key| self.hash(key), &mut |dead| self.index.remove(dead));
+        let is_it = |record: &Record| record.key() == kv.key();
+        let record = match part.records.entry(hash, is_it, |record| self.hash(record.key())) {
+            Entry::Occupied(present) => {
+                present.get().push(kv.clone());
+                present.get().clone()
+            }
+            Entry::Vacant(absent) => {
+                let record = Record::new(kv.clone());
+                self.index.insert(record.clone());
+                absent.insert(record.clone());
+                record
+            }
+        };
+        part.written.push_back(Write { kv, record });
+    }
+
+    fn commit(&self, _: &Commit<'_>) {}
+
+    fn snapshot(&self, published: MainRevision) -> ((), MainRevision) {
+        ((), published)
+    }
+
+    fn read(
+        &self,
+        (): &(),
+        part: &dyn Fn(u64, Show<'_, Part>),
+        key: Hashed<'_>,
+        revision: MainRevision,
+    ) -> Option<Kv> {
+        let mut found = None;
+        part(key.hash, &mut |part| found = self.get(part, key, At::Revision(revision)));
+        found
+    }
+
+    fn read_scan(
+        &self,
+        (): &(),
+        from: &[u8],
+        end: Option<&[u8]>,
+        revision: MainRevision,
+        visit: &mut dyn FnMut(Kv) -> Flow,
+    ) {
+        self.scan(from, end, At::Revision(revision), visit);
+    }
+
+    fn compact(&self, revision: MainRevision) {
+        // Relaxed: it only says what may be forgotten, at any time from now on.
+        self.compacted.store(revision, Ordering::Relaxed);
+    }
+
+    fn changes(
+        &self,
+        each_part: &mut dyn FnMut(Show<'_, Part>),
+        from: MainRevision,
+        to: MainRevision,
+    ) -> Vec<Kv> {
+        let mut changes = Vec::new();
+        each_part(&mut |part| {
+            let first = part.written.partition_point(|write| write.kv.modified() < from);
+            let after = part.written.partition_point(|write| write.kv.modified() <= to);
+            changes.extend(part.written.range(first..after).map(|write| write.kv.clone()));
+        });
+        changes
+    }
+
+    fn commits_batches(&self) -> bool {
+        false
+    }
+}
+
+impl Part {
+    fn find(&self, key: Hashed<'_>) -> Option<&Record> {
+        self.records.find(key.hash, |record| record.key() == key.key)
+    }
+
+    /// Goes on forgetting: looks at the oldest few versions that were written here, if the compaction covers them. Each
+    /// write pays for a little, so that no request waits for a compaction and a part that is written to does not grow.
+    fn forget(
+        &mut self,
+        compacted: MainRevision,
+        hash: impl Fn(&[u8]) -> u64,
+        dead: &mut dyn FnMut(&Record),
+    ) {
+        for _ in 0..FORGET_PER_WRITE {
+            let is_over = |write: &mut Write| write.kv.modified() < compacted;
+            let Some(Write { record, .. }) = self.written.pop_front_if(is_over) else { return };
+            if record.forget(compacted) {
+                let is_it = |other: &Record| other.is_same(&record);
+                if let Ok(present) = self.records.find_entry(hash(record.key()), is_it) {
+                    present.remove();
+                    dead(&record);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! The versions of one key. Its own small lock lets an interval be read without the locks of the shards it crosses; who
+//! writes holds the shard's lock too.
+
+use crate::model::MainRevision;
+use crate::store::kv::Kv;
+use crate::store::look::At;
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use triomphe::ThinArc;
+
+/// A key and its versions.
+#[derive(Clone)]
+pub(super) struct Record(ThinArc<Mutex<Versions>, u8>);
+
+/// Invariant: `older` ascends by revision and ends below `newest`.
+struct Versions {
+    newest: Kv,
+    older: Older,
+}
+
+/// What came before the newest. Most keys have at most one such version within the history that is kept, so one needs no
+/// memory of its own: following a pointer to it would cost more than all the rest of a write.
+enum Older {
+    None,
+    One(Kv),
+    #[expect(clippy::box_collection, reason = "a word instead of four, for every key there is")]
+    Many(Box<VecDeque<Kv>>),
+}
+
+impl Record {
+    pub(super) fn new(kv: Kv) -> Record {
+        let key = kv.clone();
+        let versions = Mutex::new(Versions { newest: kv, older: Older::None });
+        Record(ThinArc::from_header_and_slice(versions, key.key()))
+    }
+
+    pub(super) fn key(&self) -> &[u8] {
+        &self.0.slice
+    }
+
+    /// Whether both are the same record, not just records of equal keys.
+    pub(super) fn is_same(&self, other: &Record) -> bool {
+        std::ptr::eq(self.0.slice.as_ptr(), other.0.slice.as_ptr())
+    }
+
+    fn versions(&self) -> MutexGuard<'_, Versions> {
+        self.0.header.header.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The version a reader at `at` sees, if the key lives there.
+    pub(super) fn live(&self, at: At) -> Option<Kv> {
+        let versions = self.versions();
+        let seen = match at.sees(versions.newest.modified()) {
+            true => &versions.newest,
+            false => versions.older.seen(at)?,
+        };
+        (!seen.is_tombstone()).then(|| seen.clone())
+    }
+
+    /// Adds a newer version.
+    pub(super) fn push(&self, kv: Kv) {
+        let mut versions = self.versions();
+        let superseded = std::mem::replace(&mut versions.newest, kv);
+        versions.older.push(superseded);
+    }
+
+    /// Forgets what readers from `revision` on cannot see, and says whether that is everything.
+    pub(super) fn forget(&self, revision: MainRevision) -> bool {
+        let mut versions = self.versions();
+        if versions.newest.modified() <= revision {
+            versions.older = Older::None;
+            return versions.newest.is_tombstone();
+        }
+        versions.older.forget(revision);
+        false
+    }
+}
+
+impl Older {
+    fn push(&mut self, kv: Kv) {
+        *self = match std::mem::replace(self, Older::None) {
+            Older::None => Older::One(kv),
+            Older::One(first) => Older::Many(Box::new(VecDeque::from([first, kv]))),
+            Older::Many(mut many) => {
+                many.push_back(kv);
+                Older::Many(many)
+            }
+        };
+    }
+
+    /// The newest that a reader at `at` sees.
+    fn seen(&self, at: At) -> Option<&Kv> {
+        match self {
+            Older::None => None,
+            Older::One(kv) => at.sees(kv.modified()).then_some(kv),
+            Older::Many(many) => {
+                let after = many.partition_point(|kv| at.sees(kv.modified()));
+                many.get(after.checked_sub(1)?)
+            }
+        }
+    }
+
+    /// Keeps the last version up to `revision`, which a reader there sees, unless it is a tombstone; and what follows it.
+    fn forget(&mut self, revision: MainRevision) {
+        match self {
+            Older::One(kv) if kv.is_tombstone() && kv.modified() <= revision => *self = Older::None,
+            Older::None | Older::One(_) => {}
+            Older::Many(many) => {
+                let covered = many.partition_point(|kv| kv.modified() <= revision);
+                many.drain(..covered.saturating_sub(1));
+                if many.front().is_some_and(|kv| kv.is_tombstone() && kv.modified() <= revision) {
+                    many.pop_front();
+                }
+                match many.len() {
+                    0 => *self = Older::None,
+                    1 => *self = many.pop_front().map_or(Older::None, Older::One),
+                    few if many.capacity() > 8 * few => many.shrink_to(2 * few),
+                    _ => {}
+                }
+            }
+        }
+    }
+}

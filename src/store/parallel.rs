@@ -1,0 +1,410 @@
+//! The sharded path with several workers: the requests of one batch are evaluated side by side, and give what they would
+//! have given one after the other.
+//!
+//! A batch is cut into segments at requests that walk over intervals, name revisions not reached yet, or compact; those
+//! run alone, as on the serial path, with everything before them published. Within a segment:
+//!
+//! 1. *Prepare*, in log order: the shards of each request, and which of the leases it names exist, for leases come and go by
+//!    requests of the log alone and never by what keys hold.
+//! 2. *Evaluate*, in any order that the tickets allow. New versions carry the number of their request as a stamp. A stamp
+//!    compares with every revision a client can know like the revision it will become, so no decision hangs on it.
+//! 3. *Settle*, in log order: whoever changed something gets the next revision, and stamps become revisions.
+//! 4. *Publish* all of it at once. Until then readers skip it: its versions are newer than any published revision.
+//!
+//! Where it cannot pay, the segment takes the serial path: few requests, or most of them on one shard.
+
+use super::core::Locked;
+use super::effects::Effects;
+use super::engine::Engine;
+use super::footprint::{Footprint, Shards, footprint};
+use super::leases::Leases;
+use super::pool::{Job, Pool};
+use super::publication::Pending;
+use super::range::Bounds;
+use super::sharded::{LockedShards, Sharded};
+use super::tickets::Tickets;
+use super::watch::WatchHub;
+use super::{Answer, ApplyPath, Calibration, Command, Digest, Dump, Parallelism, StoreError};
+use crate::measure::lock::LockTally;
+use crate::model::{Event, LeaseId, MainRevision, Position, Request, RequestOp, Txn};
+use crate::units::Nanos;
+use smallvec::SmallVec;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Requests claimed at a time.
+const CLAIM: usize = 16;
+/// A chain on one shard longer than this part of the segment leaves the workers nothing to share.
+const CHAIN_PERCENT_MAX: usize = 60;
+
+/// Shards, and workers for the requests of a batch.
+pub(super) struct Parallel<E: Engine> {
+    serial: Arc<Sharded<E>>,
+    pool: Pool,
+    parallel_from: usize,
+    calibration: Calibration,
+    claims: Claims,
+    /// Batches are evaluated one after the other.
+    alone: Mutex<()>,
+}
+
+/// In which order requests are claimed; tests shuffle it.
+#[derive(Clone, Copy, Debug)]
+enum Claims {
+    InOrder,
+    Shuffled(u64),
+}
+
+/// A request with what was decided about it before any is evaluated.
+struct Prepared {
+    request: Request,
+    position: Position,
+    shards: Shards,
+    /// Those of the leases it names that exist.
+    leases: SmallVec<[LeaseId; 1]>,
+    /// Keys that may hang on the lease it revokes.
+    lease_keys: Vec<Vec<u8>>,
+}
+
+/// A segment on its way.
+struct Segment<E: Engine> {
+    store: Arc<Sharded<E>>,
+    tickets: Tickets,
+    /// What is to be done, then what came of it.
+    slots: Vec<Mutex<Slot>>,
+    bounds: Bounds,
+    order: Vec<u32>,
+    claimed: AtomicUsize,
+    evaluated: AtomicUsize,
+}
+
+enum Slot {
+    Waiting(Prepared),
+    Evaluated(Done),
+    Empty,
+}
+
+/// A request that was evaluated.
+struct Done {
+    effects: Effects,
+    position: Position,
+    locked: Nanos,
+    applied: Nanos,
+}
+
+impl<E: Engine> Parallel<E> {
+    /// Adds `workers` − 1 threads to a store.
+    pub(super) fn new(
+        serial: Sharded<E>,
+        workers: u32,
+        parallelism: Parallelism,
+    ) -> Result<Parallel<E>, StoreError> {
+        let pool = Pool::start(workers - 1).map_err(StoreError::Thread)?;
+        let calibration = Calibration::measure(&pool, workers, E::EVALUATE_NS);
+        let parallel_from = parallelism.parallel_from.unwrap_or(calibration.parallel_from);
+        let claims = parallelism.shuffled_claims.map_or(Claims::InOrder, Claims::Shuffled);
+        Ok(Parallel {
+            serial: Arc::new(serial),
+            pool,
+            parallel_from: parallel_from as usize,
+            calibration,
+            claims,
+            alone: Mutex::new(()),
+        })
+    }
+
+    fn run(&self, segment: &mut Vec<Command>, pending: &mut Pending, answers: &mut Vec<Answer>) {
+        let commands = std::mem::take(segment);
+        if commands.len() < self.parallel_from.max(1) {
+            answers.extend(
+                commands.into_iter().map(|command| self.serial.apply_one(command, pending)),
+            );
+            return;
+        }
+        let mut leases = self.serial.shards.leases();
+        let prepared = prepare(&self.serial, &leases, commands);
+        let shard_lists = prepared.iter().map(|prepared| prepared.shards.as_slice());
+        let tickets = Tickets::new(shard_lists, self.serial.shards.len());
+        if tickets.longest_chain() * 100 > tickets.len() * CHAIN_PERCENT_MAX
+            && matches!(self.claims, Claims::InOrder)
+        {
+            drop(leases);
+            let again = |prepared: Prepared| {
+                let Prepared { request, position, .. } = prepared;
+                self.serial.apply_one(Command { position, request }, pending)
+            };
+            answers.extend(prepared.into_iter().map(again));
+            return;
+        }
+        let done = self.evaluate(prepared, tickets);
+        done.iter().for_each(|done| leases.follow(&done.effects));
+        let effects: Vec<_> = done.iter().map(|done| (&done.effects, done.position)).collect();
+        let around = self.serial.core.settle_all(&effects, pending);
+        drop(leases);
+        answers.extend(done.into_iter().zip(around).map(|(done, around)| Answer {
+            response: done.effects.response(around),
+            locked: done.locked,
+            applied: done.applied,
+        }));
+    }
+
+    fn evaluate(&self, prepared: Vec<Prepared>, tickets: Tickets) -> Vec<Done> {
+        let segment = Arc::new(Segment {
+            store: self.serial.clone(),
+            order: self.claims.order(tickets.len()),
+            tickets,
+            slots: prepared
+                .into_iter()
+                .map(|prepared| Mutex::new(Slot::Waiting(prepared)))
+                .collect(),
+            bounds: self.serial.core.settled_bounds(),
+            claimed: AtomicUsize::new(0),
+            evaluated: AtomicUsize::new(0),
+        });
+        self.pool.run(segment.clone());
+        segment.slots.iter().map(take_done).collect()
+    }
+}
+
+fn take(slot: &Mutex<Slot>) -> Slot {
+    std::mem::replace(&mut *slot.lock().unwrap_or_else(PoisonError::into_inner), Slot::Empty)
+}
+
+fn take_done(slot: &Mutex<Slot>) -> Done {
+    match take(slot) {
+        Slot::Evaluated(done) => done,
+        Slot::Waiting(_) | Slot::Empty => unreachable!("the job is done"),
+    }
+}
+
+impl Claims {
+    fn order(self, requests: usize) -> Vec<u32> {
+        let mut order: Vec<u32> = (0..requests as u32).collect();
+        if let Claims::Shuffled(seed) = self {
+            // Fisher and Yates, by the hash of each place: as good a shuffle as its seed, and the same every time.
+            for place in (1..order.len()).rev() {
+                let other = super::hash(&place.to_le_bytes(), seed) as usize % (place + 1);
+                order.swap(place, other);
+            }
+        }
+        order
+    }
+}
+
+impl<E: Engine> Job for Segment<E> {
+    fn work(&self) {
+        loop {
+            // Relaxed: claims only have to differ; what they lead to is ordered by the tickets.
+            let first = self.claimed.fetch_add(CLAIM, Ordering::Relaxed);
+            let Some(claims) = self.order.get(first..) else { return };
+            for claim in claims.iter().take(CLAIM) {
+                self.tickets.claim(*claim as usize, |number| self.evaluate(number));
+            }
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        // Acquire: pairs with the increments, so that every slot is seen filled.
+        self.evaluated.load(Ordering::Acquire) == self.slots.len()
+    }
+}
+
+impl<E: Engine> Segment<E> {
+    fn evaluate(&self, number: usize) {
+        let Slot::Waiting(prepared) = take(&self.slots[number]) else {
+            unreachable!("tickets let a request run once")
+        };
+        let Prepared { request, position, shards, leases, lease_keys } = prepared;
+        let held = self.store.shards.lock(&shards);
+        let locked = held.entered();
+        let mut decided = Decided { held, leases, lease_keys };
+        let effects = self.store.core.evaluate_numbered(request, number, self.bounds, &mut decided);
+        let done = Done { effects, position, locked, applied: decided.held.leave() };
+        *self.slots[number].lock().unwrap_or_else(PoisonError::into_inner) = Slot::Evaluated(done);
+        // Release: pairs with the applier's look at the count.
+        self.evaluated.fetch_add(1, Ordering::Release);
+    }
+}
+
+/// Locked shards, with leases as they were decided.
+struct Decided<'a, P> {
+    held: LockedShards<'a, P>,
+    leases: SmallVec<[LeaseId; 1]>,
+    lease_keys: Vec<Vec<u8>>,
+}
+
+impl<P> Locked<P> for Decided<'_, P> {
+    fn part(&self, hash: u64) -> &P {
+        self.held.part(hash)
+    }
+
+    fn part_mut(&mut self, hash: u64) -> &mut P {
+        self.held.part_mut(hash)
+    }
+
+    fn lease_exists(&mut self, id: LeaseId) -> bool {
+        self.leases.contains(&id)
+    }
+
+    fn keys_of_lease(&mut self, _: LeaseId) -> Vec<Vec<u8>> {
+        std::mem::take(&mut self.lease_keys)
+    }
+}
+
+/// Goes through the segment once, in log order.
+fn prepare<E: Engine>(
+    store: &Sharded<E>,
+    leases: &Leases,
+    commands: Vec<Command>,
+) -> Vec<Prepared> {
+    let mut coming = Coming { table: leases, granted: HashMap::new(), attached: HashMap::new() };
+    let known = store.core.settled_bounds().current;
+    let shard_of = |key: &[u8]| store.shard_of(key);
+    let prepare = |Command { position, request }| {
+        let named = coming.follow(&request);
+        let lease_keys = named.revoked_keys;
+        let shards = match footprint(&request, known, shard_of) {
+            Footprint::Shards(shards) if lease_keys.is_empty() => shards,
+            Footprint::Shards(_) => store.shards_of(&lease_keys),
+            Footprint::All | Footprint::Exact => unreachable!("segments end before such requests"),
+        };
+        Prepared { request, position, shards, leases: named.existing, lease_keys }
+    };
+    commands.into_iter().map(prepare).collect()
+}
+
+/// The leases as the requests of a segment leave them, one by one, as far as that can be known beforehand.
+struct Coming<'a> {
+    table: &'a Leases,
+    /// Leases that came, or went, within the segment.
+    granted: HashMap<LeaseId, bool>,
+    /// Keys that may have been hung on a lease within the segment.
+    attached: HashMap<LeaseId, BTreeSet<Vec<u8>>>,
+}
+
+/// What a request has to know of leases.
+struct Named {
+    existing: SmallVec<[LeaseId; 1]>,
+    revoked_keys: Vec<Vec<u8>>,
+}
+
+impl Coming<'_> {
+    fn exists(&self, id: LeaseId) -> bool {
+        self.granted.get(&id).copied().unwrap_or_else(|| self.table.exists(id))
+    }
+
+    fn follow(&mut self, request: &Request) -> Named {
+        let mut named = Named { existing: SmallVec::new(), revoked_keys: Vec::new() };
+        match request {
+            Request::Put(put) if put.lease != 0 => {
+                self.attach(put.lease, &put.key, &mut named.existing);
+            }
+            // Keeping a lease keeps the key where the table, or an earlier request, has it.
+            Request::Txn(txn) => self.attach_all(txn, &mut named.existing),
+            Request::LeaseGrant { id, .. } => {
+                self.note_existing(*id, &mut named.existing);
+                // A grant that is refused for its time to live grants nothing; then the lease may come to be named
+                // as existing when it is not, so ask what granting asks.
+                let is_granted = super::evaluate::is_granted(request, |id| self.exists(id));
+                if is_granted {
+                    self.granted.insert(*id, true);
+                }
+            }
+            Request::LeaseRevoke { id } => {
+                self.note_existing(*id, &mut named.existing);
+                let attached = self.attached.remove(id).unwrap_or_default();
+                let keys: BTreeSet<_> = self.table.keys(*id).into_iter().chain(attached).collect();
+                if !named.existing.is_empty() {
+                    named.revoked_keys = keys.into_iter().collect();
+                    self.granted.insert(*id, false);
+                }
+            }
+            _ => {}
+        }
+        named
+    }
+
+    fn note_existing(&self, id: LeaseId, existing: &mut SmallVec<[LeaseId; 1]>) {
+        if self.exists(id) && !existing.contains(&id) {
+            existing.push(id);
+        }
+    }
+
+    fn attach(&mut self, id: LeaseId, key: &[u8], existing: &mut SmallVec<[LeaseId; 1]>) {
+        self.note_existing(id, existing);
+        self.attached.entry(id).or_default().insert(key.to_vec());
+    }
+
+    /// Whichever lists are taken.
+    fn attach_all(&mut self, txn: &Txn, existing: &mut SmallVec<[LeaseId; 1]>) {
+        for op in txn.success.iter().chain(&txn.failure) {
+            match op {
+                RequestOp::Put(put) if put.lease != 0 => self.attach(put.lease, &put.key, existing),
+                RequestOp::Txn(inner) => self.attach_all(inner, existing),
+                _ => {}
+            }
+        }
+    }
+}
+
+impl<E: Engine> ApplyPath for Parallel<E> {
+    fn apply(&self, mut batch: Vec<Command>, answers: &mut Vec<Answer>) {
+        let alone = self.alone.lock().unwrap_or_else(PoisonError::into_inner);
+        let serial = &self.serial;
+        let pass = serial.core.publication.enter(&serial.core.engine, batch.len());
+        let mut pending = Pending::default();
+        serial.core.skip_applied(&mut batch, answers);
+        let mut segment = Vec::with_capacity(batch.len());
+        let mut known = serial.core.settled_bounds().current;
+        for command in batch {
+            match footprint(&command.request, known, |key| serial.shard_of(key)) {
+                Footprint::Shards(_) => segment.push(command),
+                Footprint::All | Footprint::Exact => {
+                    self.run(&mut segment, &mut pending, answers);
+                    answers.push(serial.apply_one(command, &mut pending));
+                    known = serial.core.settled_bounds().current;
+                }
+            }
+        }
+        self.run(&mut segment, &mut pending, answers);
+        serial.core.commit(&mut pending);
+        drop((pass, alone));
+    }
+
+    fn read(&self, request: &Request) -> Answer {
+        self.serial.read(request)
+    }
+
+    fn applied(&self) -> Position {
+        self.serial.applied()
+    }
+
+    fn published(&self) -> MainRevision {
+        self.serial.published()
+    }
+
+    fn events(&self, from: MainRevision, to: MainRevision) -> Result<Vec<Event>, MainRevision> {
+        self.serial.events(from, to)
+    }
+
+    fn digest(&self) -> Digest {
+        self.serial.digest()
+    }
+
+    fn dump(&self) -> Dump {
+        self.serial.dump()
+    }
+
+    fn watches(&self) -> &WatchHub {
+        self.serial.watches()
+    }
+
+    fn locks(&self) -> (LockTally, u32) {
+        self.serial.locks()
+    }
+
+    fn calibration(&self) -> Option<Calibration> {
+        Some(self.calibration)
+    }
+}

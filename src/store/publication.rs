@@ -1,0 +1,213 @@
+//! Revisions, and the order in which they become visible. Giving a request its revision, settling its stamps, committing,
+//! telling the watchers and letting readers see it are one step under one short lock: whatever is published is
+//! complete, and nobody waits for a number that another thread holds without publishing it.
+
+use super::effects::{Change, Effects, LeaseChange};
+use super::engine::{Commit, Engine, Kept};
+use super::kv::STAMP;
+use super::watch::WatchHub;
+use crate::measure::sync::{
+    AtomicI64, Mutex, MutexGuard, Ordering, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+};
+use crate::model::{MainRevision, Position, Refusal};
+use crossbeam_utils::CachePadded;
+
+/// The visible end of a store.
+/// Invariant: `compacted <= published <= turn.revision`; the last two differ only within a batch that is committed as a whole.
+pub(super) struct Publication {
+    turn: Mutex<Turn>,
+    published: CachePadded<AtomicI64>,
+    compacted: AtomicI64,
+    hub: WatchHub,
+    /// Taken whole by a batch that is committed as a whole, shared by single requests.
+    turnstile: RwLock<()>,
+}
+
+/// Where the store stands.
+#[derive(Debug)]
+struct Turn {
+    revision: MainRevision,
+    position: Position,
+}
+
+/// The revisions around a request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Around {
+    pub(super) before: MainRevision,
+    pub(super) after: MainRevision,
+}
+
+/// What an apply call has settled and not committed yet.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    changes: Vec<Change>,
+    leases: Vec<LeaseChange>,
+}
+
+/// Who else may apply meanwhile.
+#[expect(dead_code, reason = "held, not looked at")]
+pub(super) enum Pass<'a> {
+    Free,
+    Shared(RwLockReadGuard<'a, ()>),
+    Alone(RwLockWriteGuard<'a, ()>),
+}
+
+impl Publication {
+    /// Begins where `kept` ends; a new store is at revision 1.
+    pub(super) fn new(kept: &Kept) -> Publication {
+        let revision = kept.revision.max(1);
+        Publication {
+            turn: Mutex::new(Turn { revision, position: kept.position }),
+            published: CachePadded::new(AtomicI64::new(revision)),
+            compacted: AtomicI64::new(kept.compacted),
+            hub: WatchHub::default(),
+            turnstile: RwLock::new(()),
+        }
+    }
+
+    pub(super) fn hub(&self) -> &WatchHub {
+        &self.hub
+    }
+
+    /// Newest revision that readers may name. Acquire: what was done up to it is visible.
+    pub(super) fn published(&self) -> MainRevision {
+        self.published.load(Ordering::Acquire)
+    }
+
+    /// Oldest revision that readers may name. Acquire: pairs with the store before versions are forgotten.
+    pub(super) fn compacted(&self) -> MainRevision {
+        self.compacted.load(Ordering::Acquire)
+    }
+
+    /// The last command that was settled. Waits for whoever is publishing, on which a new watcher relies.
+    pub(super) fn position(&self) -> Position {
+        self.turn().position
+    }
+
+    /// The last revision that was given, published or not.
+    pub(super) fn settled(&self) -> MainRevision {
+        self.turn().revision
+    }
+
+    /// Lets an apply call of `commands` commands in.
+    pub(super) fn enter(&self, engine: &impl Engine, commands: usize) -> Pass<'_> {
+        match (engine.commits_batches(), commands) {
+            (false, _) => Pass::Free,
+            (true, 1) => {
+                Pass::Shared(self.turnstile.read().unwrap_or_else(PoisonError::into_inner))
+            }
+            (true, _) => {
+                Pass::Alone(self.turnstile.write().unwrap_or_else(PoisonError::into_inner))
+            }
+        }
+    }
+
+    /// Gives the request its revision if it changed anything, and publishes it unless its batch is committed as a
+    /// whole. The caller holds the locks of what was changed.
+    pub(super) fn settle(
+        &self,
+        engine: &impl Engine,
+        effects: &Effects,
+        position: Position,
+        pending: &mut Pending,
+    ) -> Around {
+        let mut turn = self.turn();
+        let before = turn.revision;
+        let after = before + MainRevision::from(effects.changed());
+        effects.changes.iter().for_each(|change| change.kv.settle(|_| after));
+        turn.revision = after;
+        turn.position = turn.position.max(position);
+        if engine.commits_batches() {
+            pending.changes.extend(effects.changes.iter().cloned());
+            pending.leases.extend(effects.lease.is_some().then_some(effects.lease));
+        } else {
+            self.publish(engine, &turn, &effects.changes, &[effects.lease]);
+        }
+        Around { before, after }
+    }
+
+    /// As [`Publication::settle`] for requests in log order whose stamps are their numbers in `effects`.
+    pub(super) fn settle_all(
+        &self,
+        engine: &impl Engine,
+        effects: &[(&Effects, Position)],
+        pending: &mut Pending,
+    ) -> Vec<Around> {
+        let mut turn = self.turn();
+        let mut around = Vec::with_capacity(effects.len());
+        for (effects, position) in effects {
+            let before = turn.revision;
+            turn.revision += MainRevision::from(effects.changed());
+            turn.position = turn.position.max(*position);
+            around.push(Around { before, after: turn.revision });
+        }
+        let revision_of = |stamp: MainRevision| around[(stamp ^ STAMP) as usize].after;
+        for (effects, _) in effects {
+            effects.changes.iter().for_each(|change| change.kv.settle(revision_of));
+            pending.changes.extend(effects.changes.iter().cloned());
+            pending.leases.extend(effects.lease.is_some().then_some(effects.lease));
+        }
+        if !engine.commits_batches() {
+            self.publish(engine, &turn, &pending.changes, &pending.leases);
+            pending.changes.clear();
+            pending.leases.clear();
+        }
+        around
+    }
+
+    /// Publishes what an apply call has settled.
+    pub(super) fn commit(&self, engine: &impl Engine, pending: &mut Pending) {
+        if engine.commits_batches() {
+            let turn = self.turn();
+            self.publish(engine, &turn, &pending.changes, &pending.leases);
+            pending.changes.clear();
+            pending.leases.clear();
+        }
+    }
+
+    fn publish(
+        &self,
+        engine: &impl Engine,
+        turn: &Turn,
+        changes: &[Change],
+        leases: &[LeaseChange],
+    ) {
+        engine.commit(&Commit {
+            changes,
+            leases,
+            revision: turn.revision,
+            compacted: self.compacted(),
+            position: turn.position,
+        });
+        let told = self.hub.notify(changes);
+        // Release: whoever reads at this revision sees what was written for it.
+        self.published.store(turn.revision, Ordering::Release);
+        told.wake();
+    }
+
+    /// Moves the compaction to `revision`, if that may be. What was settled is committed.
+    pub(super) fn compact(
+        &self,
+        engine: &impl Engine,
+        revision: MainRevision,
+        position: Position,
+    ) -> Result<(), Refusal> {
+        let mut turn = self.turn();
+        turn.position = turn.position.max(position);
+        let outcome = match revision {
+            _ if revision > turn.revision => Err(Refusal::FutureRevision),
+            _ if revision <= self.compacted() => Err(Refusal::Compacted),
+            _ => Ok(()),
+        };
+        if outcome.is_ok() {
+            // Release, and before anything is forgotten: a reader looks again after it has read.
+            self.compacted.store(revision, Ordering::Release);
+        }
+        self.publish(engine, &turn, &[], &[]);
+        outcome
+    }
+
+    fn turn(&self) -> MutexGuard<'_, Turn> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

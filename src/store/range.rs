@@ -1,0 +1,122 @@
+//! Reading an interval: filters, order, limit, count. What it finds stays a list of versions until the answer is
+//! made, since revisions may still be stamps.
+
+use super::kv::Kv;
+use super::look::{At, Flow, Look};
+use crate::model::{KeyValue, MainRevision, Range, RangeResult, Refusal, SortOrder, SortTarget};
+
+/// What a range found.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    kvs: Vec<Kv>,
+    keys_only: bool,
+    more: bool,
+    count: i64,
+}
+
+/// The revisions that may be named in a request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    /// None after this one.
+    pub(super) current: MainRevision,
+    /// None before this one.
+    pub(super) compacted: MainRevision,
+}
+
+impl Bounds {
+    /// When a range looks, or why it may not; `now` is what "now" means to it.
+    pub(super) fn at(self, revision: MainRevision, now: At) -> Result<At, Refusal> {
+        match revision {
+            ..=0 => Ok(now),
+            _ if revision > self.current => Err(Refusal::FutureRevision),
+            _ if revision < self.compacted => Err(Refusal::Compacted),
+            _ => Ok(At::Revision(revision)),
+        }
+    }
+}
+
+/// Reads what `range` asks for, as of `at`.
+pub(super) fn find(look: &impl Look, range: &Range, at: At) -> Found {
+    if range.count_only {
+        return Found { count: count(look, range, at), ..Found::default() };
+    }
+    let limit = usize::try_from(range.limit).ok().filter(|limit| *limit > 0);
+    // One more than the limit shows that there is more.
+    let fetch = limit.filter(|_| !must_fetch_all(range)).map_or(usize::MAX, |limit| limit + 1);
+    let mut found = Found { keys_only: range.keys_only, ..Found::default() };
+    look.each(&range.interval, at, &mut |kv| {
+        found.count += 1;
+        if found.kvs.len() < fetch {
+            found.kvs.push(kv);
+        }
+        Flow::On
+    });
+    if has_filters(range) {
+        found.kvs.retain(|kv| passes(range, kv));
+    }
+    sort(&mut found.kvs, range);
+    found.more = limit.is_some_and(|limit| found.kvs.len() > limit);
+    found.kvs.truncate(limit.unwrap_or(usize::MAX));
+    found
+}
+
+fn count(look: &impl Look, range: &Range, at: At) -> i64 {
+    let mut count = 0;
+    look.each(&range.interval, at, &mut |_| {
+        count += 1;
+        Flow::On
+    });
+    count
+}
+
+/// Whether the limit can only be laid on what all of the interval gave. As in etcd, a target without an order is no
+/// reason: it then sorts no more than the limit would show, and one.
+fn must_fetch_all(range: &Range) -> bool {
+    range.sort_order != SortOrder::None || has_filters(range)
+}
+
+fn has_filters(range: &Range) -> bool {
+    filters(range).iter().any(|bound| *bound != 0)
+}
+
+/// The literals of a range that are compared with revisions of keys.
+pub(super) fn filters(range: &Range) -> [MainRevision; 4] {
+    [
+        range.min_mod_revision,
+        range.max_mod_revision,
+        range.min_create_revision,
+        range.max_create_revision,
+    ]
+}
+
+fn passes(range: &Range, kv: &Kv) -> bool {
+    let within = |number, min, max| (min == 0 || number >= min) && (max == 0 || number <= max);
+    within(kv.modified(), range.min_mod_revision, range.max_mod_revision)
+        && within(kv.create(), range.min_create_revision, range.max_create_revision)
+}
+
+/// Stable, and keys come ascending, so equals stay in the order of their keys. A target without an order means
+/// ascending, as in etcd. Stamps sort like the revisions they stand for.
+fn sort(kvs: &mut [Kv], range: &Range) {
+    let compare = |a: &Kv, b: &Kv| match range.sort_target {
+        SortTarget::Key => a.key().cmp(b.key()),
+        SortTarget::Version => a.version().cmp(&b.version()),
+        SortTarget::Create => a.create().cmp(&b.create()),
+        SortTarget::Mod => a.modified().cmp(&b.modified()),
+        SortTarget::Value => a.value().cmp(b.value()),
+    };
+    match range.sort_order {
+        SortOrder::None | SortOrder::Ascend if range.sort_target == SortTarget::Key => {}
+        SortOrder::Descend => kvs.sort_by(|a, b| compare(b, a)),
+        SortOrder::Ascend | SortOrder::None => kvs.sort_by(compare),
+    }
+}
+
+impl Found {
+    /// As the client gets it; stamps must be settled.
+    pub(super) fn result(self) -> RangeResult {
+        let show = if self.keys_only { Kv::without_value } else { Kv::key_value };
+        let kvs: Vec<KeyValue> = self.kvs.iter().map(show).collect();
+        RangeResult { kvs, more: self.more, count: self.count }
+    }
+}

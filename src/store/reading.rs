@@ -1,0 +1,125 @@
+//! Answering questions. A reader holds one published revision still and looks at nothing newer, so it needs no lock for
+//! longer than one lookup.
+
+use super::compare;
+use super::engine::{Engine, Hashed, Show};
+use super::kv::Kv;
+use super::leases::Leases;
+use super::look::{At, Flow, Look};
+use super::publication::Publication;
+use super::range::{self, Bounds};
+use crate::model::{
+    Body, MainRevision, OpResponse, Range, Refusal, Request, RequestOp, Response, Txn,
+};
+
+/// How a reader gets at what a path guards. Each call takes the lock it needs and gives it back, unless the path's one
+/// lock is held all along.
+pub(super) trait Guarded<P> {
+    /// Shows the part that holds the keys of `hash`.
+    fn part(&self, hash: u64, look: Show<'_, P>);
+
+    /// Shows the lease table, with no request half done.
+    fn leases(&self, look: &mut dyn FnMut(&Leases));
+}
+
+/// A key space at one revision.
+struct Reader<'a, E: Engine, G> {
+    engine: &'a E,
+    snapshot: E::Snapshot<'a>,
+    revision: MainRevision,
+    guarded: &'a G,
+    hash_seed: u64,
+}
+
+impl<E: Engine, G: Guarded<E::Part>> Reader<'_, E, G> {
+    fn revision_of(&self, at: At) -> MainRevision {
+        match at {
+            At::Now => self.revision,
+            At::Revision(revision) => revision,
+        }
+    }
+}
+
+impl<E: Engine, G: Guarded<E::Part>> Look for Reader<'_, E, G> {
+    fn get(&self, key: &[u8], at: At) -> Option<Kv> {
+        let key = Hashed { key, hash: super::hash(key, self.hash_seed) };
+        let part = |hash, look: Show<'_, E::Part>| self.guarded.part(hash, look);
+        self.engine.read(&self.snapshot, &part, key, self.revision_of(at))
+    }
+
+    fn scan(&self, from: &[u8], end: Option<&[u8]>, at: At, visit: &mut dyn FnMut(Kv) -> Flow) {
+        self.engine.read_scan(&self.snapshot, from, end, self.revision_of(at), visit);
+    }
+}
+
+/// Answers `request`.
+///
+/// # Panics
+/// If it is a write.
+pub(super) fn answer<E: Engine>(
+    request: &Request,
+    engine: &E,
+    publication: &Publication,
+    guarded: &impl Guarded<E::Part>,
+    hash_seed: u64,
+) -> Response {
+    assert!(!request.is_write(), "only what changes nothing goes around the log");
+    loop {
+        let (snapshot, revision) = engine.snapshot(publication.published());
+        let reader = Reader { engine, snapshot, revision, guarded, hash_seed };
+        let bounds = Bounds { current: revision, compacted: publication.compacted() };
+        let result = match request {
+            Request::Range(range) => read_range(&reader, range, bounds).map(Body::Range),
+            Request::Txn(txn) => read_txn(&reader, txn, bounds),
+            Request::LeaseTimeToLive { id, keys } => {
+                let mut status = None;
+                guarded.leases(&mut |leases| status = Some(leases.status(*id, *keys)));
+                Ok(Body::LeaseTimeToLive(status.expect("the lease table is shown")))
+            }
+            Request::Leases => {
+                let mut ids = Vec::new();
+                guarded.leases(&mut |leases| ids = leases.ids());
+                Ok(Body::Leases(ids))
+            }
+            _ => unreachable!("writes were refused"),
+        };
+        // If a compaction overtook the reader, what it read may have gaps: read again, at a newer revision.
+        if publication.compacted() == bounds.compacted {
+            return Response { revision, result };
+        }
+    }
+}
+
+fn read_range(
+    look: &impl Look,
+    range: &Range,
+    bounds: Bounds,
+) -> Result<crate::model::RangeResult, Refusal> {
+    let at = bounds.at(range.revision, At::Now)?;
+    Ok(range::find(look, range, at).result())
+}
+
+fn read_txn(look: &impl Look, txn: &Txn, bounds: Bounds) -> Result<Body, Refusal> {
+    let path = compare::path(look, txn, At::Now);
+    read_steps(look, txn, &mut path.into_iter(), bounds)
+}
+
+fn read_steps(
+    look: &impl Look,
+    txn: &Txn,
+    path: &mut std::vec::IntoIter<bool>,
+    bounds: Bounds,
+) -> Result<Body, Refusal> {
+    let succeeded = path.next().expect("every transaction on the way was decided");
+    let steps = compare::taken(txn, succeeded).iter().map(|op| {
+        let body = match op {
+            RequestOp::Range(range) => Body::Range(read_range(look, range, bounds)?),
+            RequestOp::Txn(inner) => read_steps(look, inner, path, bounds)?,
+            RequestOp::Put(_) | RequestOp::DeleteRange(_) => {
+                unreachable!("a transaction that reads has no step that writes")
+            }
+        };
+        Ok(OpResponse { revision: bounds.current, body })
+    });
+    Ok(Body::Txn { succeeded, responses: steps.collect::<Result<_, _>>()? })
+}

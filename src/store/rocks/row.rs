@@ -1,0 +1,185 @@
+//! Versions as bytes, and where they lie. All in one column family, told apart by the first byte of the key, so that a flush
+//! without a write-ahead log keeps either all of a batch or nothing of it:
+//!
+//! | key | value |
+//! |---|---|
+//! | `k` key | the newest version of the key, or its tombstone |
+//! | `r` main sub | every version and tombstone by revision, until it is compacted |
+//! | `l` lease | its time to live |
+//! | `m` | revision, compaction, how far old versions are deleted, applied position |
+//!
+//! A row names the revision of the version before it, so that versions of a key form a chain: nothing is moved when a
+//! key is overwritten, and what was written in order is read in order when a watch resumes.
+
+use crate::model::{LeaseId, MainRevision, Position, Revision};
+use crate::store::kv::{Kv, Written};
+
+pub(super) const META: &[u8] = b"m";
+pub(super) const LEASES: u8 = b'l';
+pub(super) const KEYS: u8 = b'k';
+/// First byte after that of keys: where walking over keys ends.
+pub(super) const KEYS_END: u8 = KEYS + 1;
+const REVISIONS: u8 = b'r';
+
+/// Numbers before the key: create, main, sub, version, lease, main and sub of the version before, length of the key.
+const HEAD_BYTES: usize = 8 + 8 + 4 + 8 + 8 + 8 + 4 + 4;
+
+/// What is kept of a version.
+#[derive(Clone, Debug)]
+pub(super) struct Row {
+    pub(super) kv: Kv,
+    /// The version or tombstone before it; main 0 if none.
+    pub(super) prev: Revision,
+}
+
+impl Row {
+    pub(super) fn revision(&self) -> Revision {
+        Revision { main: self.kv.modified(), sub: self.kv.sub() }
+    }
+
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        let (key, value) = (self.kv.key(), self.kv.value());
+        let mut bytes = Vec::with_capacity(HEAD_BYTES + key.len() + value.len());
+        let mut number = |number: &[u8]| bytes.extend_from_slice(number);
+        number(&self.kv.create().to_le_bytes());
+        number(&self.kv.modified().to_le_bytes());
+        number(&self.kv.sub().to_le_bytes());
+        number(&self.kv.version().to_le_bytes());
+        number(&self.kv.lease().to_le_bytes());
+        number(&self.prev.main.to_le_bytes());
+        number(&self.prev.sub.to_le_bytes());
+        number(&(key.len() as u32).to_le_bytes());
+        bytes.extend_from_slice(key);
+        bytes.extend_from_slice(value);
+        bytes
+    }
+
+    /// The row in `bytes`; none if they are not one.
+    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Row> {
+        let mut rest = bytes;
+        let create = number(&mut rest)?;
+        let modified = number(&mut rest)?;
+        let sub = small(&mut rest)?;
+        let version = number(&mut rest)?;
+        let lease = number(&mut rest)?;
+        let prev = Revision { main: number(&mut rest)?, sub: small(&mut rest)? };
+        let key_bytes = small(&mut rest)? as usize;
+        let (key, value) = rest.split_at_checked(key_bytes)?;
+        let written = Written { create, modified, version, lease, sub };
+        Some(Row { kv: Kv::new(key, value, written), prev })
+    }
+}
+
+fn number(rest: &mut &[u8]) -> Option<i64> {
+    let (number, after) = rest.split_first_chunk()?;
+    *rest = after;
+    Some(i64::from_le_bytes(*number))
+}
+
+fn small(rest: &mut &[u8]) -> Option<u32> {
+    let (number, after) = rest.split_first_chunk()?;
+    *rest = after;
+    Some(u32::from_le_bytes(*number))
+}
+
+/// Where the newest version of `key` lies.
+pub(super) fn place_of_key(key: &[u8]) -> Vec<u8> {
+    [&[KEYS], key].concat()
+}
+
+/// Where the version of `revision` lies; places ascend with revisions.
+pub(super) fn place_of_revision(revision: Revision) -> Vec<u8> {
+    let main = revision.main.to_be_bytes();
+    [&[REVISIONS], main.as_slice(), revision.sub.to_be_bytes().as_slice()].concat()
+}
+
+/// Where lease `id` lies.
+pub(super) fn place_of_lease(id: LeaseId) -> Vec<u8> {
+    [&[LEASES], id.to_be_bytes().as_slice()].concat()
+}
+
+/// The lease that lies at `place`.
+pub(super) fn lease_at(place: &[u8]) -> Option<LeaseId> {
+    let (&kind, id) = place.split_first()?;
+    (kind == LEASES).then_some(i64::from_be_bytes(id.try_into().ok()?))
+}
+
+/// Where the store stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Meta {
+    pub(super) revision: MainRevision,
+    pub(super) compacted: MainRevision,
+    /// What was superseded up to this revision is deleted.
+    pub(super) forgotten: MainRevision,
+    pub(super) position: Position,
+}
+
+impl Meta {
+    pub(super) fn to_bytes(self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(36);
+        for number in [self.revision, self.compacted, self.forgotten] {
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
+        bytes.extend_from_slice(&self.position.index.to_le_bytes());
+        bytes.extend_from_slice(&self.position.offset.to_le_bytes());
+        bytes
+    }
+
+    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Meta> {
+        let mut rest = bytes;
+        Some(Meta {
+            revision: number(&mut rest)?,
+            compacted: number(&mut rest)?,
+            forgotten: number(&mut rest)?,
+            position: Position { index: number(&mut rest)? as u64, offset: small(&mut rest)? },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn rows_come_back(
+            key in any::<Vec<u8>>(),
+            value in any::<Vec<u8>>(),
+            numbers in any::<(i64, i64, i64, i64)>(),
+            prev in any::<(i64, u32)>(),
+            sub in any::<u32>(),
+        ) {
+            let (create, modified, version, lease) = numbers;
+            let written = Written { create, modified, version, lease, sub };
+            let prev = Revision { main: prev.0, sub: prev.1 };
+            let row = Row { kv: Kv::new(&key, &value, written), prev };
+            let back = Row::from_bytes(&row.to_bytes()).unwrap();
+            prop_assert_eq!(back.kv.key_value(), row.kv.key_value());
+            prop_assert_eq!((back.revision(), back.prev), (row.revision(), row.prev));
+        }
+
+        #[test]
+        fn places_ascend_like_revisions(a in (0..i64::MAX, any::<u32>()), b in (0..i64::MAX, any::<u32>())) {
+            let of = |(main, sub)| Revision { main, sub };
+            let places = place_of_revision(of(a)).cmp(&place_of_revision(of(b)));
+            prop_assert_eq!(places, of(a).cmp(&of(b)));
+        }
+
+        #[test]
+        fn any_bytes_are_a_row_or_none(bytes in any::<Vec<u8>>()) {
+            let _ = Row::from_bytes(&bytes);
+            let _ = Meta::from_bytes(&bytes);
+        }
+    }
+
+    #[test]
+    fn leases_and_meta_come_back() {
+        for id in [1, -5, i64::MAX] {
+            assert_eq!(lease_at(&place_of_lease(id)), Some(id));
+        }
+        let position = Position { index: 7, offset: 9 };
+        let meta = Meta { revision: 4, compacted: 3, forgotten: 2, position };
+        assert_eq!(Meta::from_bytes(&meta.to_bytes()), Some(meta));
+    }
+}

@@ -1,0 +1,134 @@
+//! Where publishing meets watching. With nobody watching it costs the publisher one relaxed load.
+
+use super::index::Index;
+use super::seat::{Seat, Shared};
+use crate::measure::sync::{AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering, PoisonError};
+use crate::model::MainRevision;
+use crate::store::effects::Change;
+use crossbeam_utils::CachePadded;
+use std::sync::Arc;
+
+/// Tells watchers of changes.
+#[derive(Default)]
+pub struct WatchHub {
+    /// How many seats the index has or is about to have.
+    watchers: CachePadded<AtomicUsize>,
+    index: Mutex<Index>,
+    /// Relaxed, like the two below: they order nothing.
+    unsynced: AtomicUsize,
+    delivered: AtomicU64,
+    resyncs: AtomicU64,
+}
+
+/// What happened at a hub, and who is there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WatchCounts {
+    /// Watchers registered now.
+    pub watchers: usize,
+    /// Those of them that read the history.
+    pub unsynced: usize,
+    /// Events given to readers since the start.
+    pub delivered: u64,
+    /// Times a reader was too slow for its buffer since the start.
+    pub resyncs: u64,
+}
+
+/// Watchers that have events of revisions that are about to be published. Whoever publishes wakes them when that is
+/// done; until then nobody joins.
+#[must_use]
+pub(in crate::store) struct Told<'a> {
+    index: Option<MutexGuard<'a, Index>>,
+    seats: Vec<Arc<Seat>>,
+}
+
+impl Told<'_> {
+    /// The revisions are published: the readers may look.
+    pub(in crate::store) fn wake(self) {
+        drop(self.index);
+        self.seats.iter().for_each(|seat| seat.wake());
+    }
+}
+
+impl WatchHub {
+    /// Puts `changes` before all who watch them: settled, in order, of one revision or several. The caller holds the
+    /// publication's lock, publishes them and then wakes the watchers.
+    pub(in crate::store) fn notify(&self, changes: &[Change]) -> Told<'_> {
+        // Relaxed: a watcher that is not seen here waits for the publication's lock before it looks at the store, so
+        // that it finds these changes published.
+        if changes.is_empty() || self.watchers.load(Ordering::Relaxed) == 0 {
+            return Told { index: None, seats: Vec::new() };
+        }
+        let index = self.index();
+        let mut seats = Vec::new();
+        for change in changes {
+            let mut shared = Shared::new(change);
+            index.each(change.kv.key(), &mut |seat| self.offer(seat, &mut shared, &mut seats));
+        }
+        Told { index: Some(index), seats }
+    }
+
+    fn offer(&self, seat: &Arc<Seat>, shared: &mut Shared<'_>, told: &mut Vec<Arc<Seat>>) {
+        let offered = seat.offer(shared);
+        if offered.overflowed {
+            self.resyncs.fetch_add(1, Ordering::Relaxed);
+            self.unsynced.fetch_add(1, Ordering::Relaxed);
+        }
+        if offered.must_wake {
+            told.push(seat.clone());
+        }
+    }
+
+    /// Adds a seat, which is behind. From when `wait_for_publisher` has returned, a publication that began later sees it.
+    pub(super) fn register(&self, seat: &Arc<Seat>, wait_for_publisher: impl FnOnce()) {
+        self.watchers.fetch_add(1, Ordering::Relaxed);
+        self.unsynced.fetch_add(1, Ordering::Relaxed);
+        self.index().insert(seat.clone());
+        wait_for_publisher();
+    }
+
+    /// Lets a seat join if it has everything up to the published revision; `start` is where it goes on, 0 for there.
+    pub(super) fn join(
+        &self,
+        seat: &Seat,
+        start: MainRevision,
+        published: impl FnOnce() -> MainRevision,
+    ) -> bool {
+        // While the index is locked nothing is told and not published.
+        let _index = self.index();
+        let published = published();
+        let next = if start <= 0 { published + 1 } else { start };
+        seat.begin_at(next);
+        if next > published {
+            seat.join();
+            self.unsynced.fetch_sub(1, Ordering::Relaxed);
+        }
+        next > published
+    }
+
+    /// Takes a seat out, if it is there.
+    pub(super) fn unregister(&self, seat: &Arc<Seat>) {
+        let mut index = self.index();
+        if index.remove(seat) {
+            self.watchers.fetch_sub(1, Ordering::Relaxed);
+            self.unsynced.fetch_sub(usize::from(!seat.is_joined()), Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn count_delivered(&self, events: usize) {
+        self.delivered.fetch_add(events as u64, Ordering::Relaxed);
+    }
+
+    /// Who is there and what happened.
+    pub fn counts(&self) -> WatchCounts {
+        WatchCounts {
+            watchers: self.watchers.load(Ordering::Relaxed),
+            unsynced: self.unsynced.load(Ordering::Relaxed),
+            delivered: self.delivered.load(Ordering::Relaxed),
+            resyncs: self.resyncs.load(Ordering::Relaxed),
+        }
+    }
+
+    fn index(&self) -> MutexGuard<'_, Index> {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
