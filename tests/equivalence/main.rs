@@ -8,3 +8,4 @@ mod generate;
 mod oracle;
 mod pipelines;
 mod semantics;
+mod subject;
