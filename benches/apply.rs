@@ -11,6 +11,7 @@ use kvbench::measure::stage::Probe;
 use kvbench::model::{Position, Request};
 use kvbench::seed::Seed;
 use kvbench::store::{self, ApplyPath, Command, PathKind};
+use kvbench::units::Nanos;
 use rand::Rng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -21,6 +22,7 @@ const VALUE_BYTES: usize = 256;
 const ROUNDS: usize = 9;
 /// Puts per case and round, and between two compactions.
 const PUTS: usize = 30_000;
+const MADE_AT_ONCE: usize = 500;
 const KEPT_REVISIONS: i64 = 100_000;
 const BATCHES: [usize; 5] = [1, 25, 100, 1_000, 10_000];
 
@@ -88,18 +90,22 @@ impl Case {
         }
     }
 
-    /// Requests are made, and answers dropped, outside the measured time.
+    /// Requests are made shortly before they are applied, as if just decoded, and outside the measured time; so are
+    /// answers dropped.
     fn round(&mut self) {
-        let mut batches: Vec<Vec<Command>> = (0..PUTS / self.batch)
-            .map(|_| (0..self.batch).map(|_| put(self.random.random_range(0..KEYS))).collect())
-            .collect();
-        let mut answers = Vec::with_capacity(PUTS);
-        let clock = Clock::start();
-        for batch in batches.drain(..) {
-            self.store.apply(batch, &mut answers);
+        let (clock, mut took, mut done) = (Clock::start(), Nanos::ZERO, 0);
+        let mut answers = Vec::new();
+        while done < PUTS {
+            let chunk: Vec<Vec<Command>> = (0..MADE_AT_ONCE.div_ceil(self.batch))
+                .map(|_| (0..self.batch).map(|_| put(self.random.random_range(0..KEYS))).collect())
+                .collect();
+            answers.clear();
+            let began = clock.now();
+            chunk.into_iter().for_each(|batch| self.store.apply(batch, &mut answers));
+            took = took.after(clock.now().since(began));
+            done += answers.len();
         }
-        let took = clock.now();
-        self.ns_per_put.push(took.0 as f64 / answers.len() as f64);
+        self.ns_per_put.push(took.0 as f64 / done as f64);
         let revision = self.store.published() - KEPT_REVISIONS;
         let compact =
             Command { position: Position::default(), request: Request::Compact { revision } };

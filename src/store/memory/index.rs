@@ -2,8 +2,9 @@
 //! next one.
 
 use super::record::Record;
+use crate::store::kv::{Kv, Written};
 use crate::store::look::Flow;
-use std::borrow::Borrow;
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::sync::{Mutex, PoisonError, RwLock};
@@ -20,8 +21,7 @@ pub(super) struct Index {
     fresh: Mutex<Vec<Record>>,
 }
 
-/// A record that stands for its key.
-#[derive(Clone)]
+/// A record in the order of its key.
 struct ByKey(Record);
 
 impl Index {
@@ -33,7 +33,8 @@ impl Index {
     /// Takes a record out.
     pub(super) fn remove(&self, dead: &Record) {
         self.sort_fresh();
-        self.sorted.write().unwrap_or_else(PoisonError::into_inner).remove(dead.key());
+        let dead = ByKey(dead.clone());
+        self.sorted.write().unwrap_or_else(PoisonError::into_inner).remove(&dead);
     }
 
     /// Visits the records from `from` on, below `end`, ascending.
@@ -44,14 +45,27 @@ impl Index {
         visit: &mut dyn FnMut(&Record) -> Flow,
     ) {
         self.sort_fresh();
-        let mut strides = Strides { index: self, after: None, end };
-        while let Some(records) = strides.next(from) {
+        let mut first = Bound::Included(ByKey::probe(from));
+        let end = end.map_or(Bound::Unbounded, |end| Bound::Excluded(ByKey::probe(end)));
+        while let Some(records) = self.stride(&first, &end) {
             for record in &records {
                 if visit(record) == Flow::Stop {
                     return;
                 }
             }
+            first = records
+                .into_iter()
+                .last()
+                .map_or(Bound::Unbounded, |last| Bound::Excluded(ByKey(last)));
         }
+    }
+
+    /// The next records, at most a stride of them; none at the end.
+    fn stride(&self, first: &Bound<ByKey>, end: &Bound<ByKey>) -> Option<Vec<Record>> {
+        let sorted = self.sorted.read().unwrap_or_else(PoisonError::into_inner);
+        let walk = sorted.range((first.as_ref(), end.as_ref())).take(STRIDE);
+        let records: Vec<_> = walk.map(|entry| entry.0.clone()).collect();
+        (!records.is_empty()).then_some(records)
     }
 
     /// Holds the list until the index has what was in it: nobody finds a key in neither.
@@ -64,45 +78,23 @@ impl Index {
     }
 }
 
-/// A walk in strides.
-struct Strides<'a> {
-    index: &'a Index,
-    /// The last record of the stride before.
-    after: Option<Record>,
-    end: Option<&'a [u8]>,
-}
-
-impl Strides<'_> {
-    /// The next records, at most a stride of them; none at the end.
-    fn next(&mut self, from: &[u8]) -> Option<Vec<Record>> {
-        let first = match &self.after {
-            None => Bound::Included(from),
-            Some(record) => Bound::Excluded(record.key()),
-        };
-        let last = self.end.map_or(Bound::Unbounded, Bound::Excluded);
-        let sorted = self.index.sorted.read().unwrap_or_else(PoisonError::into_inner);
-        let walk = sorted.range::<[u8], _>((first, last)).take(STRIDE);
-        let records: Vec<_> = walk.map(|entry| entry.0.clone()).collect();
-        drop(sorted);
-        self.after = records.last().cloned();
-        self.after.is_some().then_some(records)
-    }
-}
-
-impl Borrow<[u8]> for ByKey {
-    fn borrow(&self) -> &[u8] {
-        self.0.key()
+impl ByKey {
+    /// Stands for `key` in a search.
+    fn probe(key: &[u8]) -> ByKey {
+        let nothing = Written { create: 0, modified: 0, version: 0, lease: 0, sub: 0 };
+        ByKey(Record::new(Kv::new(key, &[], nothing)))
     }
 }
 
 impl Ord for ByKey {
-    fn cmp(&self, other: &ByKey) -> std::cmp::Ordering {
-        self.0.key().cmp(other.0.key())
+    fn cmp(&self, other: &ByKey) -> Ordering {
+        // One lock after the other, never both: a walk and a comparison the other way round must not meet.
+        self.0.newest().key().cmp(other.0.newest().key())
     }
 }
 
 impl PartialOrd for ByKey {
-    fn partial_cmp(&self, other: &ByKey) -> Option<std::cmp::Ordering> {
+    fn partial_cmp(&self, other: &ByKey) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }

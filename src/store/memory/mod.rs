@@ -80,8 +80,9 @@ impl Engine for Memory {
     fn add(&self, part: &mut Part, hash: u64, kv: Kv) {
         let compacted = self.compacted.load(Ordering::Relaxed);
         part.forget(compacted, |key| self.hash(key), &mut |dead| self.index.remove(dead));
-        let is_it = |record: &Record| record.key() == kv.key();
-        let record = match part.records.entry(hash, is_it, |record| self.hash(record.key())) {
+        let is_it = |record: &Record| record.is_of(kv.key());
+        let hash_of = |record: &Record| self.hash(record.newest().key());
+        let record = match part.records.entry(hash, is_it, hash_of) {
             Entry::Occupied(present) => {
                 present.get().push(kv.clone());
                 present.get().clone()
@@ -152,7 +153,7 @@ impl Engine for Memory {
 
 impl Part {
     fn find(&self, key: Hashed<'_>) -> Option<&Record> {
-        self.records.find(key.hash, |record| record.key() == key.key)
+        self.records.find(key.hash, |record| record.is_of(key.key))
     }
 
     /// Goes on forgetting: looks at the oldest few versions that were written here, if the compaction covers them. Each
@@ -165,10 +166,10 @@ impl Part {
     ) {
         for _ in 0..FORGET_PER_WRITE {
             let is_over = |write: &mut Write| write.kv.modified() < compacted;
-            let Some(Write { record, .. }) = self.written.pop_front_if(is_over) else { return };
+            let Some(Write { kv, record }) = self.written.pop_front_if(is_over) else { return };
             if record.forget(compacted) {
                 let is_it = |other: &Record| other.is_same(&record);
-                if let Ok(present) = self.records.find_entry(hash(record.key()), is_it) {
+                if let Ok(present) = self.records.find_entry(hash(kv.key()), is_it) {
                     present.remove();
                     dead(&record);
                 }

@@ -1,16 +1,17 @@
 //! The versions of one key. Its own small lock lets an interval be read without the locks of the shards it crosses; who
-//! writes holds the shard's lock too.
+//! writes holds the shard's lock too. The key itself is only in its versions: whoever looks at a record goes on to the
+//! newest one anyway, and there are as many records as keys.
 
 use crate::model::MainRevision;
 use crate::store::kv::Kv;
 use crate::store::look::At;
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use triomphe::ThinArc;
+use triomphe::Arc;
 
-/// A key and its versions.
+/// A key and its versions, all of the same key.
 #[derive(Clone)]
-pub(super) struct Record(ThinArc<Mutex<Versions>, u8>);
+pub(super) struct Record(Arc<Mutex<Versions>>);
 
 /// Invariant: `older` ascends by revision and ends below `newest`.
 struct Versions {
@@ -29,22 +30,26 @@ enum Older {
 
 impl Record {
     pub(super) fn new(kv: Kv) -> Record {
-        let key = kv.clone();
-        let versions = Mutex::new(Versions { newest: kv, older: Older::None });
-        Record(ThinArc::from_header_and_slice(versions, key.key()))
+        Record(Arc::new(Mutex::new(Versions { newest: kv, older: Older::None })))
     }
 
-    pub(super) fn key(&self) -> &[u8] {
-        &self.0.slice
+    /// Whether it is of `key`.
+    pub(super) fn is_of(&self, key: &[u8]) -> bool {
+        self.versions().newest.key() == key
+    }
+
+    /// The newest version, tombstone or not: it knows the key.
+    pub(super) fn newest(&self) -> Kv {
+        self.versions().newest.clone()
     }
 
     /// Whether both are the same record, not just records of equal keys.
     pub(super) fn is_same(&self, other: &Record) -> bool {
-        std::ptr::eq(self.0.slice.as_ptr(), other.0.slice.as_ptr())
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     fn versions(&self) -> MutexGuard<'_, Versions> {
-        self.0.header.header.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The version a reader at `at` sees, if the key lives there.
