@@ -10,12 +10,13 @@ use super::watch::WatchHub;
 use super::{Answer, ApplyPath, Command, Digest, Dump};
 use crate::measure::lock::{LockTally, MeasuredGuard, MeasuredMutex};
 use crate::measure::stage::Probe;
-use crate::model::{Event, LeaseId, MainRevision, Position, Request};
+use crate::model::{Event, LeaseId, MainRevision, Position, Request, Response};
 
 /// All keys behind one mutex.
 pub(super) struct GlobalMutex<E: Engine> {
     core: Core<E>,
     state: MeasuredMutex<State<E::Part>>,
+    probe: Probe,
 }
 
 struct State<P> {
@@ -57,35 +58,61 @@ impl<E: Engine> GlobalMutex<E> {
     pub(super) fn new(engine: E, kept: Kept, hash_seed: u64, probe: Probe) -> GlobalMutex<E> {
         let core = Core::new(engine, &kept, hash_seed);
         let state = State { part: core.engine.part(), leases: Leases::of(kept) };
-        GlobalMutex { core, state: MeasuredMutex::new(state, probe) }
+        GlobalMutex { core, state: MeasuredMutex::new(state, probe), probe }
     }
 
-    fn apply_one(&self, command: Command, pending: &mut Pending) -> Answer {
-        let Command { position, request } = command;
+    /// Takes the lock for one request.
+    fn apply_locked(&self, command: Command, pending: &mut Pending) -> Answer {
         let mut state = self.state.lock();
         let locked = state.entered();
-        let response = if let Request::Compact { revision } = request {
-            self.core.compact(revision, position, pending)
-        } else {
-            let effects = self.core.evaluate_exact(request, &mut *state);
-            let around = self.core.settle(&effects, position, pending);
-            if effects.concern_leases() {
-                state.leases.follow(&effects);
-            }
-            effects.response(around)
-        };
-        let applied = state.leave();
-        Answer { response, locked, applied }
+        let response = self.apply_one(command, &mut state, pending);
+        Answer { response, locked, applied: state.leave() }
+    }
+
+    /// Takes the lock for a batch that is committed as a whole: its leases are not to be seen before its keys.
+    fn apply_whole(&self, batch: Vec<Command>, answers: &mut Vec<Answer>) {
+        let mut state = self.state.lock();
+        let mut pending = Pending::default();
+        let mut locked = state.entered();
+        for command in batch {
+            let response = self.apply_one(command, &mut state, &mut pending);
+            let applied = self.probe.now();
+            answers.push(Answer { response, locked, applied });
+            locked = applied;
+        }
+        self.core.commit(&mut pending);
+    }
+
+    fn apply_one(
+        &self,
+        command: Command,
+        state: &mut State<E::Part>,
+        pending: &mut Pending,
+    ) -> Response {
+        let Command { position, request } = command;
+        if let Request::Compact { revision } = request {
+            return self.core.compact(revision, position, pending);
+        }
+        let effects = self.core.evaluate_exact(request, state);
+        let around = self.core.settle(&effects, position, pending);
+        if effects.concern_leases() {
+            state.leases.follow(&effects);
+        }
+        effects.response(around)
     }
 }
 
 impl<E: Engine> ApplyPath for GlobalMutex<E> {
     fn apply(&self, mut batch: Vec<Command>, answers: &mut Vec<Answer>) {
         let pass = self.core.publication.enter(&self.core.engine, batch.len());
-        let mut pending = Pending::default();
         self.core.skip_applied(&mut batch, answers);
-        answers.extend(batch.into_iter().map(|command| self.apply_one(command, &mut pending)));
-        self.core.commit(&mut pending);
+        if self.core.engine.commits_batches() {
+            self.apply_whole(batch, answers);
+        } else {
+            let mut pending = Pending::default();
+            answers
+                .extend(batch.into_iter().map(|command| self.apply_locked(command, &mut pending)));
+        }
         drop(pass);
     }
 

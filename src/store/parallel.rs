@@ -19,13 +19,12 @@ use super::engine::Engine;
 use super::footprint::{Footprint, Shards, footprint};
 use super::leases::Leases;
 use super::pool::{Job, Pool};
-use super::publication::Pending;
 use super::range::Bounds;
-use super::sharded::{LockedShards, Sharded};
+use super::sharded::{Batch, LockedShards, Sharded};
 use super::tickets::Tickets;
 use super::watch::WatchHub;
 use super::{Answer, ApplyPath, Calibration, Command, Digest, Dump, Parallelism, StoreError};
-use crate::measure::lock::LockTally;
+use crate::measure::lock::{LockTally, MeasuredGuard};
 use crate::model::{Event, LeaseId, MainRevision, Position, Request, RequestOp, Txn};
 use crate::units::Nanos;
 use smallvec::SmallVec;
@@ -114,25 +113,29 @@ impl<E: Engine> Parallel<E> {
         })
     }
 
-    fn run(&self, segment: &mut Vec<Command>, pending: &mut Pending, answers: &mut Vec<Answer>) {
+    fn run<'a>(
+        &'a self,
+        segment: &mut Vec<Command>,
+        batch: &mut Batch<'a>,
+        answers: &mut Vec<Answer>,
+    ) {
         let commands = std::mem::take(segment);
         if commands.len() < self.parallel_from.max(1) {
-            answers.extend(
-                commands.into_iter().map(|command| self.serial.apply_one(command, pending)),
-            );
+            answers
+                .extend(commands.into_iter().map(|command| self.serial.apply_one(command, batch)));
             return;
         }
-        let mut leases = self.serial.shards.leases();
+        let mut leases = batch.leases.take().unwrap_or_else(|| self.serial.shards.leases());
         let prepared = prepare(&self.serial, &leases, commands);
         let shard_lists = prepared.iter().map(|prepared| prepared.shards.as_slice());
         let tickets = Tickets::new(shard_lists, self.serial.shards.len());
         if tickets.longest_chain() * 100 > tickets.len() * CHAIN_PERCENT_MAX
             && matches!(self.claims, Claims::InOrder)
         {
-            drop(leases);
+            self.keep(leases, batch);
             let again = |prepared: Prepared| {
                 let Prepared { request, position, .. } = prepared;
-                self.serial.apply_one(Command { position, request }, pending)
+                self.serial.apply_one(Command { position, request }, batch)
             };
             answers.extend(prepared.into_iter().map(again));
             return;
@@ -140,13 +143,20 @@ impl<E: Engine> Parallel<E> {
         let done = self.evaluate(prepared, tickets);
         done.iter().for_each(|done| leases.follow(&done.effects));
         let effects: Vec<_> = done.iter().map(|done| (&done.effects, done.position)).collect();
-        let around = self.serial.core.settle_all(&effects, pending);
-        drop(leases);
+        let around = self.serial.core.settle_all(&effects, &mut batch.pending);
+        self.keep(leases, batch);
         answers.extend(done.into_iter().zip(around).map(|(done, around)| Answer {
             response: done.effects.response(around),
             locked: done.locked,
             applied: done.applied,
         }));
+    }
+
+    /// Lets the lease table go, unless it has to wait for the batch.
+    fn keep<'a>(&self, leases: MeasuredGuard<'a, Leases>, batch: &mut Batch<'a>) {
+        if self.serial.core.engine.commits_batches() {
+            batch.leases = Some(leases);
+        }
     }
 
     fn evaluate(&self, prepared: Vec<Prepared>, tickets: Tickets) -> Vec<Done> {
@@ -353,7 +363,7 @@ impl<E: Engine> ApplyPath for Parallel<E> {
         let alone = self.alone.lock().unwrap_or_else(PoisonError::into_inner);
         let serial = &self.serial;
         let pass = serial.core.publication.enter(&serial.core.engine, batch.len());
-        let mut pending = Pending::default();
+        let mut state = Batch::default();
         serial.core.skip_applied(&mut batch, answers);
         let mut segment = Vec::with_capacity(batch.len());
         let mut known = serial.core.settled_bounds().current;
@@ -361,15 +371,15 @@ impl<E: Engine> ApplyPath for Parallel<E> {
             match footprint(&command.request, known, |key| serial.shard_of(key)) {
                 Footprint::Shards(_) => segment.push(command),
                 Footprint::All | Footprint::Exact => {
-                    self.run(&mut segment, &mut pending, answers);
-                    answers.push(serial.apply_one(command, &mut pending));
+                    self.run(&mut segment, &mut state, answers);
+                    answers.push(serial.apply_one(command, &mut state));
                     known = serial.core.settled_bounds().current;
                 }
             }
         }
-        self.run(&mut segment, &mut pending, answers);
-        serial.core.commit(&mut pending);
-        drop((pass, alone));
+        self.run(&mut segment, &mut state, answers);
+        serial.core.commit(&mut state.pending);
+        drop((state, pass, alone));
     }
 
     fn read(&self, request: &Request) -> Answer {

@@ -68,17 +68,25 @@ pub(super) fn answer<E: Engine>(
         let (snapshot, revision) = engine.snapshot(publication.published());
         let reader = Reader { engine, snapshot, revision, guarded, hash_seed };
         let bounds = Bounds { current: revision, compacted: publication.compacted() };
+        let mut revision = revision;
+        // The lease table is shown as of the newest publication, perhaps newer than the snapshot.
+        let mut show_leases = |show: &mut dyn FnMut(&Leases)| {
+            guarded.leases(&mut |leases| {
+                revision = publication.published();
+                show(leases);
+            });
+        };
         let result = match request {
             Request::Range(range) => read_range(&reader, range, bounds).map(Body::Range),
             Request::Txn(txn) => read_txn(&reader, txn, bounds),
             Request::LeaseTimeToLive { id, keys } => {
                 let mut status = None;
-                guarded.leases(&mut |leases| status = Some(leases.status(*id, *keys)));
+                show_leases(&mut |leases| status = Some(leases.status(*id, *keys)));
                 Ok(Body::LeaseTimeToLive(status.expect("the lease table is shown")))
             }
             Request::Leases => {
                 let mut ids = Vec::new();
-                guarded.leases(&mut |leases| ids = leases.ids());
+                show_leases(&mut |leases| ids = leases.ids());
                 Ok(Body::Leases(ids))
             }
             _ => unreachable!("writes were refused"),

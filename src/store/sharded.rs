@@ -24,6 +24,15 @@ pub(super) struct Sharded<E: Engine> {
     pub(super) shards: ShardLocks<E::Part>,
 }
 
+/// What an apply call carries from request to request.
+#[derive(Default)]
+pub(super) struct Batch<'a> {
+    pub(super) pending: Pending,
+    /// Where a batch is committed as a whole, the lease table stays locked from its first use until then: leases are not to
+    /// be seen before their keys. Nobody else applies meanwhile.
+    pub(super) leases: Option<MeasuredGuard<'a, Leases>>,
+}
+
 /// The locks. Order: shards ascending, then leases, then the publication.
 pub(super) struct ShardLocks<P> {
     /// Padded, so that neighbours do not share a cache line. Length is a power of two.
@@ -165,27 +174,31 @@ impl<E: Engine> Sharded<E> {
         shards
     }
 
-    pub(super) fn apply_one(&self, command: Command, pending: &mut Pending) -> Answer {
+    pub(super) fn apply_one<'a>(&'a self, command: Command, batch: &mut Batch<'a>) -> Answer {
         let Command { position, request } = command;
         if let Request::Compact { revision } = request {
-            return self.compact(revision, position, pending);
+            return self.compact(revision, position, &mut batch.pending);
         }
         let known = self.core.publication.published();
         let footprint = footprint(&request, known, |key| self.shard_of(key));
         let (mut held, exact) = match (&request, footprint) {
-            (Request::LeaseRevoke { id }, _) => (self.lock_lease(*id), false),
+            (Request::LeaseRevoke { id }, _) => (self.lock_lease(*id, batch), false),
             (_, Footprint::Shards(shards)) => (self.shards.lock(&shards), false),
             (_, Footprint::All) => (self.shards.lock_all(), false),
             (_, Footprint::Exact) => (self.shards.lock_all(), true),
         };
+        held.leases = held.leases.take().or_else(|| batch.leases.take());
         let locked = held.entered();
         let response = if exact {
             let effects = self.core.evaluate_exact(request, &mut held);
-            self.finish(effects, position, &mut held, pending)
+            self.finish(effects, position, &mut held, batch)
         } else {
             let effects = self.core.evaluate_stamped(request, known, &mut held);
-            self.finish(effects, position, &mut held, pending)
+            self.finish(effects, position, &mut held, batch)
         };
+        if self.core.engine.commits_batches() {
+            batch.leases = held.leases.take();
+        }
         let applied = held.leave();
         Answer { response, locked, applied }
     }
@@ -200,7 +213,12 @@ impl<E: Engine> Sharded<E> {
 
     /// Locks the shards of a lease's keys, and the lease table. Keys come and go until both are held, so it may take
     /// more than one attempt; with one applier it never does.
-    fn lock_lease(&self, id: LeaseId) -> LockedShards<'_, E::Part> {
+    fn lock_lease<'a>(&'a self, id: LeaseId, batch: &mut Batch<'a>) -> LockedShards<'a, E::Part> {
+        if let Some(leases) = batch.leases.take() {
+            let mut held = self.shards.lock(&self.shards_of(&leases.keys(id)));
+            held.leases = Some(leases);
+            return held;
+        }
         loop {
             let keys = self.shards.leases.lock().keys(id);
             let mut held = self.shards.lock(&self.shards_of(&keys));
@@ -216,12 +234,12 @@ impl<E: Engine> Sharded<E> {
         effects: Effects,
         position: Position,
         held: &mut LockedShards<'_, E::Part>,
-        pending: &mut Pending,
+        batch: &mut Batch<'_>,
     ) -> Response {
         if effects.concern_leases() {
             held.leases().follow(&effects);
         }
-        let around = self.core.settle(&effects, position, pending);
+        let around = self.core.settle(&effects, position, &mut batch.pending);
         effects.response(around)
     }
 
@@ -240,11 +258,11 @@ impl<P> LockedShards<'_, P> {
 impl<E: Engine> ApplyPath for Sharded<E> {
     fn apply(&self, mut batch: Vec<Command>, answers: &mut Vec<Answer>) {
         let pass = self.core.publication.enter(&self.core.engine, batch.len());
-        let mut pending = Pending::default();
+        let mut state = Batch::default();
         self.core.skip_applied(&mut batch, answers);
-        answers.extend(batch.into_iter().map(|command| self.apply_one(command, &mut pending)));
-        self.core.commit(&mut pending);
-        drop(pass);
+        answers.extend(batch.into_iter().map(|command| self.apply_one(command, &mut state)));
+        self.core.commit(&mut state.pending);
+        drop((state, pass));
     }
 
     fn read(&self, request: &Request) -> Answer {
