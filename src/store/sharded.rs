@@ -17,6 +17,7 @@ use crate::model::{Event, LeaseId, MainRevision, Position, Request, Response};
 use crate::units::Nanos;
 use crossbeam_utils::CachePadded;
 use smallvec::SmallVec;
+use std::cell::Cell;
 
 /// Keys spread over shards, one mutex each.
 pub(super) struct Sharded<E: Engine> {
@@ -108,11 +109,8 @@ impl<'a, P> LockedShards<'a, P> {
     /// Gives all locks back and says when the last was.
     pub(super) fn leave(self) -> Nanos {
         drop(self.leases);
-        let mut left = self.locks.probe.now();
-        for (_, part) in self.held {
-            left = part.leave();
-        }
-        left
+        let left = self.held.into_iter().map(|(_, part)| part.leave()).last();
+        left.unwrap_or_else(|| self.locks.probe.now())
     }
 }
 
@@ -143,6 +141,31 @@ impl<P> Guarded<P> for ShardLocks<P> {
     fn leases(&self, look: &mut dyn FnMut(&Leases)) {
         look(&self.leases.lock());
     }
+}
+
+/// The same, noting when the first lock was got and the last left: a get then needs no clock of its own.
+struct Lookups<'a, P> {
+    locks: &'a ShardLocks<P>,
+    first: Cell<Option<Nanos>>,
+    last: Cell<Option<Nanos>>,
+}
+
+impl<P> Guarded<P> for Lookups<'_, P> {
+    fn part(&self, hash: u64, look: &mut dyn FnMut(&P)) {
+        let part = self.locks.parts[self.locks.shard_of(hash) as usize].lock();
+        self.first.set(self.first.get().or(Some(part.entered())));
+        look(&part);
+        self.last.set(Some(part.leave()));
+    }
+
+    fn leases(&self, look: &mut dyn FnMut(&Leases)) {
+        look(&self.locks.leases());
+    }
+}
+
+/// Whether it looks up one key and nothing else.
+fn is_get(request: &Request) -> bool {
+    matches!(request, Request::Range(range) if range.interval.is_point())
 }
 
 impl<E: Engine> Sharded<E> {
@@ -266,9 +289,15 @@ impl<E: Engine> ApplyPath for Sharded<E> {
     }
 
     fn read(&self, request: &Request) -> Answer {
-        let locked = self.shards.probe.now();
-        let response = self.core.read(request, &self.shards);
-        Answer { response, locked, applied: self.shards.probe.now() }
+        let lookups =
+            Lookups { locks: &self.shards, first: Cell::new(None), last: Cell::new(None) };
+        let began = if is_get(request) { Nanos::ZERO } else { self.shards.probe.now() };
+        let response = self.core.read(request, &lookups);
+        Answer {
+            response,
+            locked: lookups.first.get().unwrap_or(began),
+            applied: lookups.last.get().unwrap_or_else(|| self.shards.probe.now()),
+        }
     }
 
     fn applied(&self) -> Position {
