@@ -7,7 +7,9 @@ pub mod stage;
 
 /// The stand-ins.
 pub(crate) mod sync {
-    pub(crate) use shuttle::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+    pub(crate) use shuttle::sync::atomic::{
+        AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+    };
     pub(crate) use shuttle::sync::{
         Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
     };

@@ -10,7 +10,7 @@ use crate::measure::sync::{
     AtomicI64, Mutex, MutexGuard, Ordering, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
 };
 use crate::model::{MainRevision, Position, Refusal};
-use crossbeam_utils::CachePadded;
+use crossbeam_utils::{Backoff, CachePadded};
 
 /// The visible end of a store.
 /// Invariant: `compacted <= published <= turn.revision`; the last two differ only within a batch that is committed as a whole.
@@ -72,6 +72,14 @@ impl Publication {
     /// Newest revision that readers may name. Acquire: what was done up to it is visible.
     pub(super) fn published(&self) -> MainRevision {
         self.published.load(Ordering::Acquire)
+    }
+
+    /// Returns once `revision` is published. An engine may show what it has committed a moment before that.
+    pub(super) fn wait_for(&self, revision: MainRevision) {
+        let backoff = Backoff::new();
+        while self.published() < revision {
+            backoff.snooze();
+        }
     }
 
     /// Oldest revision that readers may name. Acquire: pairs with the store before versions are forgotten.

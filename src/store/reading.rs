@@ -65,9 +65,12 @@ pub(super) fn answer<E: Engine>(
 ) -> Response {
     assert!(!request.is_write(), "only what changes nothing goes around the log");
     loop {
+        // Before the revision: a compaction in between is then noticed below, whatever it covers.
+        let compacted = publication.compacted();
         let (snapshot, revision) = engine.snapshot(publication.published());
+        publication.wait_for(revision);
         let reader = Reader { engine, snapshot, revision, guarded, hash_seed };
-        let bounds = Bounds { current: revision, compacted: publication.compacted() };
+        let bounds = Bounds { current: revision, compacted };
         let mut revision = revision;
         // The lease table is shown as of the newest publication, perhaps newer than the snapshot.
         let mut show_leases = |show: &mut dyn FnMut(&Leases)| {

@@ -5,7 +5,7 @@
 //! cannot run, runs it (after Calvin's ordered locks, Thomson et al. 2012, without the lock manager). Whatever order
 //! the requests are claimed in, each shard sees them in log order.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use crate::measure::sync::{AtomicU32, Ordering};
 
 /// No further ticket on a shard.
 const NONE: u32 = u32::MAX;
