@@ -44,6 +44,20 @@ fn stores(engine: EngineKind, seed: u64) -> Vec<Config> {
     ]
 }
 
+/// The log of one seed, as batches.
+pub(crate) fn log_of(seed: u64) -> Vec<Vec<Request>> {
+    let (mut case, mut oracle) = (Case::new(seed), Oracle::new());
+    let mut log: Vec<Vec<Request>> = Vec::new();
+    let mut requests = 0;
+    while requests < CASE_REQUESTS {
+        let batch = case.batch(&oracle);
+        requests += batch.len() as u64;
+        batch.iter().for_each(|request| drop(oracle.apply(request)));
+        log.push(batch);
+    }
+    log
+}
+
 /// What one seed's log is made of.
 struct Case {
     seed: u64,
@@ -99,21 +113,13 @@ fn txn_is_narrow(txn: &Txn) -> bool {
 
 /// Runs one seed's log on every store and gives the number of requests compared.
 fn run(seed: u64, configs: &[Config]) -> u64 {
-    let (mut case, mut oracle) = (Case::new(seed), Oracle::new());
-    let mut log: Vec<Vec<Request>> = Vec::new();
-    let mut requests = 0;
-    while requests < CASE_REQUESTS {
-        let batch = case.batch(&oracle);
-        requests += batch.len() as u64;
-        batch.iter().for_each(|request| drop(oracle.apply(request)));
-        log.push(batch);
-    }
+    let log = log_of(seed);
     for config in configs {
         if let Some(difference) = first_difference(*config, &log) {
             panic!("seed {seed}, {config:?}: {}", shortest(*config, log, difference));
         }
     }
-    requests * configs.len() as u64
+    (log.iter().map(Vec::len).sum::<usize>() * configs.len()) as u64
 }
 
 /// At least `wanted` requests, or as many as the environment asks for.

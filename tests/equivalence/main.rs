@@ -7,5 +7,6 @@ mod differential;
 mod generate;
 mod oracle;
 mod pipelines;
+mod seeded;
 mod semantics;
 mod subject;

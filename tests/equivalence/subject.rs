@@ -13,16 +13,9 @@ const ATTEMPTS: usize = 3_000;
 /// A store under test.
 struct Subject {
     store: Arc<dyn ApplyPath>,
-    _folder: tempfile::TempDir,
 }
 
 impl Subject {
-    fn new(config: Config) -> Subject {
-        let folder = tempfile::tempdir().unwrap();
-        let store = store::open(config, folder.path(), Probe::off()).unwrap();
-        Subject { store, _folder: folder }
-    }
-
     /// Writes go through the log, in one batch as far as no read comes between them.
     fn execute(&self, batch: &[Request], from: u64) -> Vec<Response> {
         let mut responses = Vec::with_capacity(batch.len());
@@ -49,13 +42,19 @@ impl Subject {
 
 /// What differs, and in which batch.
 pub(crate) struct Difference {
-    batch: usize,
+    pub(crate) batch: usize,
     what: String,
 }
 
-/// Executes `log` batch by batch on a fresh store and on the oracle, and compares everything after each batch.
+/// Executes `log` on a fresh store of `config`, see [`difference_in`].
 pub(crate) fn first_difference(config: Config, log: &[Vec<Request>]) -> Option<Difference> {
-    let (subject, mut oracle) = (Subject::new(config), Oracle::new());
+    let folder = tempfile::tempdir().unwrap();
+    difference_in(store::open(config, folder.path(), Probe::off()).unwrap(), log)
+}
+
+/// Executes `log` batch by batch on an empty store and on the oracle, and compares everything after each batch.
+pub(crate) fn difference_in(store: Arc<dyn ApplyPath>, log: &[Vec<Request>]) -> Option<Difference> {
+    let (subject, mut oracle) = (Subject { store }, Oracle::new());
     let mut from = 1;
     for (number, batch) in log.iter().enumerate() {
         let before = oracle.revision();
