@@ -2,7 +2,7 @@
 //! once per round, in the same order as the table, so that a slow stretch of the host hits all of them; the table shows
 //! the median of the rounds and their quartiles.
 //!
-//! `cargo bench --bench apply` for all, `cargo bench --bench apply -- 1000` for the cases whose name contains `1000`.
+//! `cargo bench --features rocksdb --bench apply` for all, `cargo bench --bench apply -- 1000` for the cases whose name contains `1000`.
 
 #![expect(clippy::print_stdout, reason = "the table is the result")]
 
@@ -10,7 +10,7 @@ use kvbench::clock::Clock;
 use kvbench::measure::stage::Probe;
 use kvbench::model::{Position, Request};
 use kvbench::seed::Seed;
-use kvbench::store::{self, ApplyPath, Command, PathKind};
+use kvbench::store::{self, ApplyPath, Command, EngineKind, PathKind};
 use kvbench::units::Nanos;
 use rand::Rng;
 use rand::seq::SliceRandom;
@@ -39,13 +39,16 @@ fn main() {
         std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut cases = Vec::new();
-    for (name, path, probe) in paths() {
-        for batch in BATCHES {
-            let name = format!("memory/{name}/{batch}");
-            if wanted.is_empty() || wanted.iter().any(|part| name.contains(part.as_str())) {
-                let config = store::Config::in_memory(path);
-                let store = store::open(config, folder.path(), probe).expect("it opens");
-                cases.push(Case::new(name, store, batch));
+    for (engine_name, engine) in engines() {
+        for (path_name, path, probe) in paths() {
+            for batch in BATCHES {
+                let name = format!("{engine_name}/{path_name}/{batch}");
+                if wanted.is_empty() || wanted.iter().any(|part| name.contains(part.as_str())) {
+                    let config = store::Config { engine, ..store::Config::in_memory(path) };
+                    let folder = folder.path().join(cases.len().to_string());
+                    let store = store::open(config, &folder, probe).expect("it opens");
+                    cases.push(Case::new(name, store, batch));
+                }
             }
         }
     }
@@ -60,6 +63,15 @@ fn main() {
         let (low, median, high) = (quantile(0.25), quantile(0.5), quantile(0.75));
         println!("{:32} {median:>8.0} {low:>8.0} {high:>8.0}", case.name);
     }
+}
+
+fn engines() -> Vec<(&'static str, EngineKind)> {
+    let mut engines = vec![("memory", EngineKind::Memory)];
+    if cfg!(feature = "rocksdb") {
+        let state_sync = store::StateSync::RaftLogOnly;
+        engines.push(("rocksdb", EngineKind::RocksDb { state_sync }));
+    }
+    engines
 }
 
 fn paths() -> Vec<(&'static str, PathKind, Probe)> {
