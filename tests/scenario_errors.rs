@@ -321,8 +321,7 @@ fn an_engine_that_is_not_in_the_build_is_a_reason_not_to_run() {
     };
     assert_eq!(missing("memory"), None);
     let shown = missing("rocksdb").map(|problems| problems.to_string());
-    let expected =
-        "`cargo build --release --features rocksdb` (./scripts/setup installs what it needs)";
+    let expected = "`cargo build --release --features rocksdb` (./scripts/setup rocksdb installs what it needs)";
     match cfg!(feature = "rocksdb") {
         true => assert_eq!(shown, None),
         false => {

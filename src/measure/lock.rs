@@ -172,9 +172,15 @@ mod tests {
     fn a_held_lock_is_waited_for_and_both_are_tallied() {
         let clock = Clock::start();
         let lock = MeasuredMutex::new(0u32, Probe::on(clock));
+        let came = std::sync::Barrier::new(2);
         std::thread::scope(|scope| {
             let guard = lock.lock();
-            let waiter = scope.spawn(|| *lock.lock() += 1);
+            let waiter = scope.spawn(|| {
+                came.wait();
+                *lock.lock() += 1;
+            });
+            // A busy host may take its time to start a thread.
+            came.wait();
             clock.sleep(Nanos::from_millis(20));
             drop(guard);
             waiter.join().unwrap();

@@ -9,8 +9,8 @@ mod validate;
 
 pub use event::{Event, EventKind};
 pub use request::{
-    Compare, CompareResult, CompareTarget, DeleteRange, Operand, Put, Range, Request, RequestOp,
-    SortOrder, SortTarget, Txn,
+    Compare, CompareResult, DeleteRange, Operand, Put, Range, Request, RequestOp, SortOrder,
+    SortTarget, Txn,
 };
 pub use response::{Body, LeaseStatus, OpResponse, RangeResult, Refusal, Response};
 pub use validate::{OPS_MAX, REQUEST_BYTES_MAX, validate};

@@ -188,34 +188,6 @@ pub enum Operand {
     Lease(LeaseId),
 }
 
-/// Which part of a key a comparison looks at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CompareTarget {
-    /// Writes in this life of the key.
-    Version,
-    /// The revision that created it.
-    Create,
-    /// The revision that last wrote it.
-    Mod,
-    /// Its value.
-    Value,
-    /// The lease it hangs on.
-    Lease,
-}
-
-impl Operand {
-    /// Which part of a key it is compared with.
-    pub fn target(&self) -> CompareTarget {
-        match self {
-            Operand::Version(_) => CompareTarget::Version,
-            Operand::Create(_) => CompareTarget::Create,
-            Operand::Mod(_) => CompareTarget::Mod,
-            Operand::Value(_) => CompareTarget::Value,
-            Operand::Lease(_) => CompareTarget::Lease,
-        }
-    }
-}
-
 impl Request {
     /// Write `value` at `key`.
     pub fn put(key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> Request {

@@ -12,7 +12,7 @@ pub fn missing(file_name: &str, scenario: &Scenario) -> Option<Problems> {
     }
     let mut problem = Problem::of_file(file_name, "engine rocksdb is not in this build".to_owned());
     problem.hint = Some(
-        "build with `cargo build --release --features rocksdb` (./scripts/setup installs what it needs)"
+        "build with `cargo build --release --features rocksdb` (./scripts/setup rocksdb installs what it needs)"
             .to_owned(),
     );
     Some(Problems::single(problem))
