@@ -11,7 +11,7 @@ pub(crate) mod sync {
         AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering,
     };
     pub(crate) use shuttle::sync::{
-        Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        Condvar, Mutex, MutexGuard,
     };
     pub(crate) use std::sync::{PoisonError, TryLockError};
 }

@@ -104,7 +104,7 @@ impl<E: Engine> GlobalMutex<E> {
 
 impl<E: Engine> ApplyPath for GlobalMutex<E> {
     fn apply(&self, mut batch: Vec<Command>, answers: &mut Vec<Answer>) {
-        let pass = self.core.publication.enter(&self.core.engine, batch.len());
+        let pass = self.core.publication.enter(&self.core.engine);
         self.core.skip_applied(&mut batch, answers);
         if self.core.engine.commits_batches() {
             self.apply_whole(batch, answers);

@@ -362,7 +362,7 @@ impl<E: Engine> ApplyPath for Parallel<E> {
     fn apply(&self, mut batch: Vec<Command>, answers: &mut Vec<Answer>) {
         let alone = self.alone.lock().unwrap_or_else(PoisonError::into_inner);
         let serial = &self.serial;
-        let pass = serial.core.publication.enter(&serial.core.engine, batch.len());
+        let pass = serial.core.publication.enter(&serial.core.engine);
         let mut state = Batch::default();
         serial.core.skip_applied(&mut batch, answers);
         let mut segment = Vec::with_capacity(batch.len());

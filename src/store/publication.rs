@@ -6,9 +6,7 @@ use super::effects::{Change, Effects, LeaseChange};
 use super::engine::{Commit, Engine, Kept};
 use super::kv::STAMP;
 use super::watch::WatchHub;
-use crate::measure::sync::{
-    AtomicI64, Mutex, MutexGuard, Ordering, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
-};
+use crate::measure::sync::{AtomicI64, Mutex, MutexGuard, Ordering, PoisonError};
 use crate::model::{MainRevision, Position, Refusal};
 use crossbeam_utils::{Backoff, CachePadded};
 
@@ -19,8 +17,9 @@ pub(super) struct Publication {
     published: CachePadded<AtomicI64>,
     compacted: AtomicI64,
     hub: WatchHub,
-    /// Taken whole by a batch that is committed as a whole, shared by single requests.
-    turnstile: RwLock<()>,
+    /// Held by an apply call whose batch is committed as a whole, of however many requests: another that committed in between would
+    /// publish revisions whose changes are still pending here.
+    turnstile: Mutex<()>,
 }
 
 /// Where the store stands.
@@ -44,14 +43,6 @@ pub(super) struct Pending {
     leases: Vec<LeaseChange>,
 }
 
-/// Who else may apply meanwhile.
-#[expect(dead_code, reason = "held, not looked at")]
-pub(super) enum Pass<'a> {
-    Free,
-    Shared(RwLockReadGuard<'a, ()>),
-    Alone(RwLockWriteGuard<'a, ()>),
-}
-
 impl Publication {
     /// Begins where `kept` ends; a new store is at revision 1.
     pub(super) fn new(kept: &Kept) -> Publication {
@@ -61,7 +52,7 @@ impl Publication {
             published: CachePadded::new(AtomicI64::new(revision)),
             compacted: AtomicI64::new(kept.compacted),
             hub: WatchHub::default(),
-            turnstile: RwLock::new(()),
+            turnstile: Mutex::new(()),
         }
     }
 
@@ -97,17 +88,10 @@ impl Publication {
         self.turn().revision
     }
 
-    /// Lets an apply call of `commands` commands in.
-    pub(super) fn enter(&self, engine: &impl Engine, commands: usize) -> Pass<'_> {
-        match (engine.commits_batches(), commands) {
-            (false, _) => Pass::Free,
-            (true, 1) => {
-                Pass::Shared(self.turnstile.read().unwrap_or_else(PoisonError::into_inner))
-            }
-            (true, _) => {
-                Pass::Alone(self.turnstile.write().unwrap_or_else(PoisonError::into_inner))
-            }
-        }
+    /// Lets an apply call in, alone if its engine commits batches.
+    pub(super) fn enter(&self, engine: &impl Engine) -> Option<MutexGuard<'_, ()>> {
+        let lock = || self.turnstile.lock().unwrap_or_else(PoisonError::into_inner);
+        engine.commits_batches().then(lock)
     }
 
     /// Gives the request its revision if it changed anything, and publishes it unless its batch is committed as a

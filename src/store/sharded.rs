@@ -280,7 +280,7 @@ impl<P> LockedShards<'_, P> {
 
 impl<E: Engine> ApplyPath for Sharded<E> {
     fn apply(&self, mut batch: Vec<Command>, answers: &mut Vec<Answer>) {
-        let pass = self.core.publication.enter(&self.core.engine, batch.len());
+        let pass = self.core.publication.enter(&self.core.engine);
         let mut state = Batch::default();
         self.core.skip_applied(&mut batch, answers);
         answers.extend(batch.into_iter().map(|command| self.apply_one(command, &mut state)));
