@@ -35,6 +35,7 @@ mod look;
 mod memory;
 mod parallel;
 mod pool;
+mod prepare;
 mod publication;
 mod range;
 mod reading;

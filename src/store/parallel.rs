@@ -19,16 +19,16 @@ use super::engine::Engine;
 use super::footprint::{Footprint, Shards, footprint};
 use super::leases::Leases;
 use super::pool::{Job, Pool};
+use super::prepare::{Prepared, prepare};
 use super::range::Bounds;
 use super::sharded::{Batch, LockedShards, Sharded};
 use super::tickets::Tickets;
 use super::watch::WatchHub;
 use super::{Answer, ApplyPath, Calibration, Command, Digest, Dump, Parallelism, StoreError};
 use crate::measure::lock::{LockTally, MeasuredGuard};
-use crate::model::{Event, LeaseId, MainRevision, Position, Request, RequestOp, Txn};
+use crate::model::{Event, LeaseId, MainRevision, Position, Request};
 use crate::units::Nanos;
 use smallvec::SmallVec;
-use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -53,17 +53,6 @@ pub(super) struct Parallel<E: Engine> {
 enum Claims {
     InOrder,
     Shuffled(u64),
-}
-
-/// A request with what was decided about it before any is evaluated.
-struct Prepared {
-    request: Request,
-    position: Position,
-    shards: Shards,
-    /// Those of the leases it names that exist.
-    leases: SmallVec<[LeaseId; 1]>,
-    /// Keys that may hang on the lease it revokes.
-    lease_keys: Vec<Vec<u8>>,
 }
 
 /// A segment on its way.
@@ -115,18 +104,18 @@ impl<E: Engine> Parallel<E> {
 
     fn run<'a>(
         &'a self,
-        segment: &mut Vec<Command>,
+        segment: &mut Vec<(Command, Shards)>,
         batch: &mut Batch<'a>,
         answers: &mut Vec<Answer>,
     ) {
-        let commands = std::mem::take(segment);
-        if commands.len() < self.parallel_from.max(1) {
-            answers
-                .extend(commands.into_iter().map(|command| self.serial.apply_one(command, batch)));
+        let segment = std::mem::take(segment);
+        if segment.len() < self.parallel_from.max(1) {
+            let alone = |(command, _)| self.serial.apply_one(command, batch);
+            answers.extend(segment.into_iter().map(alone));
             return;
         }
         let mut leases = batch.leases.take().unwrap_or_else(|| self.serial.shards.leases());
-        let prepared = prepare(&self.serial, &leases, commands);
+        let prepared = prepare(&self.serial, &leases, segment);
         let shard_lists = prepared.iter().map(|prepared| prepared.shards.as_slice());
         let tickets = Tickets::new(shard_lists, self.serial.shards.len());
         if tickets.longest_chain() * 100 > tickets.len() * CHAIN_PERCENT_MAX
@@ -262,102 +251,6 @@ impl<P> Locked<P> for Decided<'_, P> {
     }
 }
 
-/// Goes through the segment once, in log order.
-fn prepare<E: Engine>(
-    store: &Sharded<E>,
-    leases: &Leases,
-    commands: Vec<Command>,
-) -> Vec<Prepared> {
-    let mut coming = Coming { table: leases, granted: HashMap::new(), attached: HashMap::new() };
-    let known = store.core.settled_bounds().current;
-    let shard_of = |key: &[u8]| store.shard_of(key);
-    let prepare = |Command { position, request }| {
-        let named = coming.follow(&request);
-        let lease_keys = named.revoked_keys;
-        let shards = match footprint(&request, known, shard_of) {
-            Footprint::Shards(shards) if lease_keys.is_empty() => shards,
-            Footprint::Shards(_) => store.shards_of(&lease_keys),
-            Footprint::All | Footprint::Exact => unreachable!("segments end before such requests"),
-        };
-        Prepared { request, position, shards, leases: named.existing, lease_keys }
-    };
-    commands.into_iter().map(prepare).collect()
-}
-
-/// The leases as the requests of a segment leave them, one by one, as far as that can be known beforehand.
-struct Coming<'a> {
-    table: &'a Leases,
-    /// Leases that came, or went, within the segment.
-    granted: HashMap<LeaseId, bool>,
-    /// Keys that may have been hung on a lease within the segment.
-    attached: HashMap<LeaseId, BTreeSet<Vec<u8>>>,
-}
-
-/// What a request has to know of leases.
-struct Named {
-    existing: SmallVec<[LeaseId; 1]>,
-    revoked_keys: Vec<Vec<u8>>,
-}
-
-impl Coming<'_> {
-    fn exists(&self, id: LeaseId) -> bool {
-        self.granted.get(&id).copied().unwrap_or_else(|| self.table.exists(id))
-    }
-
-    fn follow(&mut self, request: &Request) -> Named {
-        let mut named = Named { existing: SmallVec::new(), revoked_keys: Vec::new() };
-        match request {
-            Request::Put(put) if put.lease != 0 => {
-                self.attach(put.lease, &put.key, &mut named.existing);
-            }
-            // Keeping a lease keeps the key where the table, or an earlier request, has it.
-            Request::Txn(txn) => self.attach_all(txn, &mut named.existing),
-            Request::LeaseGrant { id, .. } => {
-                self.note_existing(*id, &mut named.existing);
-                // A grant that is refused for its time to live grants nothing; then the lease may come to be named
-                // as existing when it is not, so ask what granting asks.
-                let is_granted = super::evaluate::is_granted(request, |id| self.exists(id));
-                if is_granted {
-                    self.granted.insert(*id, true);
-                }
-            }
-            Request::LeaseRevoke { id } => {
-                self.note_existing(*id, &mut named.existing);
-                let attached = self.attached.remove(id).unwrap_or_default();
-                let keys: BTreeSet<_> = self.table.keys(*id).into_iter().chain(attached).collect();
-                if !named.existing.is_empty() {
-                    named.revoked_keys = keys.into_iter().collect();
-                    self.granted.insert(*id, false);
-                }
-            }
-            _ => {}
-        }
-        named
-    }
-
-    fn note_existing(&self, id: LeaseId, existing: &mut SmallVec<[LeaseId; 1]>) {
-        if self.exists(id) && !existing.contains(&id) {
-            existing.push(id);
-        }
-    }
-
-    fn attach(&mut self, id: LeaseId, key: &[u8], existing: &mut SmallVec<[LeaseId; 1]>) {
-        self.note_existing(id, existing);
-        self.attached.entry(id).or_default().insert(key.to_vec());
-    }
-
-    /// Whichever lists are taken.
-    fn attach_all(&mut self, txn: &Txn, existing: &mut SmallVec<[LeaseId; 1]>) {
-        for op in txn.success.iter().chain(&txn.failure) {
-            match op {
-                RequestOp::Put(put) if put.lease != 0 => self.attach(put.lease, &put.key, existing),
-                RequestOp::Txn(inner) => self.attach_all(inner, existing),
-                _ => {}
-            }
-        }
-    }
-}
-
 impl<E: Engine> ApplyPath for Parallel<E> {
     fn apply(&self, mut batch: Vec<Command>, answers: &mut Vec<Answer>) {
         let alone = self.alone.lock().unwrap_or_else(PoisonError::into_inner);
@@ -369,7 +262,7 @@ impl<E: Engine> ApplyPath for Parallel<E> {
         let mut known = serial.core.settled_bounds().current;
         for command in batch {
             match footprint(&command.request, known, |key| serial.shard_of(key)) {
-                Footprint::Shards(_) => segment.push(command),
+                Footprint::Shards(shards) => segment.push((command, shards)),
                 Footprint::All | Footprint::Exact => {
                     self.run(&mut segment, &mut state, answers);
                     answers.push(serial.apply_one(command, &mut state));

@@ -8,8 +8,8 @@ use kvbench::clock::Clock;
 use kvbench::measure::lock::LockTally;
 use kvbench::measure::stage::Probe;
 use kvbench::model::{
-    Body, DeleteRange, Event, EventKind, Interval, MainRevision, OpResponse, Position, Put, Range,
-    Refusal, Request, RequestOp, Response, Txn,
+    Body, DeleteRange, Event, EventKind, Interval, KeyValue, MainRevision, OpResponse, Position,
+    Put, Range, Refusal, Request, RequestOp, Response, Txn,
 };
 use kvbench::store::{self, Answer, ApplyPath, Command, Config, Digest, Dump, PathKind, WatchHub};
 use kvbench::units::Nanos;
@@ -76,6 +76,9 @@ const BUGS: [Bug; 16] = [
     Bug::NoAppliedPosition,
 ];
 
+/// The key that callers race for; nothing but puts touches it.
+const RACED: &[u8] = b"raced";
+
 /// A correct store with one mistake.
 struct Seeded {
     bug: Bug,
@@ -84,7 +87,7 @@ struct Seeded {
     clock: i64,
     /// Keys ever hung on each lease.
     hung: Mutex<BTreeMap<i64, BTreeSet<Vec<u8>>>>,
-    /// Versions as they were counted without a lock.
+    /// Versions as puts counted them without a lock, where nothing else wrote the key since.
     versions: Mutex<BTreeMap<Vec<u8>, i64>>,
     /// Revisions of transactions.
     txns: Mutex<HashSet<MainRevision>>,
@@ -103,7 +106,7 @@ impl Seeded {
             versions: Mutex::default(),
             txns: Mutex::default(),
             txn_lock: Mutex::default(),
-            ahead: AtomicI64::new(i64::from(bug == Bug::RevisionBeforeData)),
+            ahead: AtomicI64::new(0),
         }
     }
 
@@ -117,7 +120,17 @@ impl Seeded {
         self.one(request, Position::default())
     }
 
-    fn execute(&self, Command { position, request }: Command) -> Response {
+    /// Shows one revision more while the request is on its way, as the bug wants it.
+    fn execute(&self, command: Command) -> Response {
+        let early = i64::from(self.bug == Bug::RevisionBeforeData);
+        self.ahead.fetch_add(early, Ordering::SeqCst);
+        std::thread::yield_now();
+        let response = self.execute_wrongly(command);
+        self.ahead.fetch_sub(early, Ordering::SeqCst);
+        response
+    }
+
+    fn execute_wrongly(&self, Command { position, request }: Command) -> Response {
         let taken = self.note(&request);
         let response = match (self.bug, &request) {
             (Bug::NoAppliedPosition, _) => self.step(request),
@@ -160,17 +173,37 @@ impl Seeded {
 
     /// Keeps the books that the mistakes are made with. Says whether it is a transaction.
     fn note(&self, request: &Request) -> bool {
-        if let Request::Put(put) = request {
-            if self.bug == Bug::RacyPut {
-                let before = self.versions.lock().unwrap().get(&put.key).copied().unwrap_or(0);
-                std::thread::yield_now();
-                self.versions.lock().unwrap().insert(put.key.clone(), before + 1);
-            }
-            if put.lease != 0 {
-                self.hung.lock().unwrap().entry(put.lease).or_default().insert(put.key.clone());
-            }
+        if self.bug == Bug::RacyPut {
+            self.count_version(request);
+        }
+        if let Request::Put(put) = request
+            && put.lease != 0
+        {
+            self.hung.lock().unwrap().entry(put.lease).or_default().insert(put.key.clone());
         }
         matches!(request, Request::Txn(_))
+    }
+
+    /// Reads the version, and only then writes the next one.
+    fn count_version(&self, request: &Request) {
+        let Request::Put(put) = request else {
+            return self.versions.lock().unwrap().retain(|key, _| key == RACED);
+        };
+        if put.lease == 0 && !put.ignore_value && !put.ignore_lease {
+            let counted = self.versions.lock().unwrap().get(&put.key).copied();
+            let before = counted.unwrap_or_else(|| self.version(&put.key));
+            std::thread::yield_now();
+            self.versions.lock().unwrap().insert(put.key.clone(), before + 1);
+        } else {
+            self.versions.lock().unwrap().remove(&put.key);
+        }
+    }
+
+    fn version(&self, key: &[u8]) -> i64 {
+        match self.inner.read(&Request::get(key)).response.result {
+            Ok(Body::Range(found)) => found.kvs.first().map_or(0, |kv| kv.version),
+            other => panic!("{other:?}"),
+        }
     }
 
     fn found(&self, interval: &Interval) -> Vec<Vec<u8>> {
@@ -276,7 +309,7 @@ impl ApplyPath for Seeded {
             let hung = self.hung.lock().unwrap();
             status.keys = hung.get(&status.id).into_iter().flatten().cloned().collect();
         }
-        answer.response.revision += self.ahead.load(Ordering::Relaxed);
+        answer.response.revision += self.ahead.load(Ordering::SeqCst);
         answer
     }
 
@@ -285,7 +318,7 @@ impl ApplyPath for Seeded {
     }
 
     fn published(&self) -> MainRevision {
-        self.inner.published() + self.ahead.load(Ordering::Relaxed)
+        self.inner.published() + self.ahead.load(Ordering::SeqCst)
     }
 
     fn events(&self, from: MainRevision, to: MainRevision) -> Result<Vec<Event>, MainRevision> {
@@ -342,8 +375,13 @@ fn by_the_oracle(bug: Bug) -> Caught {
     })
 }
 
-/// Four callers put one key; transactions write two keys alike, and nobody may see them differ.
+/// Four callers put one key; transactions write two keys alike. Nobody may see these differ, and what was read at a
+/// revision is read there again.
 fn by_threads(bug: Bug) -> Caught {
+    (0..10).find_map(|_| race(bug))
+}
+
+fn race(bug: Bug) -> Caught {
     const ROUNDS: i64 = 300;
     let store = Seeded::new(bug, 0);
     let call = |request| drop(store.execute(Command { position: Position::default(), request }));
@@ -353,22 +391,36 @@ fn by_threads(bug: Bug) -> Caught {
                 let call = &call;
                 scope.spawn(move || {
                     for round in 0..ROUNDS {
-                        call(Request::put("one", "x"));
+                        call(Request::put(RACED, "x"));
                         call(alike(&format!("{writer}.{round}")));
                     }
                 })
             })
             .collect();
-        let mut differed = false;
+        let (mut differed, mut seen) = (false, Vec::new());
         while writers.iter().any(|writer| !writer.is_finished()) {
             differed |= !is_alike(&store);
+            seen.push(everything(&store, 0));
         }
-        differed
+        differed.then_some("half a transaction was seen").or_else(|| {
+            let told = |(revision, keys): &(_, _)| everything(&store, *revision).1 == *keys;
+            (!seen.iter().all(told)).then_some("a revision was told before its data")
+        })
     });
-    let version = store.dump().keys.iter().find(|kv| kv.key == b"one").map(|kv| kv.version);
+    let version = store.dump().keys.iter().find(|kv| kv.key == RACED).map(|kv| kv.version);
     match version == Some(4 * ROUNDS) {
         false => Some(format!("threads: version {version:?} after {} puts", 4 * ROUNDS)),
-        true => differed.then(|| "threads: half a transaction was seen".to_owned()),
+        true => differed.map(|what| format!("threads: {what}")),
+    }
+}
+
+/// All keys at `revision`, or now; and the revision that the answer names.
+fn everything(store: &Seeded, revision: MainRevision) -> (MainRevision, Vec<KeyValue>) {
+    let range = Range { interval: Interval::everything(), revision, ..Range::default() };
+    let response = store.read(&Request::Range(range)).response;
+    match response.result {
+        Ok(Body::Range(found)) => (response.revision, found.kvs),
+        other => panic!("{other:?}"),
     }
 }
 
