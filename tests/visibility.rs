@@ -481,6 +481,49 @@ mod rocksdb {
     const ENGINE: EngineKind = EngineKind::RocksDb { state_sync: StateSync::RaftLogOnly };
     const SEEDS: u64 = 5;
 
+    /// Whoever is told a revision finds everything up to it, although others, whose batches are committed apart from ours, got theirs
+    /// at the same time.
+    #[test]
+    fn a_revision_covers_those_before_it_whoever_commits_them() {
+        for state_sync in [StateSync::RaftLogOnly, StateSync::PerBatch] {
+            for workers in [1, 2] {
+                let path = PathKind::Sharded { shards: SHARDS, workers };
+                let engine = EngineKind::RocksDb { state_sync };
+                let config = Config { engine, ..Config::in_memory(path) };
+                let folder = tempfile::tempdir().unwrap();
+                put_and_count(&*store::open(config, folder.path(), Probe::off()).unwrap());
+            }
+        }
+    }
+
+    const PUTTERS: usize = 4;
+    const PUTS: usize = 300;
+
+    /// Threads put keys of their own, one by one and each a new one, and count all keys at the revision they were told.
+    fn put_and_count(store: &dyn ApplyPath) {
+        let put_all = |putter: usize| {
+            for number in 0..PUTS {
+                let request = Request::put(format!("{putter}/{number}"), "x");
+                let mut answers = Vec::new();
+                store.apply(vec![Command { position: Position::default(), request }], &mut answers);
+                let revision = answers[0].response.revision;
+                assert_eq!(count(store, revision), revision - 1);
+            }
+        };
+        thread::scope(|threads| {
+            (0..PUTTERS).for_each(|putter| drop(threads.spawn(move || put_all(putter))));
+        });
+    }
+
+    fn count(store: &dyn ApplyPath, revision: MainRevision) -> i64 {
+        let all = Range { interval: Interval::everything(), revision, ..Range::default() };
+        let request = Request::Range(Range { count_only: true, ..all });
+        match store.read(&request).response.result {
+            Ok(Body::Range(found)) => found.count,
+            other => panic!("{other:?}"),
+        }
+    }
+
     #[test]
     fn one_lock_on_rocksdb() {
         check(ENGINE, PathKind::GlobalMutex, SEEDS);
