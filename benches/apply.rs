@@ -3,12 +3,15 @@
 //! the median of the rounds and their quartiles.
 //!
 //! `cargo bench --features rocksdb --bench apply` for all, `cargo bench --bench apply -- 1000` for the cases whose name contains `1000`.
+//! With `--split` each case is sampled instead, and the table shows which step of applying the CPU time goes to; no step carries a
+//! clock of its own, so splitting costs what is split nothing.
 
 #![expect(clippy::print_stdout, reason = "the table is the result")]
 
 use kvbench::clock::Clock;
 use kvbench::measure::stage::Probe;
 use kvbench::model::{Position, Request};
+use kvbench::profile;
 use kvbench::seed::Seed;
 use kvbench::store::{self, ApplyPath, Command, EngineKind, PathKind};
 use kvbench::units::Nanos;
@@ -53,6 +56,9 @@ fn main() {
         }
     }
     cases.iter_mut().for_each(Case::preload);
+    if std::env::args().any(|arg| arg == "--split") {
+        return split_all(&mut cases);
+    }
     for _ in 0..ROUNDS {
         cases.iter_mut().for_each(Case::round);
     }
@@ -63,6 +69,83 @@ fn main() {
         let (low, median, high) = (quantile(0.25), quantile(0.5), quantile(0.75));
         println!("{:32} {median:>8.0} {low:>8.0} {high:>8.0}", case.name);
     }
+}
+
+/// The steps of applying, and what the names of their functions begin with. A sample belongs to the step whose function lies
+/// deepest in its stack; memory that a step allocates, hashes or frees is that step's.
+const STEPS: [(&str, &[&str]); 8] = [
+    (
+        "pre-pass",
+        &[
+            "store::prepare::",
+            "store::footprint::",
+            "store::tickets::new",
+            "store::parallel::order",
+        ],
+    ),
+    (
+        "locks",
+        &["measure::lock::", "store::sharded::lock", "store::sharded::leave", "store::tickets::"],
+    ),
+    ("find", &["store::core::get", "store::memory::get", "store::rocks::get", "store::look::"]),
+    ("evaluate", &["store::evaluate::", "store::core::evaluate"]),
+    ("keep", &["store::core::add", "store::memory::add", "store::rocks::add"]),
+    ("stamp", &["store::publication::settle", "store::core::settle", "store::effects::"]),
+    (
+        "publish",
+        &[
+            "store::publication::publish",
+            "store::publication::commit",
+            "store::core::commit",
+            "store::watch::",
+        ],
+    ),
+    ("hand over", &["store::pool::", "store::parallel::take"]),
+];
+
+/// Samples each case for so many rounds; at 250 samples per CPU-second that is about a thousand of them.
+const SPLIT_ROUNDS: usize = 60;
+
+fn split_all(cases: &mut [Case]) {
+    let names = STEPS.map(|(name, _)| format!("{name:>10}")).concat();
+    println!("{:32} {:>8} {:>8}{names}{:>10}", "% of CPU", "ns/put", "samples", "rest");
+    for case in cases {
+        let session = profile::Session::start().expect("the sampler starts");
+        (0..SPLIT_ROUNDS).for_each(|_| case.round());
+        let folded = session.finish().expect("the sampler reports").to_text();
+        case.ns_per_put.sort_by(f64::total_cmp);
+        let median = case.ns_per_put[SPLIT_ROUNDS / 2];
+        let counts = split(&folded);
+        let samples: u64 = counts.iter().sum();
+        let percent = |count: u64| 100.0 * count as f64 / samples.max(1) as f64;
+        let parts = counts.map(|count| format!("{:>10.1}", percent(count))).concat();
+        println!("{:32} {median:>8.0} {samples:>8}{parts}", case.name);
+    }
+}
+
+/// Samples within `apply`, by step; the last one counts those of no step. Compaction is not part of a put.
+fn split(folded: &str) -> [u64; STEPS.len() + 1] {
+    let mut counts = [0; STEPS.len() + 1];
+    for line in folded.lines() {
+        let Some((stack, count)) = line.rsplit_once(' ') else { continue };
+        let applies = ["global", "sharded", "parallel"]
+            .iter()
+            .any(|path| stack.contains(&format!("store::{path}::apply")))
+            || stack.contains("store::parallel::work");
+        let applies = applies && !stack.contains("::compact");
+        let count: u64 = count.parse().unwrap_or(0);
+        if applies {
+            counts[step_of(stack)] += count;
+        }
+    }
+    counts
+}
+
+fn step_of(stack: &str) -> usize {
+    let of_frame = |frame: &str| {
+        STEPS.iter().position(|(_, names)| names.iter().any(|name| frame.contains(name)))
+    };
+    stack.split(';').rev().find_map(of_frame).unwrap_or(STEPS.len())
 }
 
 fn engines() -> Vec<(&'static str, EngineKind)> {
