@@ -307,6 +307,7 @@ fn trial(block: u32, position: u32, arm: &str, throughput_per_s: f64) -> Trial {
         aa: false,
         started_s: 0.0,
         prepare_s: 0.0,
+        sharing: None,
         cells: vec![cell],
         end,
     }

@@ -65,6 +65,7 @@ fn trial(block: u32, arm: &str, throughput_per_s: f64) -> Trial {
         aa: false,
         started_s: 0.0,
         prepare_s: 0.0,
+        sharing: None,
         cells: vec![cell(50, throughput_per_s)],
         end: TrialEnd {
             revision: 0,

@@ -102,6 +102,11 @@ impl ApplyOnly {
         vec![("store", store, count), ("inbox", self.shared.queue.tally(), 1)]
     }
 
+    /// The state machine.
+    pub fn store(&self) -> &Arc<dyn ApplyPath> {
+        &self.shared.store
+    }
+
     /// The state now.
     pub fn digest(&self) -> Digest {
         self.shared.store.digest()

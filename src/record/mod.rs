@@ -160,10 +160,26 @@ pub struct Trial {
     pub started_s: f64,
     /// Start of node and folder, and putting the keys that are there from the start, seconds.
     pub prepare_s: f64,
+    /// What sharing a batch among apply workers was found to cost when the store was opened; none with one worker.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sharing: Option<Sharing>,
     /// What was measured, one per phase and client count, in the order it ran.
     pub cells: Vec<Cell>,
     /// State of the store when the load had stopped.
     pub end: TrialEnd,
+}
+
+/// What sharing a batch among apply workers costs on this host.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sharing {
+    /// Evaluating one request, as the engine is known to take, ns.
+    pub evaluate_ns: f64,
+    /// Handing one request to the workers, ns.
+    pub dispatch_ns: f64,
+    /// Until a worker that sleeps has begun, ns.
+    pub wake_ns: f64,
+    /// Requests from which a batch is shared.
+    pub parallel_from: u32,
 }
 
 /// The store after a trial.

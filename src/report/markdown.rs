@@ -189,6 +189,9 @@ fn notes(out: &mut String, run: &Run, cmp: &Comparison) {
     for warning in &run.warnings {
         line(out, &format!("- ⚠ {}", escape(&story::warning(warning))));
     }
+    for sharing in story::sharing(run) {
+        line(out, &format!("- apply workers, {}", escape(&sharing)));
+    }
     line(out, &format!("- plan: {}", escape(&story::plan(run))));
     line(out, &format!("- host: {}", escape(&story::host(run))));
     line(out, &format!("- build: {}", escape(&story::build(run))));

@@ -243,6 +243,7 @@ fn trial(block: u32, position: u32, arm: usize, aa: bool) -> Trial {
         aa,
         started_s: f64::from(block) * 10.0 + f64::from(position) * 2.0,
         prepare_s: 0.12,
+        sharing: None,
         cells: (0..4)
             .map(|c| cell(arm, c, RATES[arm][c] * wobble(block + shift, arm, c)))
             .collect(),

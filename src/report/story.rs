@@ -4,7 +4,7 @@
 //! not carry.
 
 use crate::compare::{Comparison, Estimate, Ladder, Outcome, Rung, TargetVerdict, Verdict};
-use crate::record::{Run, Warning};
+use crate::record::{Arm, Run, Sharing, Warning};
 use crate::report::view::{self, Headline};
 use crate::report::words::{self, count, percent, ratio};
 
@@ -290,6 +290,28 @@ pub(super) fn plan(run: &Run) -> String {
         words::span(run.elapsed_s),
         run.scenario.seed
     )
+}
+
+/// What sharing a batch was found to cost, of each arm with several apply workers; medians over its trials.
+pub(super) fn sharing(run: &Run) -> Vec<String> {
+    let of_arm = |arm: &Arm| {
+        let trials = run.trials.iter().filter(|trial| trial.arm == arm.name);
+        let found: Vec<Sharing> = trials.filter_map(|trial| trial.sharing).collect();
+        let median = |of: fn(&Sharing) -> f64| {
+            let mut values: Vec<f64> = found.iter().map(of).collect();
+            values.sort_by(f64::total_cmp);
+            values.get(values.len() / 2).copied()
+        };
+        Some(format!(
+            "{}: {} ns to hand over a request, {} µs to wake a worker, {} ns assumed to evaluate one; batches of {} and more are shared",
+            view::arm_label(run, &arm.name),
+            words::significant(median(|sharing| sharing.dispatch_ns)?),
+            words::micros(median(|sharing| sharing.wake_ns)?),
+            words::significant(median(|sharing| sharing.evaluate_ns)?),
+            words::grouped(median(|sharing| f64::from(sharing.parallel_from))?),
+        ))
+    };
+    run.arms.iter().filter_map(of_arm).collect()
 }
 
 /// Where it ran.

@@ -4,10 +4,10 @@ use super::cell::{self, Measured};
 use super::prepare::{self, data_folder, start_target};
 use super::{RunError, Stage};
 use crate::load::Acked;
-use crate::record::{Replayed, Trial, TrialEnd};
+use crate::record::{Replayed, Sharing, Trial, TrialEnd};
 use crate::scenario::plan::{Block, PlannedTrial};
 use crate::scenario::spec::{Arm, Phase};
-use crate::store::Digest;
+use crate::store::{Calibration, Digest};
 use crate::target::Target;
 use std::path::Path;
 use std::sync::Arc;
@@ -69,6 +69,7 @@ fn start(
         aa: planned.aa,
         started_s: began.as_secs_f64(),
         prepare_s: stage.clock.now().since(began).as_secs_f64(),
+        sharing: target.calibration().map(sharing),
         cells: Vec::new(),
         end: TrialEnd {
             revision: 0,
@@ -138,6 +139,15 @@ fn note_end(end: &mut TrialEnd, digest: Digest, acked: Acked) {
     end.writes_acked = acked.writes;
     end.changes_acked = acked.changes;
     end.revokes_acked = acked.revokes;
+}
+
+fn sharing(measured: Calibration) -> Sharing {
+    Sharing {
+        evaluate_ns: measured.evaluate_ns,
+        dispatch_ns: measured.dispatch_ns,
+        wake_ns: measured.wake_ns,
+        parallel_from: measured.parallel_from,
+    }
 }
 
 fn hex(hash: u128) -> String {

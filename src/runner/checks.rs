@@ -203,6 +203,7 @@ mod tests {
             aa: false,
             started_s: 0.0,
             prepare_s: 0.0,
+            sharing: None,
             cells: Vec::new(),
             end: TrialEnd {
                 revision,

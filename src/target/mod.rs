@@ -10,7 +10,7 @@ use crate::node::{self, ApplyOnly, Compaction, Node, NodeError, Outcome};
 use crate::raft::{self, Delivered};
 use crate::scenario::spec;
 use crate::store::{
-    self, ApplyPath, Command, Digest, EngineKind, Parallelism, PathKind, StateSync,
+    self, ApplyPath, Calibration, Command, Digest, EngineKind, Parallelism, PathKind, StateSync,
 };
 use std::path::Path;
 use std::sync::Arc;
@@ -97,6 +97,15 @@ impl Target {
                 let (tally, count) = bare.store.locks();
                 vec![("store", tally, count)]
             }
+        }
+    }
+
+    /// What sharing a batch among apply workers costs here; none with one worker.
+    pub fn calibration(&self) -> Option<Calibration> {
+        match self {
+            Target::Raft(node) => node.store().calibration(),
+            Target::Apply(applier) => applier.store().calibration(),
+            Target::Store(bare) => bare.store.calibration(),
         }
     }
 

@@ -22,9 +22,12 @@ pub(super) fn environment(out: &mut String, run: &Run) {
     let millis = |ns: u64| words::millis(ns as f64);
     let fdatasync =
         format!("p50 {}, p99 {}", millis(host.fdatasync_p50_ns), millis(host.fdatasync_p99_ns));
+    let sharing = story::sharing(run);
+    let apply_workers = if sharing.is_empty() { "one".into() } else { sharing.join("; ") };
     let facts = [
         ("started", format!("{} (UTC), took {}", run.started_at, words::span(run.elapsed_s))),
         ("plan", story::plan(run)),
+        ("apply workers", apply_workers),
         ("CPU", host.cpu.clone()),
         ("cores", host.cores.to_string()),
         ("memory", ByteSize(host.memory_bytes).to_string()),

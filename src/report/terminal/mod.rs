@@ -57,6 +57,9 @@ fn header(page: &mut Page, run: &Run, cmp: &Comparison) {
     page.item("host", &story::host(run));
     page.item("build", &story::build(run));
     page.item("plan", &story::plan(run));
+    for sharing in story::sharing(run) {
+        page.item("workers", &sharing);
+    }
     if let Some(ceiling) = cmp.ladders.first().and_then(story::ceiling) {
         page.item("ceiling", &ceiling);
     }
