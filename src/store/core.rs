@@ -3,6 +3,7 @@
 use super::effects::Effects;
 use super::engine::{Engine, Hashed, Kept, Show};
 use super::evaluate::{State, Turn, evaluate};
+use super::image::Compactions;
 use super::kv::{Kv, STAMP};
 use super::look::{At, Flow, Look};
 use super::publication::{Around, Pending, Publication};
@@ -20,6 +21,7 @@ use xxhash_rust::xxh3::Xxh3;
 pub(super) struct Core<E> {
     pub(super) engine: E,
     pub(super) publication: Publication,
+    pub(super) compactions: Compactions,
     pub(super) hash_seed: u64,
 }
 
@@ -72,7 +74,10 @@ impl<E: Engine, L: Locked<E::Part>> State for Newest<'_, E, L> {
 
 impl<E: Engine> Core<E> {
     pub(super) fn new(engine: E, kept: &Kept, hash_seed: u64) -> Core<E> {
-        Core { engine, publication: Publication::new(kept), hash_seed }
+        let (publication, compactions) = (Publication::new(kept), Compactions::default());
+        // What was superseded before it may be among what was kept.
+        engine.compact(kept.compacted);
+        Core { engine, publication, compactions, hash_seed }
     }
 
     pub(super) fn hash(&self, key: &[u8]) -> u64 {
@@ -150,7 +155,7 @@ impl<E: Engine> Core<E> {
         self.commit(pending);
         let result = self.publication.compact(&self.engine, revision, position);
         if result.is_ok() {
-            self.engine.compact(revision);
+            self.compactions.compact(&self.engine, revision);
         }
         let result = result.map(|()| Body::Compact);
         Response { revision: self.publication.published(), result }

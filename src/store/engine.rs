@@ -80,6 +80,15 @@ pub(super) trait Engine: Send + Sync + 'static {
         to: MainRevision,
     ) -> Vec<Kv>;
 
+    /// Visits every version and tombstone up to `revision` that is not forgotten, oldest first, until `visit` says no; `snapshot` was
+    /// taken at that revision. Compactions wait meanwhile.
+    fn versions(
+        &self,
+        snapshot: &Self::Snapshot<'_>,
+        revision: MainRevision,
+        visit: &mut dyn FnMut(&Kv) -> bool,
+    );
+
     /// Whether an apply batch is committed as a whole, not request by request.
     fn commits_batches(&self) -> bool;
 }
@@ -111,4 +120,6 @@ pub(super) struct Kept {
     pub(super) leases: Vec<(LeaseId, i64)>,
     /// Keys that hang on a lease.
     pub(super) attached: Vec<(LeaseId, Vec<u8>)>,
+    /// Versions that a path has yet to add, oldest first; none if the engine has them.
+    pub(super) versions: Vec<Kv>,
 }

@@ -7,10 +7,11 @@ use super::leases::Leases;
 use super::publication::Pending;
 use super::reading::Guarded;
 use super::watch::WatchHub;
-use super::{Answer, ApplyPath, Command, Digest, Dump};
+use super::{Answer, ApplyPath, Command, Digest, Dump, image};
 use crate::measure::lock::{LockTally, MeasuredGuard, MeasuredMutex};
 use crate::measure::stage::Probe;
 use crate::model::{Event, LeaseId, MainRevision, Position, Request, Response};
+use std::io::{self, Write};
 
 /// All keys behind one mutex.
 pub(super) struct GlobalMutex<E: Engine> {
@@ -53,11 +54,28 @@ impl<P> Guarded<P> for MeasuredGuard<'_, State<P>> {
     }
 }
 
+/// The lock, taken for one look at a time.
+struct AtOnce<'a, P>(&'a MeasuredMutex<State<P>>);
+
+impl<P> Guarded<P> for AtOnce<'_, P> {
+    fn part(&self, hash: u64, look: &mut dyn FnMut(&P)) {
+        self.0.lock().part(hash, look);
+    }
+
+    fn leases(&self, look: &mut dyn FnMut(&Leases)) {
+        look(&self.0.lock().leases);
+    }
+}
+
 impl<E: Engine> GlobalMutex<E> {
     /// On what `engine` had kept.
     pub(super) fn new(engine: E, kept: Kept, hash_seed: u64, probe: Probe) -> GlobalMutex<E> {
         let core = Core::new(engine, &kept, hash_seed);
-        let state = State { part: core.engine.part(), leases: Leases::of(kept) };
+        let mut part = core.engine.part();
+        for kv in &kept.versions {
+            core.engine.add(&mut part, core.hash(kv.key()), kv.clone());
+        }
+        let state = State { part, leases: Leases::of(kept) };
         GlobalMutex { core, state: MeasuredMutex::new(state, probe), probe }
     }
 
@@ -143,6 +161,10 @@ impl<E: Engine> ApplyPath for GlobalMutex<E> {
 
     fn dump(&self) -> Dump {
         self.core.dump(&self.state.lock())
+    }
+
+    fn write_image(&self, to: &mut dyn Write, held: &mut dyn FnMut()) -> io::Result<()> {
+        image::write(&self.core, &AtOnce(&self.state), to, held)
     }
 
     fn watches(&self) -> &WatchHub {

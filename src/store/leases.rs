@@ -27,6 +27,11 @@ impl Leases {
         leases
     }
 
+    /// All of them with their times to live in seconds, ascending.
+    pub(super) fn granted(&self) -> Vec<(LeaseId, i64)> {
+        self.leases.iter().map(|(id, lease)| (*id, lease.ttl_s)).collect()
+    }
+
     pub(super) fn exists(&self, id: LeaseId) -> bool {
         self.leases.contains_key(&id)
     }

@@ -17,6 +17,7 @@ use crate::measure::lock::LockTally;
 use crate::measure::stage::Probe;
 use crate::model::{Event, KeyValue, LeaseStatus, MainRevision, Position, Request, Response};
 use crate::units::Nanos;
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -29,6 +30,7 @@ mod engine;
 mod evaluate;
 mod footprint;
 mod global;
+mod image;
 mod kv;
 mod leases;
 mod look;
@@ -46,6 +48,7 @@ mod tickets;
 mod watch;
 
 pub use calibration::Calibration;
+pub use image::ImageError;
 pub use watch::{
     BUFFER_BYTES_MAX, BUFFER_EVENTS_MAX, FRAGMENT_BYTES_MAX, HISTORY_REVISIONS_MAX, WatchCounts,
     WatchHub, WatchLimits, WatchResponse, WatchSpec, Watcher, watch,
@@ -175,6 +178,41 @@ fn open_rocksdb(
     Err(StoreError::NotBuilt)
 }
 
+/// Opens the store that `config` describes with the state in an image; an engine on disk makes `folder`, which is absent.
+pub fn load(
+    config: Config,
+    folder: &Path,
+    probe: Probe,
+    from: &mut dyn Read,
+) -> Result<Arc<dyn ApplyPath>, ImageError> {
+    match config.engine {
+        EngineKind::Memory => {
+            let mut versions = Vec::new();
+            let kept = image::read(from, &mut |kv| {
+                versions.push(kv);
+                Ok(())
+            })?;
+            let kept = engine::Kept { versions, ..kept };
+            let engine = memory::Memory::new(config.hash_seed);
+            Ok(reached_by(config, engine, kept, probe).map_err(Box::new)?)
+        }
+        EngineKind::RocksDb { state_sync } => {
+            load_rocksdb(folder, from)?;
+            Ok(open_rocksdb(config, folder, state_sync, probe).map_err(Box::new)?)
+        }
+    }
+}
+
+#[cfg(feature = "rocksdb")]
+fn load_rocksdb(folder: &Path, from: &mut dyn Read) -> Result<(), ImageError> {
+    rocks::RocksDb::load(folder, from)
+}
+
+#[cfg(not(feature = "rocksdb"))]
+fn load_rocksdb(_: &Path, _: &mut dyn Read) -> Result<(), ImageError> {
+    Err(Box::new(StoreError::NotBuilt).into())
+}
+
 /// The path to an engine and what it had kept.
 fn reached_by(
     config: Config,
@@ -229,6 +267,10 @@ pub trait ApplyPath: Send + Sync {
 
     /// Everything a reader could find out, for comparing stores byte by byte.
     fn dump(&self) -> Dump;
+
+    /// Writes an image of the state as it is now, between two calls of [`ApplyPath::apply`]; `held` is called when the next one may come,
+    /// which is soon.
+    fn write_image(&self, to: &mut dyn Write, held: &mut dyn FnMut()) -> io::Result<()>;
 
     /// Who watches, and the way to become one.
     fn watches(&self) -> &WatchHub;

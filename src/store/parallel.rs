@@ -29,6 +29,7 @@ use crate::measure::lock::{LockTally, MeasuredGuard};
 use crate::model::{Event, LeaseId, MainRevision, Position, Request};
 use crate::units::Nanos;
 use smallvec::SmallVec;
+use std::io::{self, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -297,6 +298,10 @@ impl<E: Engine> ApplyPath for Parallel<E> {
 
     fn dump(&self) -> Dump {
         self.serial.dump()
+    }
+
+    fn write_image(&self, to: &mut dyn Write, held: &mut dyn FnMut()) -> io::Result<()> {
+        self.serial.write_image(to, held)
     }
 
     fn watches(&self) -> &WatchHub {

@@ -6,11 +6,12 @@ use super::core::{Core, Locked};
 use super::effects::Effects;
 use super::engine::{Engine, Kept, Show};
 use super::footprint::{Footprint, Shards, footprint};
+use super::kv::Kv;
 use super::leases::Leases;
 use super::publication::Pending;
 use super::reading::Guarded;
 use super::watch::WatchHub;
-use super::{Answer, ApplyPath, Command, Digest, Dump};
+use super::{Answer, ApplyPath, Command, Digest, Dump, image};
 use crate::measure::lock::{LockTally, MeasuredGuard, MeasuredMutex};
 use crate::measure::stage::Probe;
 use crate::model::{Event, LeaseId, MainRevision, Position, Request, Response};
@@ -18,6 +19,7 @@ use crate::units::Nanos;
 use crossbeam_utils::CachePadded;
 use smallvec::SmallVec;
 use std::cell::Cell;
+use std::io::{self, Write};
 
 /// Keys spread over shards, one mutex each.
 pub(super) struct Sharded<E: Engine> {
@@ -175,14 +177,24 @@ impl<E: Engine> Sharded<E> {
     /// If `shards` is not a power of two up to 65536.
     pub(super) fn new(
         engine: E,
-        kept: Kept,
+        mut kept: Kept,
         shards: u32,
         hash_seed: u64,
         probe: Probe,
     ) -> Sharded<E> {
         let core = Core::new(engine, &kept, hash_seed);
+        let versions = std::mem::take(&mut kept.versions);
         let shards = ShardLocks::new(shards, || core.engine.part(), Leases::of(kept), probe);
-        Sharded { core, shards }
+        let store = Sharded { core, shards };
+        versions.into_iter().for_each(|kv| store.fill(kv));
+        store
+    }
+
+    /// Adds a version that was kept.
+    fn fill(&self, kv: Kv) {
+        let hash = self.core.hash(kv.key());
+        let mut held = self.shards.lock(&[self.shards.shard_of(hash)]);
+        self.core.engine.add(held.part_mut(hash), hash, kv);
     }
 
     pub(super) fn shard_of(&self, key: &[u8]) -> u32 {
@@ -318,6 +330,10 @@ impl<E: Engine> ApplyPath for Sharded<E> {
 
     fn dump(&self) -> Dump {
         self.core.dump(&self.shards)
+    }
+
+    fn write_image(&self, to: &mut dyn Write, held: &mut dyn FnMut()) -> io::Result<()> {
+        image::write(&self.core, &self.shards, to, held)
     }
 
     fn watches(&self) -> &WatchHub {

@@ -5,6 +5,7 @@
 
 mod differential;
 mod generate;
+mod images;
 mod oracle;
 mod pipelines;
 mod seeded;

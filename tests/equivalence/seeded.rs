@@ -14,6 +14,7 @@ use kvbench::model::{
 use kvbench::store::{self, Answer, ApplyPath, Command, Config, Digest, Dump, PathKind, WatchHub};
 use kvbench::units::Nanos;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -338,6 +339,10 @@ impl ApplyPath for Seeded {
             _ => {}
         }
         Ok(events)
+    }
+
+    fn write_image(&self, to: &mut dyn Write, held: &mut dyn FnMut()) -> io::Result<()> {
+        self.inner.write_image(to, held)
     }
 
     fn digest(&self) -> Digest {

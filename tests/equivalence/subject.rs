@@ -11,13 +11,13 @@ use std::sync::Arc;
 const ATTEMPTS: usize = 3_000;
 
 /// A store under test.
-struct Subject {
-    store: Arc<dyn ApplyPath>,
+pub(crate) struct Subject {
+    pub(crate) store: Arc<dyn ApplyPath>,
 }
 
 impl Subject {
     /// Writes go through the log, in one batch as far as no read comes between them.
-    fn execute(&self, batch: &[Request], from: u64) -> Vec<Response> {
+    pub(crate) fn execute(&self, batch: &[Request], from: u64) -> Vec<Response> {
         let mut responses = Vec::with_capacity(batch.len());
         let mut commands = Vec::new();
         for (request, index) in batch.iter().zip(from..) {
@@ -78,7 +78,7 @@ fn response_difference(expected: &[Response], given: &[Response]) -> Option<Stri
 }
 
 /// State, lease table, revision, and every event of the batch.
-fn state_difference(subject: &Subject, oracle: &Oracle, before: i64) -> Option<String> {
+pub(crate) fn state_difference(subject: &Subject, oracle: &Oracle, before: i64) -> Option<String> {
     let (expected, given) = (oracle.dump(), subject.store.dump());
     if expected != given {
         return Some(format!("the state\n  expected {expected:?}\n  given    {given:?}"));

@@ -146,6 +146,20 @@ impl Engine for Memory {
         changes
     }
 
+    fn versions(&self, (): &(), revision: MainRevision, visit: &mut dyn FnMut(&Kv) -> bool) {
+        let mut versions = Vec::new();
+        self.index.scan(&[], None, &mut |record| {
+            record.each(&mut |kv| {
+                if kv.modified() <= revision {
+                    versions.push(kv.clone());
+                }
+            });
+            Flow::On
+        });
+        versions.sort_unstable_by_key(|kv| (kv.modified(), kv.sub()));
+        let _ = versions.iter().all(visit);
+    }
+
     fn commits_batches(&self) -> bool {
         false
     }

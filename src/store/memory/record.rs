@@ -62,6 +62,17 @@ impl Record {
         (!seen.is_tombstone()).then(|| seen.clone())
     }
 
+    /// Visits all versions, the oldest first.
+    pub(super) fn each(&self, visit: &mut dyn FnMut(&Kv)) {
+        let versions = self.versions();
+        match &versions.older {
+            Older::None => {}
+            Older::One(kv) => visit(kv),
+            Older::Many(many) => many.iter().for_each(&mut *visit),
+        }
+        visit(&versions.newest);
+    }
+
     /// Adds a newer version.
     pub(super) fn push(&self, kv: Kv) {
         let mut versions = self.versions();
@@ -69,12 +80,13 @@ impl Record {
         versions.older.push(superseded);
     }
 
-    /// Forgets what readers from `revision` on cannot see, and says whether that is everything.
+    /// Forgets what readers from `revision` on cannot see, and says whether that is everything. A tombstone of that very revision
+    /// stays: watchers may begin there.
     pub(super) fn forget(&self, revision: MainRevision) -> bool {
         let mut versions = self.versions();
         if versions.newest.modified() <= revision {
             versions.older = Older::None;
-            return versions.newest.is_tombstone();
+            return versions.newest.is_tombstone() && versions.newest.modified() < revision;
         }
         versions.older.forget(revision);
         false
@@ -105,15 +117,15 @@ impl Older {
         }
     }
 
-    /// Keeps the last version up to `revision`, which a reader there sees, unless it is a tombstone; and what follows it.
+    /// Keeps the last version up to `revision`, which a reader there sees, unless it is an older tombstone; and what follows it.
     fn forget(&mut self, revision: MainRevision) {
         match self {
-            Older::One(kv) if kv.is_tombstone() && kv.modified() <= revision => *self = Older::None,
+            Older::One(kv) if kv.is_tombstone() && kv.modified() < revision => *self = Older::None,
             Older::None | Older::One(_) => {}
             Older::Many(many) => {
                 let covered = many.partition_point(|kv| kv.modified() <= revision);
                 many.drain(..covered.saturating_sub(1));
-                if many.front().is_some_and(|kv| kv.is_tombstone() && kv.modified() <= revision) {
+                if many.front().is_some_and(|kv| kv.is_tombstone() && kv.modified() < revision) {
                     many.pop_front();
                 }
                 match many.len() {

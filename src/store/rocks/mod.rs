@@ -70,6 +70,39 @@ impl RocksDb {
         Ok((RocksDb { db, overlay: Mutex::default(), kept: progress, state_sync }, kept))
     }
 
+    /// Makes a database in `folder`, which is absent, of an image.
+    pub(super) fn load(
+        folder: &Path,
+        from: &mut dyn std::io::Read,
+    ) -> Result<(), super::ImageError> {
+        let failed = |error: rocksdb::Error| StoreError::RocksDb {
+            folder: folder.to_path_buf(),
+            message: error.into_string(),
+        };
+        let db = DB::open(&options(), folder).map_err(|error| Box::new(failed(error)))?;
+        let mut unlogged = WriteOptions::default();
+        unlogged.disable_wal(true);
+        let kept = super::image::read(from, &mut |kv| {
+            let place = row::place_of_key(kv.key());
+            let before = decoded(db.get_pinned(&place).expect(READS).as_deref());
+            let prev = before.map_or(Revision { main: 0, sub: 0 }, |row| row.revision());
+            let row = Row { kv, prev };
+            let bytes = row.to_bytes();
+            let mut batch = WriteBatch::default();
+            batch.put(row::place_of_revision(row.revision()), &bytes);
+            batch.put(place, &bytes);
+            db.write_opt(batch, &unlogged).map_err(failed)
+        })?;
+        let mut batch = WriteBatch::default();
+        for (id, ttl_s) in &kept.leases {
+            batch.put(row::place_of_lease(*id), ttl_s.to_le_bytes());
+        }
+        let Kept { revision, compacted, position, .. } = kept;
+        batch.put(row::META, Meta { revision, compacted, forgotten: 0, position }.to_bytes());
+        let finish = db.write_opt(batch, &unlogged).and_then(|()| db.flush());
+        Ok(finish.map_err(|error| Box::new(failed(error)))?)
+    }
+
     fn overlay(&self) -> MutexGuard<'_, Overlay> {
         self.overlay.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -365,6 +398,16 @@ impl Engine for RocksDb {
     ) -> Vec<Kv> {
         let place = |main| row::place_of_revision(Revision { main, sub: 0 });
         rows_between(&self.db, place(from), place(to + 1)).map(|row| row.kv).collect()
+    }
+
+    fn versions(
+        &self,
+        snapshot: &Snapshot<'_>,
+        revision: MainRevision,
+        visit: &mut dyn FnMut(&Kv) -> bool,
+    ) {
+        let place = |main| row::place_of_revision(Revision { main, sub: 0 });
+        let _ = rows_of(snapshot, place(0), place(revision + 1)).all(|row| visit(&row.kv));
     }
 
     fn commits_batches(&self) -> bool {

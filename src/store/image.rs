@@ -1,0 +1,236 @@
+//! The whole state as bytes: what a replica that is too far behind gets, and what a restart begins with. An image holds every
+//! version that is not forgotten, oldest first, so that whoever loads it has the same history as well as the same keys.
+//!
+//! Writing one stops nobody for longer than it takes to copy the lease table: versions are immutable, those newer than the image are
+//! left out, and compactions forget nothing meanwhile. A hash at the end covers every byte before it.
+
+use super::StoreError;
+use super::core::Core;
+use super::engine::{Engine, Kept};
+use super::kv::{Kv, Written};
+use super::reading::Guarded;
+use crate::model::{LeaseId, MainRevision, Position};
+use std::collections::HashMap;
+use std::io::{self, Read, Write};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use xxhash_rust::xxh3::Xxh3;
+
+const MAGIC: &[u8; 16] = b"kvbench image 1\n";
+/// In place of a key's length: no version follows.
+const END: u32 = u32::MAX;
+/// Longest key or value that is believed; a request can carry far less.
+const BYTES_MAX: u32 = 64 << 20;
+
+/// Why an image could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ImageError {
+    /// The bytes could not be had.
+    #[error("an image of the state could not be read: {0}")]
+    Io(#[from] io::Error),
+    /// They are not what was written.
+    #[error("an image of the state is damaged: {0}")]
+    Damaged(&'static str),
+    /// There is no store to put it into.
+    #[error(transparent)]
+    Store(#[from] Box<StoreError>),
+}
+
+/// Compactions that wait for images being written.
+#[derive(Debug, Default)]
+pub(super) struct Compactions {
+    state: Mutex<Waiting>,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    images: u32,
+    /// The newest that waits, 0 if none.
+    due: MainRevision,
+}
+
+impl Compactions {
+    /// Lets the engine forget up to `revision`, now or when no image needs it any more.
+    pub(super) fn compact(&self, engine: &impl Engine, revision: MainRevision) {
+        let mut state = self.state();
+        match state.images {
+            0 => engine.compact(revision),
+            _ => state.due = state.due.max(revision),
+        }
+    }
+
+    fn hold(&self) {
+        self.state().images += 1;
+    }
+
+    fn release(&self, engine: &impl Engine) {
+        let mut state = self.state();
+        state.images -= 1;
+        if state.images == 0 && state.due > 0 {
+            engine.compact(std::mem::take(&mut state.due));
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, Waiting> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Writes the state as it is now, between two apply calls. `held` is called as soon as the next one may come.
+pub(super) fn write<E: Engine>(
+    core: &Core<E>,
+    guarded: &impl Guarded<E::Part>,
+    to: &mut dyn Write,
+    held: &mut dyn FnMut(),
+) -> io::Result<()> {
+    core.compactions.hold();
+    let mut leases = Vec::new();
+    guarded.leases(&mut |table| leases = table.granted());
+    let compacted = core.publication.compacted();
+    let (snapshot, revision) = core.engine.snapshot(core.publication.published());
+    let position = core.publication.position();
+    held();
+    let mut out = Hashed { inner: io::BufWriter::with_capacity(1 << 20, to), hash: Xxh3::new() };
+    let mut outcome = write_head(&mut out, revision, compacted, position, &leases);
+    core.engine.versions(&snapshot, revision, &mut |kv| {
+        if outcome.is_ok() {
+            outcome = write_version(&mut out, kv);
+        }
+        outcome.is_ok()
+    });
+    drop(snapshot);
+    core.compactions.release(&core.engine);
+    outcome?;
+    out.write_all(&END.to_le_bytes())?;
+    let hash = out.hash.digest128();
+    out.inner.write_all(&hash.to_le_bytes())?;
+    out.inner.flush()
+}
+
+fn write_head(
+    out: &mut impl Write,
+    revision: MainRevision,
+    compacted: MainRevision,
+    position: Position,
+    leases: &[(LeaseId, i64)],
+) -> io::Result<()> {
+    out.write_all(MAGIC)?;
+    out.write_all(&revision.to_le_bytes())?;
+    out.write_all(&compacted.to_le_bytes())?;
+    out.write_all(&position.index.to_le_bytes())?;
+    out.write_all(&position.offset.to_le_bytes())?;
+    out.write_all(&(leases.len() as u64).to_le_bytes())?;
+    for (id, ttl_s) in leases {
+        out.write_all(&id.to_le_bytes())?;
+        out.write_all(&ttl_s.to_le_bytes())?;
+    }
+    Ok(())
+}
+
+fn write_version(out: &mut impl Write, kv: &Kv) -> io::Result<()> {
+    let (key, value) = (kv.key(), kv.value());
+    let mut head = [0; 44];
+    head[0..4].copy_from_slice(&(key.len() as u32).to_le_bytes());
+    head[4..8].copy_from_slice(&(value.len() as u32).to_le_bytes());
+    head[8..16].copy_from_slice(&kv.create().to_le_bytes());
+    head[16..24].copy_from_slice(&kv.modified().to_le_bytes());
+    head[24..32].copy_from_slice(&kv.version().to_le_bytes());
+    head[32..40].copy_from_slice(&kv.lease().to_le_bytes());
+    head[40..44].copy_from_slice(&kv.sub().to_le_bytes());
+    out.write_all(&head)?;
+    out.write_all(key)?;
+    out.write_all(value)
+}
+
+/// Reads an image: what an engine would say it had kept, and each version, oldest first, to `keep`. Only once this has returned
+/// is it known that the versions are those that were written.
+pub(super) fn read(
+    from: &mut dyn Read,
+    keep: &mut dyn FnMut(Kv) -> Result<(), StoreError>,
+) -> Result<Kept, ImageError> {
+    let mut input =
+        Hashed { inner: io::BufReader::with_capacity(1 << 20, from), hash: Xxh3::new() };
+    if input.exactly::<16>()? != *MAGIC {
+        return Err(ImageError::Damaged("it begins with something else"));
+    }
+    let mut kept = Kept {
+        revision: input.long()?,
+        compacted: input.long()?,
+        position: Position { index: input.long()? as u64, offset: input.short()? },
+        ..Kept::default()
+    };
+    for _ in 0..input.long()? {
+        kept.leases.push((input.long()?, input.long()?));
+    }
+    let mut attached = HashMap::new();
+    while let Some(kv) = read_version(&mut input)? {
+        match kv.lease() {
+            0 => drop(attached.remove(kv.key())),
+            lease => drop(attached.insert(kv.key().to_vec(), lease)),
+        }
+        keep(kv).map_err(Box::new)?;
+    }
+    let hash = input.hash.digest128();
+    if u128::from_le_bytes(input.exactly()?) != hash {
+        return Err(ImageError::Damaged("its bytes do not match their hash"));
+    }
+    kept.attached = attached.into_iter().map(|(key, lease)| (lease, key)).collect();
+    Ok(kept)
+}
+
+fn read_version<R: Read>(input: &mut Hashed<R>) -> Result<Option<Kv>, ImageError> {
+    let key_bytes = input.short()?;
+    if key_bytes == END {
+        return Ok(None);
+    }
+    let value_bytes = input.short()?;
+    if key_bytes > BYTES_MAX || value_bytes > BYTES_MAX {
+        return Err(ImageError::Damaged("a key or value is longer than any request"));
+    }
+    let (create, modified) = (input.long()?, input.long()?);
+    let (version, lease, sub) = (input.long()?, input.long()?, input.short()?);
+    let mut joined = vec![0; (key_bytes + value_bytes) as usize];
+    input.fill(&mut joined)?;
+    let (key, value) = joined.split_at(key_bytes as usize);
+    let written = Written { create, modified, version, lease, sub };
+    Ok(Some(Kv::new(key, value, written)))
+}
+
+/// Bytes on their way, with the hash of all that went by.
+struct Hashed<T> {
+    inner: T,
+    hash: Xxh3,
+}
+
+impl<W: Write> Write for Hashed<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.inner.write(bytes)?;
+        self.hash.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+impl<R: Read> Hashed<R> {
+    fn fill(&mut self, bytes: &mut [u8]) -> io::Result<()> {
+        self.inner.read_exact(bytes)?;
+        self.hash.update(bytes);
+        Ok(())
+    }
+
+    fn exactly<const N: usize>(&mut self) -> io::Result<[u8; N]> {
+        let mut bytes = [0; N];
+        self.fill(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn long(&mut self) -> io::Result<i64> {
+        self.exactly().map(i64::from_le_bytes)
+    }
+
+    fn short(&mut self) -> io::Result<u32> {
+        self.exactly().map(u32::from_le_bytes)
+    }
+}
