@@ -56,7 +56,7 @@ fn put_leased(node: &Node, key: &str, lease: LeaseId) {
 /// Waits for deletions, which come in one revision, and gives the keys.
 fn deleted(node: &Node) -> Vec<Vec<u8>> {
     let spec = WatchSpec { interval: Interval::everything(), no_put: true, ..WatchSpec::default() };
-    match watch(node.store(), spec).next(Duration::from_secs(20)) {
+    match watch(&node.store(), spec).next(Duration::from_secs(20)) {
         Some(WatchResponse::Events { events, .. }) => {
             assert!(events.iter().all(|event| event.kind == EventKind::Delete));
             events.iter().map(|event| event.kv.key.clone()).collect()

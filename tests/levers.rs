@@ -14,6 +14,8 @@ use kvbench::raft::{
 };
 use kvbench::store::{self, PathKind};
 use kvbench::units::{ByteSize, Nanos};
+use std::error::Error;
+use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
@@ -78,6 +80,15 @@ impl StateMachine for Gated {
     fn read(&self, query: &[u8]) -> Executed<Vec<u8>> {
         Executed { reply: query.to_vec(), locked: Nanos::ZERO, applied: Nanos::ZERO }
     }
+
+    fn write_image(&self, _: &mut dyn io::Write, held: &mut dyn FnMut()) -> io::Result<()> {
+        held();
+        Ok(())
+    }
+
+    fn load_image(&self, _: &mut dyn io::Read) -> Result<(), Box<dyn Error + Send + Sync>> {
+        Ok(())
+    }
 }
 
 type Answer = Result<Vec<u8>, Rejected>;
@@ -105,9 +116,17 @@ impl Rig {
         let folder = tempfile::tempdir().unwrap();
         let (machine, meter) = (Arc::new(Gated::default()), Arc::new(PipelineMeter::default()));
         let config = raft::Config { propose, apply_on, publish: Publish::Ready, fsync: Fsync::Off };
-        let (given, counted) = (machine.clone(), meter.clone());
-        let pipeline =
-            raft::start(config, folder.path(), given, counted, Clock::start(), Probe::off());
+        let setup = raft::Setup {
+            config,
+            group: raft::Group::alone(),
+            log: folder.path(),
+            images: &folder.path().join("images"),
+            transport: Arc::new(raft::Nobody),
+            meter: meter.clone(),
+            clock: Clock::start(),
+            probe: Probe::off(),
+        };
+        let pipeline = raft::start(setup, machine.clone());
         Rig { pipeline: pipeline.unwrap(), machine, meter, _folder: folder }
     }
 

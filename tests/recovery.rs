@@ -418,7 +418,7 @@ fn check_recovered(
         assert_eq!(kv.version, count(kv), "{context}: each write is applied once");
     }
     assert_eq!(node.digest(), replayed.digest(), "{context}");
-    check_equal(node.store(), replayed.store(), &context);
+    check_equal(&node.store(), &replayed.store(), &context);
     node.digest().revision
 }
 

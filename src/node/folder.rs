@@ -10,6 +10,10 @@ use std::path::{Path, PathBuf};
 const MARKER: &str = "KVBENCH-DATA";
 const LAYOUT: &str = "kvbench data folder, layout 1\n";
 
+/// Folders that may hold the state, and the file that names the one that does.
+const STATES: [&str; 2] = ["state", "state-2"];
+const CURRENT: &str = "CURRENT-STATE";
+
 /// A data folder in use by this process.
 #[derive(Debug)]
 pub struct DataFolder {
@@ -69,7 +73,41 @@ impl DataFolder {
 
     /// Where an engine keeps its state.
     pub fn state(&self) -> PathBuf {
-        self.path.join("state")
+        self.path.join(self.current_state())
+    }
+
+    /// Where a state that begins with an image is made; what was there is removed. It is the node's state once it is adopted.
+    pub fn next_state(&self) -> io::Result<PathBuf> {
+        let current = self.current_state();
+        let next = if current == STATES[0] { STATES[1] } else { STATES[0] };
+        let path = self.path.join(next);
+        match fs::remove_dir_all(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(path),
+        }
+    }
+
+    /// Makes what lies in [`DataFolder::next_state`] the node's state, for good when this returns.
+    pub fn adopt_next_state(&self) -> io::Result<()> {
+        let current = self.current_state();
+        let next = if current == STATES[0] { STATES[1] } else { STATES[0] };
+        let unfinished = self.path.join(format!("{CURRENT}.part"));
+        let mut file = File::create(&unfinished)?;
+        file.write_all(next.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&unfinished, self.path.join(CURRENT))?;
+        File::open(&self.path)?.sync_all()
+    }
+
+    /// The name of the folder that holds the state: the first unless another was adopted.
+    fn current_state(&self) -> &'static str {
+        let adopted = fs::read_to_string(self.path.join(CURRENT)).unwrap_or_default();
+        STATES.into_iter().find(|name| *name == adopted).unwrap_or(STATES[0])
+    }
+
+    /// Where images of the state are.
+    pub fn images(&self) -> PathBuf {
+        self.path.join("images")
     }
 
     /// Where the raft log lives.
@@ -111,6 +149,22 @@ mod tests {
         assert!(matches!(DataFolder::open(&path), Err(FolderError::InUse(_))));
         drop(open);
         DataFolder::open(&path).unwrap();
+    }
+
+    #[test]
+    fn a_state_counts_once_it_is_adopted() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = DataFolder::open(&root.path().join("node")).unwrap();
+        let first = folder.state();
+        for _ in 0..3 {
+            let next = folder.next_state().unwrap();
+            fs::create_dir(&next).unwrap();
+            assert_ne!(folder.state(), next);
+            folder.adopt_next_state().unwrap();
+            assert_eq!(folder.state(), next);
+            assert_ne!(folder.next_state().unwrap(), next);
+        }
+        assert_ne!(folder.state(), first);
     }
 
     #[test]

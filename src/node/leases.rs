@@ -3,7 +3,7 @@
 use super::lessor::Lessor;
 use super::{NodeError, Reply};
 use crate::model::{Body, LeaseId, LeaseStatus, Position, Request, Response, codec};
-use crate::raft::{Inbox, PipelineError};
+use crate::raft::{Inbox, MemberId, PipelineError};
 use crate::store::ApplyPath;
 use crate::units::Nanos;
 use std::sync::Arc;
@@ -13,9 +13,7 @@ use tokio::sync::oneshot;
 
 /// Names for leases whose clients leave the choice to the node. They come from the log's end at the start and a counter:
 /// whoever was named since an earlier start is in the log, so that it ended elsewhere then. No entropy is needed, and the
-/// same run gives the same names.
-///
-/// Caveat: with several nodes, the node's number has to be mixed in.
+/// same run gives the same names. The node's number is mixed in, since other members give names too.
 pub(super) struct Names {
     start: u64,
     /// Relaxed: only that no number is given twice matters.
@@ -23,9 +21,9 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// Names of a node that starts when `last` is the last command applied.
-    pub(super) fn after(last: Position) -> Names {
-        Names { start: last.index << 32, given: AtomicU64::new(1) }
+    /// Names of node `me` that starts when `last` is the last command applied.
+    pub(super) fn after(me: MemberId, last: Position) -> Names {
+        Names { start: mixed(me).wrapping_add(last.index << 32), given: AtomicU64::new(1) }
     }
 
     /// One that no lease has. A client that chooses the same at this moment is refused one of the two.
@@ -122,7 +120,8 @@ mod tests {
     #[test]
     fn names_do_not_repeat_even_after_a_restart() {
         let lessor = Lessor::new(Clock::start());
-        let names = [0, 1, 2].map(|index| Names::after(Position { index, offset: 0 }));
+        let names = [(1, 0), (1, 1), (2, 0)];
+        let names = names.map(|(me, index)| Names::after(me, Position { index, offset: 0 }));
         let ids = names.iter().flat_map(|names| (0..1000).map(|_| names.free(&lessor)));
         let ids: HashSet<LeaseId> = ids.inspect(|id| assert!(*id > 0)).collect();
         assert_eq!(ids.len(), 3000);
@@ -131,8 +130,8 @@ mod tests {
     #[test]
     fn a_name_that_is_taken_is_passed_over() {
         let lessor = Lessor::new(Clock::start());
-        let first = Names::after(Position::default()).free(&lessor);
+        let first = Names::after(1, Position::default()).free(&lessor);
         lessor.granted(first, 60);
-        assert_ne!(Names::after(Position::default()).free(&lessor), first);
+        assert_ne!(Names::after(1, Position::default()).free(&lessor), first);
     }
 }

@@ -29,6 +29,8 @@ struct State {
     leases: HashMap<LeaseId, Lease>,
     /// When something is to be done about which lease.
     agenda: BTreeSet<(Nanos, LeaseId)>,
+    /// Only the member that leads ends leases.
+    leads: bool,
     stop: bool,
 }
 
@@ -89,6 +91,10 @@ impl Lessor {
             if state.stop {
                 return None;
             }
+            if !state.leads {
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
             let now = self.clock.now();
             let expired = state.expired(now);
             if !expired.is_empty() {
@@ -107,6 +113,19 @@ impl Lessor {
         if !state.stop {
             drop(self.sleep(state, PAUSE));
         }
+    }
+
+    /// Whether leases that expire are named from now on.
+    pub(super) fn lead(&self, leads: bool) {
+        self.state().leads = leads;
+        self.changed.notify_all();
+    }
+
+    /// Forgets all leases.
+    pub(super) fn clear(&self) {
+        let mut state = self.state();
+        state.leases.clear();
+        state.agenda.clear();
     }
 
     /// Ends [`Lessor::wait`].

@@ -8,11 +8,15 @@ use crate::model::{
     Body, LeaseId, LeaseStatus, Position, Refusal, Request, Response, codec, validate,
 };
 use crate::raft::{
-    self, Delivered, Executed, Inbox, Pipeline, PipelineError, Rejected, StateMachine, Waiter,
+    self, Change, Delivered, Door, Executed, Inbox, MemberId, Pipeline, PipelineError, Rejected,
+    StateMachine, Status, Transport, Waiter,
 };
 use crate::store::{self, Answer, ApplyPath, Command, Digest, StoreError};
-use std::path::Path;
-use std::sync::{Arc, OnceLock, Weak};
+use std::error::Error;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, Weak};
 use tokio::sync::oneshot;
 
 mod applier;
@@ -62,12 +66,28 @@ pub struct Node {
     _expiry: Expiry,
     /// Dropped next: its threads use the folder.
     pipeline: Pipeline<Response, Reply>,
-    store: Arc<dyn ApplyPath>,
+    store: Present,
     meter: Arc<PipelineMeter>,
     lessor: Arc<Lessor>,
     lease_names: Names,
     probe: Probe,
-    _folder: DataFolder,
+    folder: Arc<DataFolder>,
+}
+
+/// The group a node belongs to, and its way to the others.
+#[derive(Clone)]
+pub struct Peers {
+    /// The group.
+    pub group: raft::Group,
+    /// The way to the others.
+    pub transport: Arc<dyn Transport>,
+}
+
+impl Peers {
+    /// A node on its own.
+    pub fn none() -> Peers {
+        Peers { group: raft::Group::alone(), transport: Arc::new(raft::Nobody) }
+    }
 }
 
 /// What is known of a lease, and how long it lives.
@@ -80,37 +100,86 @@ pub struct LeaseTimes {
 }
 
 impl Node {
-    /// Starts a node in `folder`, created if absent; what its log holds is replayed first.
+    /// Starts a node on its own in `folder`, created if absent; what its log holds is replayed first.
     pub fn start(
         config: Config,
         folder: &Path,
         clock: Clock,
         probe: Probe,
     ) -> Result<Node, NodeError> {
-        let folder = DataFolder::open(folder)?;
-        let store = store::open(config.store, &folder.state(), probe)?;
+        Node::start_among(config, Peers::none(), folder, clock, probe)
+    }
+
+    /// Starts a member of a group. It answers once the group has a leader.
+    pub fn start_among(
+        config: Config,
+        peers: Peers,
+        folder: &Path,
+        clock: Clock,
+        probe: Probe,
+    ) -> Result<Node, NodeError> {
+        let folder = Arc::new(DataFolder::open(folder)?);
+        let store = Arc::new(RwLock::new(store::open(config.store, &folder.state(), probe)?));
         let meter = Arc::new(PipelineMeter::default());
         let lessor = Arc::new(Lessor::new(clock));
         let machine = Arc::new(Machine {
             store: store.clone(),
+            config: config.store,
+            folder: folder.clone(),
+            probe,
             lessor: lessor.clone(),
             compaction: config.compaction,
+            leads: AtomicBool::new(false),
             inbox: OnceLock::new(),
         });
-        let pipeline = raft::start(
-            config.pipeline,
-            &folder.log(),
-            machine.clone(),
-            meter.clone(),
+        let me = peers.group.me;
+        let setup = raft::Setup {
+            config: config.pipeline,
+            group: peers.group,
+            log: &folder.log(),
+            images: &folder.images(),
+            transport: peers.transport,
+            meter: meter.clone(),
             clock,
             probe,
-        )?;
+        };
+        let pipeline = raft::start(setup, machine.clone())?;
         // Not before the log is replayed: compactions that were proposed in earlier lives are in it.
         machine.inbox.get_or_init(|| Arc::downgrade(pipeline.inbox()));
-        leases::renew_all(&*store, &lessor);
         let _expiry = Expiry::start(lessor.clone(), pipeline.inbox().clone())?;
-        let lease_names = Names::after(store.applied());
-        Ok(Node { _expiry, pipeline, store, meter, lessor, lease_names, probe, _folder: folder })
+        let lease_names = Names::after(me, present(&store).applied());
+        Ok(Node { _expiry, pipeline, store, meter, lessor, lease_names, probe, folder })
+    }
+
+    /// Where messages of other members are left, for a transport.
+    pub fn door(&self) -> Weak<dyn Door> {
+        let inbox: Weak<Inbox<Response, Reply>> = Arc::downgrade(self.pipeline.inbox());
+        inbox
+    }
+
+    /// Where a transport puts images that come in.
+    pub fn incoming(&self) -> PathBuf {
+        self.folder.images()
+    }
+
+    /// What the node knows of its group.
+    pub fn status(&self) -> Status {
+        self.pipeline.status()
+    }
+
+    /// Changes the group; takes the leader.
+    pub async fn change_group(&self, change: Change) -> Result<(), Rejected> {
+        heard(|reply| self.pipeline.change(change, reply)).await
+    }
+
+    /// Hands leadership to member `to`, and waits until it leads; takes the leader.
+    pub async fn hand_over(&self, to: MemberId) -> Result<(), Rejected> {
+        heard(|reply| self.pipeline.transfer(to, reply)).await
+    }
+
+    /// Begins an image of the state, after which the log is cut.
+    pub async fn write_image(&self) -> Result<(), Rejected> {
+        heard(|reply| self.pipeline.write_image(reply)).await
     }
 
     /// Sends a request through the pipeline; reads are linearizable and need no log entry.
@@ -131,15 +200,16 @@ impl Node {
 
     /// What is known of lease `id`; its keys only if wanted.
     pub fn time_to_live(&self, id: LeaseId, keys: bool) -> LeaseTimes {
-        let status = leases::status(&*self.store, id, keys);
+        let status = leases::status(&*self.store(), id, keys);
         let remaining = self.lessor.remaining(id).filter(|_| status.granted_ttl_s >= 0);
         let remaining_s = remaining.map_or(-1, leases::whole_seconds);
         LeaseTimes { status, remaining_s }
     }
 
-    /// The state machine, for reading around the log and for watching.
-    pub fn store(&self) -> &Arc<dyn ApplyPath> {
-        &self.store
+    /// The state machine, for reading around the log and for watching. A member that was away for long gets another one with the
+    /// image it is sent; what watches the old one sees nothing more.
+    pub fn store(&self) -> Arc<dyn ApplyPath> {
+        present(&self.store)
     }
 
     /// What the pipeline did since the start.
@@ -149,19 +219,19 @@ impl Node {
 
     /// The named locks, with how many share the name.
     pub fn locks(&self) -> Vec<(&'static str, LockTally, u32)> {
-        let (store, count) = self.store.locks();
+        let (store, count) = self.store().locks();
         vec![("store", store, count), ("inbox", self.pipeline.inbox().lock_tally(), 1)]
     }
 
     /// The state now.
     pub fn digest(&self) -> Digest {
-        self.store.digest()
+        self.store().digest()
     }
 
     fn submit(&self, request: &Request) -> Answered {
         let (reply, answer) = oneshot::channel();
         if let Err(refusal) = validate(request) {
-            refuse(reply, refusal, &*self.store, self.probe);
+            refuse(reply, refusal, &*self.store(), self.probe);
             return answer;
         }
         let bytes = match *request {
@@ -206,11 +276,32 @@ fn refuse(reply: oneshot::Sender<Outcome>, refusal: Refusal, store: &dyn ApplyPa
     let _ = reply.send(Ok(Delivered { reply: response, timeline }));
 }
 
+/// The store, until an image puts another one in its place.
+type Present = Arc<RwLock<Arc<dyn ApplyPath>>>;
+
+fn present(store: &Present) -> Arc<dyn ApplyPath> {
+    store.read().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+/// What a wish came to.
+async fn heard(
+    wish: impl FnOnce(Box<dyn FnOnce(Result<(), Rejected>) + Send>),
+) -> Result<(), Rejected> {
+    let (tell, told) = oneshot::channel();
+    // Who asked may have stopped waiting.
+    wish(Box::new(move |outcome| drop(tell.send(outcome))));
+    told.await.unwrap_or(Err(Rejected::Stopped))
+}
+
 /// The store as raft sees it: bytes in, replies out. What happens to leases, the lessor is told in the order of the log.
 struct Machine {
-    store: Arc<dyn ApplyPath>,
+    store: Present,
+    config: store::Config,
+    folder: Arc<DataFolder>,
+    probe: Probe,
     lessor: Arc<Lessor>,
     compaction: Compaction,
+    leads: AtomicBool,
     /// Weak, since the inbox's threads hold the machine.
     inbox: OnceLock<Weak<Inbox<Response, Reply>>>,
 }
@@ -232,7 +323,7 @@ impl StateMachine for Machine {
             batch.push(Command { position, request });
         }
         let mut answers = Vec::with_capacity(commands.len());
-        self.store.apply(batch, &mut answers);
+        present(&self.store).apply(batch, &mut answers);
         self.tell_lessor(&answers, &revoked);
         self.propose_compaction(&answers);
         answers.into_iter().map(executed).collect()
@@ -241,13 +332,43 @@ impl StateMachine for Machine {
     /// # Panics
     /// If the query is a write: it would change this node and no log.
     fn read(&self, query: &[u8]) -> Executed<Response> {
-        executed(self.store.read(&decoded(query)))
+        executed(present(&self.store).read(&decoded(query)))
+    }
+
+    /// Before the command at the store's position there may be others of its entry, so that entry is not kept as a whole.
+    fn kept(&self) -> u64 {
+        present(&self.store).applied().index.saturating_sub(1)
+    }
+
+    fn write_image(&self, to: &mut dyn Write, held: &mut dyn FnMut()) -> io::Result<()> {
+        present(&self.store).write_image(to, held)
+    }
+
+    fn load_image(&self, from: &mut dyn Read) -> Result<(), Box<dyn Error + Send + Sync>> {
+        let folder = self.folder.next_state()?;
+        let loaded = store::load(self.config, &folder, self.probe, from)?;
+        self.folder.adopt_next_state()?;
+        *self.store.write().unwrap_or_else(PoisonError::into_inner) = loaded;
+        self.lessor.clear();
+        leases::renew_all(&*present(&self.store), &self.lessor);
+        Ok(())
+    }
+
+    /// Only a leader ends leases; it gives each its full time, since it does not know what the last one knew.
+    fn lead(&self, leads: bool) {
+        // Relaxed: it orders nothing.
+        self.leads.store(leads, Ordering::Relaxed);
+        leases::renew_all(&*present(&self.store), &self.lessor);
+        self.lessor.lead(leads);
     }
 }
 
 impl Machine {
     /// Nobody waits for it: if it is rejected, the next one comes soon.
     fn propose_compaction(&self, answers: &[Answer]) {
+        if !self.leads.load(Ordering::Relaxed) {
+            return;
+        }
         let inbox = self.inbox.get().and_then(Weak::upgrade);
         if let Some((inbox, compact)) = inbox.zip(self.compaction.due(answers)) {
             inbox.write(codec::encode(&compact), Reply(oneshot::channel().0));

@@ -1,12 +1,15 @@
 //! Takes committed entries to the state machine and the replies to the clients. Inline, or on a thread of its
 //! own behind a bounded queue; both run the same [`execute`].
 
-use super::inbox::{Applied, Inbox, Submission};
+use super::inbox::{Applied, Inbox, Submission, WrittenImage};
 use super::{ApplyOn, Delivered, Executed, PipelineError, StateMachine, Waiter, packing};
 use crate::measure::pipeline::PipelineMeter;
 use crate::measure::stage::Stage;
 use crate::units::Nanos;
 use bytes::Bytes;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
@@ -33,6 +36,8 @@ pub(super) struct CommittedEntry<W> {
 pub(super) struct Group<W> {
     pub(super) submissions: Vec<Submission<W>>,
     pub(super) times: GroupTimes,
+    /// When it was proposed.
+    pub(super) proposed: Nanos,
 }
 
 /// When the entry passed each stage of the pipeline.
@@ -50,6 +55,12 @@ pub(super) struct GroupTimes {
 pub(super) trait Applier<W>: Send {
     /// Applies, or queues for applying. What was applied at once is returned; the rest is reported to the inbox.
     fn publish(&mut self, committed: Committed<W>) -> Option<Applied>;
+
+    /// Begins to write an image of the state after all that was published; the inbox is told when it is done.
+    fn write_image(&mut self, path: PathBuf);
+
+    /// Puts the state of an image in place of the present one, after all that was published.
+    fn load_image(&mut self, path: &Path) -> Result<(), PipelineError>;
 }
 
 /// What both appliers need.
@@ -71,37 +82,73 @@ where
     M: StateMachine,
     W: Waiter<M::Reply>,
 {
+    let (machine, inbox_of_writer) = (tools.machine.clone(), inbox.clone());
+    let writer = ImageWriter { machine, inbox: inbox_of_writer, thread: None };
     match apply_on {
-        ApplyOn::RaftThread => Ok((Box::new(Inline { tools }), None)),
+        ApplyOn::RaftThread => Ok((Box::new(Inline { tools, writer, applied: 0 }), None)),
         ApplyOn::ApplyThread => {
             let (queue, jobs) = sync_channel(QUEUE_MAX);
             let inbox = inbox.clone();
             let thread = std::thread::Builder::new()
                 .name("apply-1".into())
-                .spawn(move || apply_all(&tools, &jobs, &inbox))?;
+                .spawn(move || apply_all(&tools, &jobs, &inbox, writer))?;
             Ok((Box::new(Queued { queue }), Some(thread)))
         }
     }
 }
 
-struct Inline<M> {
+struct Inline<M: StateMachine, W> {
     tools: Tools<M>,
+    writer: ImageWriter<M, W>,
+    applied: u64,
 }
 
-impl<M: StateMachine, W: Waiter<M::Reply>> Applier<W> for Inline<M> {
+impl<M: StateMachine, W: Waiter<M::Reply>> Applier<W> for Inline<M, W> {
     fn publish(&mut self, committed: Committed<W>) -> Option<Applied> {
-        Some(execute(&self.tools, committed))
+        let applied = execute(&self.tools, committed);
+        self.applied = applied.index;
+        Some(applied)
+    }
+
+    fn write_image(&mut self, path: PathBuf) {
+        self.writer.write(self.applied, path);
+    }
+
+    fn load_image(&mut self, path: &Path) -> Result<(), PipelineError> {
+        load_image(&*self.tools.machine, path)
     }
 }
 
 struct Queued<W> {
-    queue: SyncSender<Committed<W>>,
+    queue: SyncSender<Job<W>>,
+}
+
+enum Job<W> {
+    Apply(Committed<W>),
+    WriteImage(PathBuf),
+    LoadImage(PathBuf, SyncSender<Result<(), PipelineError>>),
+}
+
+impl<W> Queued<W> {
+    fn put(&self, job: Job<W>) {
+        assert!(self.queue.send(job).is_ok(), "the apply thread lives as long as its queue");
+    }
 }
 
 impl<W: Send> Applier<W> for Queued<W> {
     fn publish(&mut self, committed: Committed<W>) -> Option<Applied> {
-        self.queue.send(committed).expect("the apply thread lives as long as its queue");
+        self.put(Job::Apply(committed));
         None
+    }
+
+    fn write_image(&mut self, path: PathBuf) {
+        self.put(Job::WriteImage(path));
+    }
+
+    fn load_image(&mut self, path: &Path) -> Result<(), PipelineError> {
+        let (done, outcome) = sync_channel(1);
+        self.put(Job::LoadImage(path.to_owned(), done));
+        outcome.recv().expect("the apply thread answers what it takes")
     }
 }
 
@@ -114,15 +161,95 @@ impl<R, W: Waiter<R>> Drop for StopAtEnd<'_, R, W> {
     }
 }
 
-fn apply_all<M, W>(tools: &Tools<M>, jobs: &Receiver<Committed<W>>, inbox: &Inbox<M::Reply, W>)
-where
+fn apply_all<M, W>(
+    tools: &Tools<M>,
+    jobs: &Receiver<Job<W>>,
+    inbox: &Inbox<M::Reply, W>,
+    mut writer: ImageWriter<M, W>,
+) where
     M: StateMachine,
     W: Waiter<M::Reply>,
 {
     let _guard = StopAtEnd(inbox);
-    for committed in jobs {
-        inbox.report_applied(execute(tools, committed));
+    let mut index = 0;
+    for job in jobs {
+        match job {
+            Job::Apply(committed) => {
+                let applied = execute(tools, committed);
+                index = applied.index;
+                inbox.report_applied(applied);
+            }
+            Job::WriteImage(path) => writer.write(index, path),
+            Job::LoadImage(path, done) => {
+                // Whoever asked waits.
+                let _ = done.send(load_image(&*tools.machine, &path));
+            }
+        }
     }
+}
+
+/// Puts the state of an image in place of the present one.
+pub(super) fn load_image<M: StateMachine>(machine: &M, path: &Path) -> Result<(), PipelineError> {
+    let mut file = File::open(path)?;
+    machine.load_image(&mut file).map_err(PipelineError::Image)
+}
+
+/// Writes images, one at a time, on a thread of its own; waits for it at the end.
+struct ImageWriter<M: StateMachine, W> {
+    machine: Arc<M>,
+    inbox: Arc<Inbox<M::Reply, W>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl<M: StateMachine, W: Waiter<M::Reply>> ImageWriter<M, W> {
+    /// Returns when the machine may go on.
+    fn write(&mut self, index: u64, path: PathBuf) {
+        self.wait();
+        let (held, is_held) = sync_channel(1);
+        let (machine, inbox) = (self.machine.clone(), self.inbox.clone());
+        let write = move || {
+            let outcome = write_image(&*machine, &path, &mut || {
+                // Whoever waits takes one word, or is gone.
+                let _ = held.send(());
+            });
+            drop(held);
+            inbox.report_image(WrittenImage { index, path, outcome });
+        };
+        match std::thread::Builder::new().name("image-1".into()).spawn(write) {
+            Ok(thread) => self.thread = Some(thread),
+            Err(error) => {
+                let path = PathBuf::new();
+                self.inbox.report_image(WrittenImage { index, path, outcome: Err(error) });
+            }
+        }
+        // An error on the way comes with the report; here it only means that there is nothing to wait for.
+        let _ = is_held.recv();
+    }
+}
+
+impl<M: StateMachine, W> ImageWriter<M, W> {
+    fn wait(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread was printed where it happened.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl<M: StateMachine, W> Drop for ImageWriter<M, W> {
+    fn drop(&mut self) {
+        self.wait();
+    }
+}
+
+fn write_image<M: StateMachine>(
+    machine: &M,
+    path: &Path,
+    held: &mut dyn FnMut(),
+) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    machine.write_image(&mut file, held)?;
+    file.sync_all()
 }
 
 /// Applies and answers.

@@ -1,16 +1,23 @@
 //! Where clients leave requests and the Ready loop finds them. Bounded; taken out in bulk, so that the lock is
 //! held for a swap of two vectors and the loop is woken once for many.
 
+use super::members::Change;
+use super::transport::{Door, MemberId, Received, Report};
 use super::{Delivered, Rejected, Waiter};
 use crate::measure::lock::{LockTally, MeasuredMutex};
 use crate::measure::stage::{Probe, Timeline};
 use crate::units::Nanos;
+use std::io;
 use std::marker::PhantomData;
+use std::path::PathBuf;
 use std::sync::Condvar;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Most requests that may wait, here and taken but not yet proposed or read; more are refused.
 pub(super) const WAITING_MAX: usize = 1 << 16;
+
+/// Most messages of other members that may wait; more are dropped, which the raft library makes good.
+const MESSAGES_MAX: usize = 1 << 13;
 
 /// One request on its way in.
 pub(super) struct Submission<W> {
@@ -25,7 +32,38 @@ pub(super) struct News<W> {
     pub(super) reads: Vec<Submission<W>>,
     /// What an apply thread finished, in order.
     pub(super) applied: Vec<Applied>,
+    /// From other members.
+    pub(super) messages: Vec<Received>,
+    /// What became of messages to them.
+    pub(super) reports: Vec<Report>,
+    /// What the operator wants.
+    pub(super) wishes: Vec<Wish>,
+    pub(super) image: Option<WrittenImage>,
     pub(super) stop: bool,
+}
+
+/// Something the operator wants of the group.
+pub(super) struct Wish {
+    pub(super) what: What,
+    pub(super) reply: WishReply,
+}
+
+/// Hears what became of a wish.
+pub(super) type WishReply = Box<dyn FnOnce(Result<(), Rejected>) + Send>;
+
+pub(super) enum What {
+    Change(Change),
+    /// That the member leads.
+    Transfer(MemberId),
+    /// An image of the state now.
+    Image,
+}
+
+/// An image that was begun before.
+pub(super) struct WrittenImage {
+    pub(super) index: u64,
+    pub(super) path: PathBuf,
+    pub(super) outcome: io::Result<()>,
 }
 
 /// Progress of the applier.
@@ -58,11 +96,45 @@ struct State<W> {
 
 impl<W> News<W> {
     fn none() -> News<W> {
-        News { writes: Vec::new(), reads: Vec::new(), applied: Vec::new(), stop: false }
+        News {
+            writes: Vec::new(),
+            reads: Vec::new(),
+            applied: Vec::new(),
+            messages: Vec::new(),
+            reports: Vec::new(),
+            wishes: Vec::new(),
+            image: None,
+            stop: false,
+        }
     }
 
     fn is_empty(&self) -> bool {
-        self.writes.is_empty() && self.reads.is_empty() && self.applied.is_empty() && !self.stop
+        self.writes.is_empty()
+            && self.reads.is_empty()
+            && self.applied.is_empty()
+            && self.messages.is_empty()
+            && self.reports.is_empty()
+            && self.wishes.is_empty()
+            && self.image.is_none()
+            && !self.stop
+    }
+}
+
+impl<R: 'static, W: Waiter<R>> Door for Inbox<R, W> {
+    fn receive(&self, received: Received) {
+        self.tell(|state| {
+            if state.news.messages.len() < MESSAGES_MAX && !state.closed {
+                state.news.messages.push(received);
+            }
+        });
+    }
+
+    fn report(&self, report: Report) {
+        self.tell(|state| {
+            if state.news.reports.len() < MESSAGES_MAX {
+                state.news.reports.push(report);
+            }
+        });
     }
 }
 
@@ -119,6 +191,24 @@ impl<R, W: Waiter<R>> Inbox<R, W> {
         if must_wake {
             self.wake.notify_one();
         }
+    }
+
+    /// Asks for something; `reply` hears what became of it, or is dropped if the pipeline ends.
+    pub(super) fn wish(&self, what: What, reply: WishReply) {
+        self.tell(|state| match state.closed {
+            true => reply(Err(Rejected::Stopped)),
+            false => state.news.wishes.push(Wish { what, reply }),
+        });
+    }
+
+    /// What became of the image that was begun last.
+    pub(super) fn report_image(&self, image: WrittenImage) {
+        self.tell(|state| state.news.image = Some(image));
+    }
+
+    /// What an apply thread has finished, and nothing else.
+    pub(super) fn take_applied(&self) -> Vec<Applied> {
+        std::mem::take(&mut self.state.lock().news.applied)
     }
 
     /// The applier's message to the loop.

@@ -2,21 +2,26 @@
 //! yet applied kept in memory, so that committing does not read the disk.
 
 use super::Fsync;
+use super::images::Image;
+use super::members::Members;
 use super::sync_fs::SyncFs;
 use crate::clock::Clock;
 use crate::measure::pipeline::PipelineMeter;
 use crate::units::Nanos;
-use raft::eraftpb::{ConfState, Entry, HardState, Snapshot};
+use raft::eraftpb::{Entry, HardState, Snapshot};
 use raft::{GetEntriesContext, RaftState, Storage, StorageError};
-use raft_engine::{Config, Engine, LogBatch, MessageExt, ReadableSize, RecoveryMode};
+use raft_engine::{Command, Config, Engine, LogBatch, MessageExt, ReadableSize, RecoveryMode};
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 /// The engine serves many groups; this log is the only one in it.
 const GROUP: u64 = 1;
 const HARD_STATE: &[u8] = b"hard-state";
 const INCARNATION: &[u8] = b"incarnation";
+const MEMBERS: &[u8] = b"members";
+const CUT: &[u8] = b"cut";
 
 /// What the Ready loop asks of a log, beside reading it as the raft library does.
 pub(super) trait LogStore: Storage {
@@ -25,6 +30,16 @@ pub(super) trait LogStore: Storage {
 
     /// Entries up to `index` are applied and will not be asked for again soon.
     fn applied(&mut self, index: u64);
+
+    /// The group as it is now, on disk when this returns.
+    fn put_members(&mut self, members: &Members) -> Result<(), raft_engine::Error>;
+
+    /// The group as it was put last; none in a new log.
+    fn members(&self) -> Option<Members>;
+
+    /// An image of the state after the entry at `index` exists: entries before that, but for the last `keep`, may go; and if the log
+    /// ends before it or has another entry there, all of it, so that it goes on after `index`. On disk when this returns.
+    fn imaged(&mut self, image: &Image, keep: u64) -> Result<(), raft_engine::Error>;
 
     /// Which start of this node this is, from 1; counted before the log is used.
     fn incarnation(&self) -> u64;
@@ -46,7 +61,7 @@ pub(super) struct Written {
 
 /// A log in a folder.
 pub(super) struct EngineLog {
-    engine: Engine<SyncFs>,
+    engine: Arc<Engine<SyncFs>>,
     /// Entries appended and not yet applied, contiguous, ending with the last of the log.
     recent: VecDeque<Entry>,
     hard_state: HardState,
@@ -54,7 +69,23 @@ pub(super) struct EngineLog {
     batch: LogBatch,
     meter: Arc<PipelineMeter>,
     incarnation: u64,
-    voter: u64,
+    /// Index and term of the last entry that the log no longer has; 0 if it has all.
+    cut: (u64, u64),
+    members: Option<Members>,
+    /// The newest image, for members that need entries before the cut.
+    image: Option<Image>,
+    /// Gives the disk back what was cut off.
+    sweeper: Option<JoinHandle<()>>,
+}
+
+impl Drop for EngineLog {
+    /// The next one to open the log finds it locked while the sweeper uses it.
+    fn drop(&mut self) {
+        if let Some(sweeper) = self.sweeper.take() {
+            // A panic of the thread was printed where it happened.
+            let _ = sweeper.join();
+        }
+    }
 }
 
 struct Codec;
@@ -67,10 +98,9 @@ impl MessageExt for Codec {
 }
 
 impl EngineLog {
-    /// Opens or creates the log in `folder` for node `voter`, and counts this start.
+    /// Opens or creates the log in `folder`, and counts this start.
     pub(super) fn open(
         folder: &Path,
-        voter: u64,
         fsync: Fsync,
         clock: Clock,
         meter: Arc<PipelineMeter>,
@@ -83,16 +113,19 @@ impl EngineLog {
             ..Config::default()
         };
         let rules = SyncFs { fsync, clock, meter: meter.clone() };
-        let engine = Engine::open_with_file_system(config, Arc::new(rules))?;
+        let engine = Arc::new(Engine::open_with_file_system(config, Arc::new(rules))?);
         let mut log = EngineLog {
             hard_state: engine.get_message(GROUP, HARD_STATE)?.unwrap_or_default(),
             incarnation: read_incarnation(&engine) + 1,
             recent: VecDeque::new(),
-            last: (0, 0),
+            last: read_cut(&engine),
             batch: LogBatch::default(),
+            cut: read_cut(&engine),
+            members: engine.get(GROUP, MEMBERS).and_then(|bytes| Members::from_bytes(&bytes)),
+            image: None,
+            sweeper: None,
             engine,
             meter,
-            voter,
         };
         log.find_last()?;
         log.count_start()?;
@@ -100,7 +133,8 @@ impl EngineLog {
     }
 
     fn find_last(&mut self) -> Result<(), raft_engine::Error> {
-        if let Some(index) = self.engine.last_index(GROUP) {
+        let last = self.engine.last_index(GROUP).filter(|last| *last > self.cut.0);
+        if let Some(index) = last {
             let entry = self.engine.get_entry::<Codec>(GROUP, index)?;
             self.last = (index, entry.map_or(0, |entry| entry.term));
         }
@@ -134,6 +168,12 @@ fn read_incarnation(engine: &Engine<SyncFs>) -> u64 {
     bytes.try_into().map_or(0, u64::from_le_bytes)
 }
 
+fn read_cut(engine: &Engine<SyncFs>) -> (u64, u64) {
+    let bytes = engine.get(GROUP, CUT).unwrap_or_default();
+    let number = |bytes: &[u8]| bytes.try_into().map_or(0, u64::from_le_bytes);
+    bytes.split_at_checked(8).map_or((0, 0), |(index, term)| (number(index), number(term)))
+}
+
 impl LogStore for EngineLog {
     fn append(&mut self, round: &Round<'_>) -> Result<Written, raft_engine::Error> {
         let before = self.meter.counts().fsync_ns;
@@ -156,15 +196,73 @@ impl LogStore for EngineLog {
         }
     }
 
+    fn put_members(&mut self, members: &Members) -> Result<(), raft_engine::Error> {
+        self.batch.put(GROUP, MEMBERS.to_vec(), members.to_bytes())?;
+        self.engine.write(&mut self.batch, true)?;
+        self.members = Some(members.clone());
+        Ok(())
+    }
+
+    fn members(&self) -> Option<Members> {
+        self.members.clone()
+    }
+
+    fn imaged(&mut self, image: &Image, keep: u64) -> Result<(), raft_engine::Error> {
+        let term = |index| self.term(index).map_err(|_| raft_engine::Error::EntryCompacted);
+        let has_it = image.index <= self.last.0
+            && (image.index < self.cut.0 || term(image.index)? == image.term);
+        let cut = match has_it {
+            true => {
+                let index = image.index.saturating_sub(keep).max(self.cut.0);
+                (index, term(index)?)
+            }
+            false => (image.index, image.term),
+        };
+        self.image = Some(image.clone());
+        if cut == self.cut {
+            return Ok(());
+        }
+        let first_kept = if has_it { cut.0 + 1 } else { self.last.0.max(cut.0) + 1 };
+        self.batch.add_command(GROUP, Command::Compact { index: first_kept });
+        let numbers = [cut.0.to_le_bytes(), cut.1.to_le_bytes()].concat();
+        self.batch.put(GROUP, CUT.to_vec(), numbers)?;
+        self.engine.write(&mut self.batch, true)?;
+        self.cut = cut;
+        self.recent.retain(|entry| entry.index >= first_kept);
+        if !has_it {
+            self.last = cut;
+        }
+        self.sweep();
+        Ok(())
+    }
+
     fn incarnation(&self) -> u64 {
         self.incarnation
     }
 }
 
+impl EngineLog {
+    /// Gives the disk back what was cut off, beside whatever goes on.
+    fn sweep(&mut self) {
+        if self.sweeper.as_ref().is_some_and(|sweeper| !sweeper.is_finished()) {
+            return;
+        }
+        let engine = self.engine.clone();
+        let sweep = move || drop(engine.purge_expired_files());
+        // Without a thread it stays for the next time.
+        self.sweeper = std::thread::Builder::new().name("wal-sweep".into()).spawn(sweep).ok();
+    }
+}
+
 impl Storage for EngineLog {
     fn initial_state(&self) -> raft::Result<RaftState> {
-        let conf_state = ConfState { voters: vec![self.voter], ..ConfState::default() };
-        Ok(RaftState { hard_state: self.hard_state.clone(), conf_state })
+        let conf_state = self.members.clone().unwrap_or_default().conf;
+        let mut hard_state = self.hard_state.clone();
+        // The commit index is written by and by; what is cut off was committed.
+        hard_state.commit = hard_state.commit.max(self.cut.0);
+        let imaged = self.image.as_ref().map_or(0, |image| image.index);
+        hard_state.commit = hard_state.commit.max(imaged.min(self.last.0));
+        Ok(RaftState { hard_state, conf_state })
     }
 
     fn entries(
@@ -174,6 +272,9 @@ impl Storage for EngineLog {
         max_size: impl Into<Option<u64>>,
         _context: GetEntriesContext,
     ) -> raft::Result<Vec<Entry>> {
+        if low <= self.cut.0 {
+            return Err(StorageError::Compacted.into());
+        }
         let max_size = max_size.into();
         let mut entries = Vec::new();
         let recent_from = self.recent_from();
@@ -198,8 +299,11 @@ impl Storage for EngineLog {
         if index == self.last.0 {
             return Ok(self.last.1);
         }
-        if index == 0 {
-            return Ok(0);
+        if index == self.cut.0 {
+            return Ok(self.cut.1);
+        }
+        if index < self.cut.0 {
+            return Err(StorageError::Compacted.into());
         }
         let recent_from = self.recent_from();
         if index >= recent_from {
@@ -211,15 +315,25 @@ impl Storage for EngineLog {
     }
 
     fn first_index(&self) -> raft::Result<u64> {
-        Ok(self.engine.first_index(GROUP).unwrap_or(1))
+        Ok(self.cut.0 + 1)
     }
 
     fn last_index(&self) -> raft::Result<u64> {
         Ok(self.last.0)
     }
 
-    fn snapshot(&self, _request_index: u64, _to: u64) -> raft::Result<Snapshot> {
-        Err(StorageError::SnapshotTemporarilyUnavailable.into())
+    /// What it says about the newest image; the state itself travels as a file.
+    fn snapshot(&self, request_index: u64, _to: u64) -> raft::Result<Snapshot> {
+        let newest = self.image.as_ref().filter(|image| image.index >= request_index);
+        let (image, members) = newest
+            .zip(self.members.as_ref())
+            .ok_or(StorageError::SnapshotTemporarilyUnavailable)?;
+        let mut snapshot = Snapshot { data: members.to_bytes().into(), ..Snapshot::default() };
+        let metadata = snapshot.mut_metadata();
+        metadata.index = image.index;
+        metadata.term = image.term;
+        metadata.set_conf_state(members.conf.clone());
+        Ok(snapshot)
     }
 }
 

@@ -8,23 +8,38 @@
 //! This is the only module that names the raft library. It knows neither keys nor requests: the state machine
 //! behind [`StateMachine`] gets bytes and gives replies.
 //!
-//! Caveats: one voter; no snapshots, so the log is never compacted and a restart replays all of it.
+//! A group has one member or several, which reach each other through a [`Transport`]. Once the log has grown enough, an image of the
+//! state is written beside it (`images`) and the log is cut; a restart, or a member that was away for long, begins with the image.
 
 use crate::measure::stage::Timeline;
 use crate::units::{ByteSize, Nanos};
+use std::error::Error;
+use std::io::{self, Read, Write};
 
 mod applier;
+mod forwarded;
+mod images;
 mod inbox;
 mod log;
+mod members;
+mod network;
 mod packing;
+mod pipeline;
 mod proposer;
+mod reads;
 mod ready;
+mod status;
 mod sync_fs;
 #[cfg(test)]
 mod tests;
+mod transport;
 
 pub use inbox::Inbox;
-pub use ready::{Pipeline, start};
+pub use members::{BadChange, Change, Member};
+pub use network::{Faults, Network};
+pub use pipeline::{Pipeline, Setup, start};
+pub use status::{Role, Status};
+pub use transport::{Door, Envelope, MemberId, Nobody, Received, Report, Transport};
 
 /// What committed commands do. `apply` is deterministic: the same commands give the same replies on every node.
 pub trait StateMachine: Send + Sync + 'static {
@@ -37,6 +52,20 @@ pub trait StateMachine: Send + Sync + 'static {
 
     /// Answers a query from the present state.
     fn read(&self, query: &[u8]) -> Executed<Self::Reply>;
+
+    /// Index of the last entry whose effects it kept over a restart by itself, 0 if none.
+    fn kept(&self) -> u64 {
+        0
+    }
+
+    /// Writes the state as it is now, between two calls of [`StateMachine::apply`]; calls `held` when the next one may come.
+    fn write_image(&self, to: &mut dyn Write, held: &mut dyn FnMut()) -> io::Result<()>;
+
+    /// Puts the state that an image holds in place of its own; on an error its own stays.
+    fn load_image(&self, from: &mut dyn Read) -> Result<(), Box<dyn Error + Send + Sync>>;
+
+    /// This member leads from now on, or does not any more.
+    fn lead(&self, _leads: bool) {}
 }
 
 /// A committed command.
@@ -85,6 +114,18 @@ pub enum Rejected {
     /// The node stopped; a write may or may not be in the log.
     #[error("the node has stopped")]
     Stopped,
+    /// The group has no leader that this node knows; nothing was proposed.
+    #[error("no leader")]
+    NoLeader,
+    /// This takes the leader, which is another member.
+    #[error("not leader")]
+    NotLeader(MemberId),
+    /// No answer within the time for one; a write may or may not be in the log, or get there yet.
+    #[error("request timed out")]
+    TimedOut,
+    /// The group cannot be changed like this; nothing was proposed.
+    #[error(transparent)]
+    BadChange(BadChange),
 }
 
 /// Why a pipeline could not start or go on.
@@ -96,9 +137,12 @@ pub enum PipelineError {
     /// The raft library refuses to go on.
     #[error("raft failed: {0}")]
     Raft(#[from] raft::Error),
-    /// No thread could be started.
-    #[error("no thread could be started: {0}")]
-    Thread(#[from] std::io::Error),
+    /// No thread could be started, or a file beside the log could not be used.
+    #[error("a thread could not be started, or a file beside the raft log not be used: {0}")]
+    Thread(#[from] io::Error),
+    /// An image of the state cannot be loaded.
+    #[error("an image of the state: {0}")]
+    Image(Box<dyn Error + Send + Sync>),
 }
 
 /// The levers of a pipeline.
@@ -112,6 +156,76 @@ pub struct Config {
     pub publish: Publish,
     /// What a sync of the log means.
     pub fsync: Fsync,
+}
+
+/// The group as one member sees it when it starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// This member.
+    pub me: MemberId,
+    /// Who is in a group that begins with this start; not looked at once there is a log.
+    pub founders: Vec<Member>,
+    /// When members give up on each other.
+    pub timing: Timing,
+    /// How reads are made linearizable.
+    pub reads: Reads,
+    /// When the log is cut.
+    pub images: ImagePolicy,
+}
+
+impl Group {
+    /// A group of one.
+    pub fn alone() -> Group {
+        Group::of(1, 1)
+    }
+
+    /// Member `me` of a group of the members 1 to `size`.
+    pub fn of(me: MemberId, size: u64) -> Group {
+        let founders = (1..=size).map(|id| Member { id, ..Member::default() }).collect();
+        let (timing, images) = (Timing::default(), ImagePolicy::default());
+        Group { me, founders, timing, reads: Reads::Index, images }
+    }
+}
+
+/// Intervals of the election; the defaults are etcd's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// Between two heartbeats of a leader; also the step of the clock.
+    pub heartbeat: Nanos,
+    /// Without a leader's word for this long, up to twice, a member asks for votes. At least two heartbeats.
+    pub election: Nanos,
+}
+
+impl Default for Timing {
+    fn default() -> Timing {
+        Timing { heartbeat: Nanos::from_millis(100), election: Nanos::from_millis(1000) }
+    }
+}
+
+/// How reads are made linearizable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reads {
+    /// A quorum confirms the leader each time (ReadIndex).
+    Index,
+    /// The leader trusts its clock: that it heard a quorum within the election timeout.
+    Lease,
+}
+
+/// When an image of the state is written and the log is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ImagePolicy {
+    /// After so many entries; etcd's default.
+    pub entries: u64,
+    /// After so many bytes of the log, if that is earlier.
+    pub bytes: ByteSize,
+    /// Entries before the image that stay, for members that are a little behind.
+    pub keep: u64,
+}
+
+impl Default for ImagePolicy {
+    fn default() -> ImagePolicy {
+        ImagePolicy { entries: 100_000, bytes: ByteSize(1 << 30), keep: 5_000 }
+    }
 }
 
 /// How requests become entries.

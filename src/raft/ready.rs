@@ -1,139 +1,56 @@
-//! The Ready loop: take what is new, propose, persist, commit, apply; one thread, in that order.
+//! The Ready loop: take what is new, propose, send, persist, commit, apply; one thread, in that order. A leader's appends are
+//! on their way to the others before its own sync begins; what a follower answers waits for its sync.
 
-use super::applier::{Applier, Committed, CommittedEntry, Group, GroupTimes, Tools};
-use super::inbox::{Applied, Inbox, Submission};
-use super::log::{EngineLog, LogStore, Round, Written};
+use super::applier::{self, Applier, Committed, CommittedEntry, Group, GroupTimes};
+use super::forwarded::Forwarded;
+use super::images::{Image, Images};
+use super::inbox::{Applied, Inbox, News, Submission, What, Wish, WishReply, WrittenImage};
+use super::log::{LogStore, Round, Written};
+use super::members::{BadChange, Change, Members};
 use super::packing::{EntryId, pack};
-use super::proposer::{Proposer, Situation, Turn, Waiting};
-use super::{Config, PipelineError, Publish, Rejected, StateMachine, Waiter, applier, proposer};
+use super::pipeline::Setup;
+use super::proposer::{self, Proposer, Situation, Turn, Waiting};
+use super::reads::WaitingReads;
+use super::status::{Board, Role};
+use super::transport::{Envelope, MemberId, Received, Report, Transport};
+use super::{ImagePolicy, PipelineError, Publish, Rejected, StateMachine, Timing, Waiter};
 use crate::clock::Clock;
 use crate::measure::pipeline::PipelineMeter;
 use crate::measure::stage::Probe;
 use crate::units::Nanos;
-use raft::eraftpb::{Entry, HardState};
-use raft::{RawNode, StateRole};
+use protobuf::Message as _;
+use raft::eraftpb::{ConfChange, Entry, EntryType, HardState, Message, MessageType, Snapshot};
+use raft::{RawNode, SnapshotStatus, StateRole};
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
-/// The only voter.
-const NODE: u64 = 1;
-/// Length of a raft tick.
-const TICK: Nanos = Nanos::from_millis(100);
 /// Shortest wait that is slept; the kernel's default timer slack is 50 µs.
 const SHORTEST_SLEEP: Nanos = Nanos(100_000);
-/// Most bytes of committed entries handed out at once; bounds memory while a long log is replayed.
-const COMMITTED_BYTES_MAX: u64 = 64 << 20;
 /// Ready rounds a lone voter may need to elect itself and commit its first entry; it needs three.
 const ELECTION_ROUNDS_MAX: u32 = 1000;
+/// How long a request may wait for the log, beside two elections; etcd's number.
+const PATIENCE: Nanos = Nanos::from_millis(5000);
 
-/// A running pipeline. Dropping it stops its threads and waits for them.
-pub struct Pipeline<R, W: Waiter<R>> {
-    inbox: Arc<Inbox<R, W>>,
-    threads: Vec<JoinHandle<()>>,
+/// What the loop works with.
+pub(super) struct Parts<M: StateMachine, W, L> {
+    pub(super) log: L,
+    pub(super) inbox: Arc<Inbox<M::Reply, W>>,
+    pub(super) board: Arc<Board>,
+    pub(super) applier: Box<dyn Applier<W>>,
+    pub(super) machine: Arc<M>,
+    pub(super) members: Members,
+    pub(super) images: Images,
 }
 
-/// Opens the log in `folder`, replays it into `machine`, and starts the Ready loop.
-/// When it returns, the node leads and everything in the log is applied.
-pub fn start<M, W>(
-    config: Config,
-    folder: &Path,
-    machine: Arc<M>,
-    meter: Arc<PipelineMeter>,
-    clock: Clock,
-    probe: Probe,
-) -> Result<Pipeline<M::Reply, W>, PipelineError>
-where
-    M: StateMachine,
-    W: Waiter<M::Reply>,
-{
-    let log = EngineLog::open(folder, NODE, config.fsync, clock, meter.clone())?;
-    start_on(log, config, machine, meter, clock, probe)
-}
-
-/// As [`start`], on any log.
-pub(super) fn start_on<M, W, L>(
-    log: L,
-    config: Config,
-    machine: Arc<M>,
-    meter: Arc<PipelineMeter>,
-    clock: Clock,
-    probe: Probe,
-) -> Result<Pipeline<M::Reply, W>, PipelineError>
-where
-    M: StateMachine,
-    W: Waiter<M::Reply>,
-    L: LogStore + Send + 'static,
-{
-    let inbox = Arc::new(Inbox::new(probe));
-    let tools = Tools { machine: machine.clone(), meter: meter.clone() };
-    let (applier, apply_thread) = applier::applier(config.apply_on, tools, &inbox)?;
-    let mut ready_loop = ReadyLoop {
-        incarnation: log.incarnation(),
-        raft: RawNode::new(&raft_config(), log, &slog::Logger::root(slog::Discard, slog::o!()))?,
-        inbox: inbox.clone(),
-        proposer: proposer::proposer(config.propose),
-        applier,
-        publish: config.publish,
-        machine,
-        meter,
-        clock,
-        probe,
-        waiting: VecDeque::new(),
-        proposed: HashMap::new(),
-        sequence: 0,
-        in_flight: 0,
-        held: Vec::new(),
-        hard_state: None,
-        reads: VecDeque::new(),
-        queries: 0,
-        applied: 0,
-        next_tick: clock.now().after(TICK),
-    };
-    ready_loop.lead()?;
-    let raft_thread =
-        std::thread::Builder::new().name("raft-1".into()).spawn(move || ready_loop.run())?;
-    Ok(Pipeline {
-        inbox,
-        threads: [Some(raft_thread), apply_thread].into_iter().flatten().collect(),
-    })
-}
-
-fn raft_config() -> raft::Config {
-    raft::Config {
-        id: NODE,
-        election_tick: 10,
-        heartbeat_tick: 1,
-        max_size_per_msg: 1 << 20,
-        max_inflight_msgs: 256,
-        max_committed_size_per_ready: COMMITTED_BYTES_MAX,
-        ..raft::Config::default()
-    }
-}
-
-impl<R, W: Waiter<R>> Pipeline<R, W> {
-    /// Where requests are left.
-    pub fn inbox(&self) -> &Arc<Inbox<R, W>> {
-        &self.inbox
-    }
-}
-
-impl<R, W: Waiter<R>> Drop for Pipeline<R, W> {
-    fn drop(&mut self) {
-        self.inbox.stop();
-        for thread in self.threads.drain(..) {
-            // A panic of the thread was printed where it happened; clients see their replies vanish.
-            let _ = thread.join();
-        }
-    }
-}
-
-struct ReadyLoop<M: StateMachine, W, L: LogStore> {
+pub(super) struct ReadyLoop<M: StateMachine, W, L: LogStore> {
+    me: MemberId,
     raft: RawNode<L>,
     incarnation: u64,
     inbox: Arc<Inbox<M::Reply, W>>,
+    board: Arc<Board>,
+    transport: Arc<dyn Transport>,
     proposer: Box<dyn Proposer>,
     applier: Box<dyn Applier<W>>,
     publish: Publish,
@@ -141,10 +58,18 @@ struct ReadyLoop<M: StateMachine, W, L: LogStore> {
     meter: Arc<PipelineMeter>,
     clock: Clock,
     probe: Probe,
+    timing: Timing,
+    members: Members,
     /// Writes not yet proposed, oldest first.
     waiting: VecDeque<Submission<W>>,
     /// Own proposals not yet applied, by sequence.
     proposed: HashMap<u64, Group<W>>,
+    /// Own changes of the group that are not committed yet, by sequence, with when they were proposed.
+    changes: HashMap<u64, (Nanos, WishReply)>,
+    /// Own changes that are committed, by index: whoever wants another one has to wait until they are applied.
+    committed_changes: Vec<(u64, WishReply)>,
+    /// Who shall lead, since when it was asked, and who wants to know.
+    transfer: Option<(MemberId, Nanos, WishReply)>,
     sequence: u64,
     /// Own entries proposed and not yet applied.
     in_flight: usize,
@@ -152,21 +77,21 @@ struct ReadyLoop<M: StateMachine, W, L: LogStore> {
     held: Vec<Entry>,
     /// Hard state that changed only in its commit index: written with the next entries, since replay recovers it.
     hard_state: Option<HardState>,
-    /// Queries that wait for an index to be applied, oldest first.
-    reads: VecDeque<WaitingReads<W>>,
-    /// How many queries are in `reads`.
-    queries: usize,
+    reads: WaitingReads<W>,
     applied: u64,
     next_tick: Nanos,
-}
-
-struct WaitingReads<W> {
-    /// Answered once this is applied; none until raft has confirmed an index.
-    index: Option<u64>,
-    /// Ties the confirmation to these queries.
-    context: Vec<u8>,
-    taken: Nanos,
-    queries: Vec<Submission<W>>,
+    /// Since when no leader is known.
+    leaderless: Option<Nanos>,
+    leads: bool,
+    forwarded: Forwarded,
+    images: Images,
+    image_policy: ImagePolicy,
+    /// Whether an image is being written.
+    imaging: bool,
+    /// The file that came with the last message about an image.
+    incoming: Option<PathBuf>,
+    /// Bytes of the log when it was cut last.
+    bytes_at_image: u64,
 }
 
 impl<W> std::fmt::Debug for Submission<W> {
@@ -191,8 +116,61 @@ where
     W: Waiter<M::Reply>,
     L: LogStore,
 {
-    /// Elects itself, and goes on until everything in the log is committed and applied.
-    fn lead(&mut self) -> Result<(), PipelineError> {
+    pub(super) fn new(
+        parts: Parts<M, W, L>,
+        config: &raft::Config,
+        setup: Setup<'_>,
+    ) -> Result<ReadyLoop<M, W, L>, PipelineError> {
+        let Parts { log, inbox, board, applier, machine, members, images } = parts;
+        let logger = slog::Logger::root(slog::Discard, slog::o!());
+        let (clock, timing) = (setup.clock, setup.group.timing);
+        let ready_loop = ReadyLoop {
+            me: setup.group.me,
+            incarnation: log.incarnation(),
+            raft: RawNode::new(config, log, &logger)?,
+            inbox,
+            board,
+            transport: setup.transport,
+            proposer: proposer::proposer(setup.config.propose),
+            applier,
+            publish: setup.config.publish,
+            machine,
+            bytes_at_image: setup.meter.counts().log_bytes,
+            meter: setup.meter,
+            clock,
+            probe: setup.probe,
+            timing,
+            members,
+            waiting: VecDeque::new(),
+            proposed: HashMap::new(),
+            changes: HashMap::new(),
+            committed_changes: Vec::new(),
+            transfer: None,
+            sequence: 0,
+            in_flight: 0,
+            held: Vec::new(),
+            hard_state: None,
+            reads: WaitingReads::new(),
+            applied: config.applied,
+            next_tick: clock.now().after(timing.heartbeat),
+            leaderless: None,
+            leads: false,
+            forwarded: Forwarded::default(),
+            images,
+            image_policy: setup.group.images,
+            imaging: false,
+            incoming: None,
+        };
+        ready_loop.show_members();
+        ready_loop.show();
+        Ok(ready_loop)
+    }
+
+    /// A member that is the only voter elects itself, and goes on until everything in the log is committed and applied.
+    pub(super) fn lead_if_alone(&mut self) -> Result<(), PipelineError> {
+        if !self.members.is_only_voter(self.me) {
+            return Ok(());
+        }
         self.raft.campaign()?;
         let mut rounds = 0;
         while !self.caught_up() {
@@ -201,10 +179,13 @@ where
             if self.raft.has_ready() || !self.held.is_empty() {
                 self.turn()?;
             } else {
-                self.inbox.wait(TICK);
+                self.inbox.wait(self.timing.heartbeat);
             }
-            self.take_applied();
+            for applied in self.inbox.take_applied() {
+                self.note_applied(applied);
+            }
         }
+        self.note_role();
         Ok(())
     }
 
@@ -214,20 +195,17 @@ where
         raft.state == StateRole::Leader && self.applied == last && raft.raft_log.committed == last
     }
 
-    fn run(mut self) {
+    pub(super) fn run(mut self) {
         // After a panic too: whoever waits or comes later is refused and does not hang.
         let outcome = catch_unwind(AssertUnwindSafe(|| self.serve()));
+        self.board.change(|status| status.stopped = true);
         let rest = self.inbox.close();
-        let queries = self.reads.drain(..).flat_map(|reads| reads.queries);
         let refused = rest.writes.into_iter().chain(rest.reads).chain(self.waiting.drain(..));
-        for submission in refused.chain(queries) {
+        for submission in refused.chain(self.reads.drain()) {
             submission.waiter.answer(Err(Rejected::Stopped));
         }
         for (_, group) in self.proposed.drain() {
-            group
-                .submissions
-                .into_iter()
-                .for_each(|lost| lost.waiter.answer(Err(Rejected::Stopped)));
+            reject(group.submissions, &Rejected::Stopped);
         }
         match outcome {
             Ok(Ok(())) => {}
@@ -238,12 +216,12 @@ where
 
     fn serve(&mut self) -> Result<(), PipelineError> {
         loop {
-            if self.take_news() {
+            if self.take_news()? {
                 return Ok(());
             }
             self.tick();
             let wake_by = self.propose()?;
-            self.inbox.still_waiting(self.waiting.len() + self.queries);
+            self.inbox.still_waiting(self.waiting.len() + self.reads.len());
             if self.raft.has_ready() || !self.held.is_empty() {
                 self.turn()?;
             } else {
@@ -264,34 +242,66 @@ where
     }
 
     /// Moves what is new to where it belongs; true if the loop shall end.
-    fn take_news(&mut self) -> bool {
-        let news = self.inbox.take(self.waiting.len() + self.queries);
-        self.waiting.extend(news.writes);
-        news.applied.into_iter().for_each(|applied| self.note_applied(applied));
-        if !news.reads.is_empty() {
-            self.ask_read_index(news.reads);
+    fn take_news(&mut self) -> Result<bool, PipelineError> {
+        let news = self.inbox.take(self.waiting.len() + self.reads.len());
+        let News { writes, reads, applied, messages, reports, wishes, image, stop } = news;
+        self.waiting.extend(writes);
+        applied.into_iter().for_each(|applied| self.note_applied(applied));
+        messages.into_iter().for_each(|received| self.receive(received));
+        reports.into_iter().for_each(|report| self.note_report(report));
+        wishes.into_iter().for_each(|wish| self.grant(wish));
+        if let Some(image) = image {
+            self.note_image(image)?;
+        }
+        if !reads.is_empty() {
+            self.ask_read_index(reads);
         }
         self.serve_reads();
-        news.stop
-    }
-
-    /// Before clients exist there is nothing but progress to take.
-    fn take_applied(&mut self) {
-        let news = self.inbox.take(0);
-        assert!(!news.stop, "the apply thread replays the log to its end");
-        news.applied.into_iter().for_each(|applied| self.note_applied(applied));
+        Ok(stop)
     }
 
     fn tick(&mut self) {
         let now = self.clock.now();
-        if now >= self.next_tick {
-            self.raft.tick();
-            self.next_tick = now.after(TICK);
+        if now < self.next_tick {
+            return;
+        }
+        self.raft.tick();
+        self.next_tick = now.after(self.timing.heartbeat);
+        let again: Vec<_> = self.reads.unconfirmed().cloned().collect();
+        again.into_iter().for_each(|context| self.raft.read_index(context));
+        self.give_up(now);
+    }
+
+    /// Answers what waited too long. It may still come to be.
+    fn give_up(&mut self, now: Nanos) {
+        let patience = PATIENCE.after(self.timing.election).after(self.timing.election);
+        let before = Nanos(now.0.saturating_sub(patience.0));
+        while let Some(group) = self.reads.overdue(before) {
+            reject(group.queries, &Rejected::TimedOut);
+        }
+        for (_, group) in self.proposed.extract_if(|_, group| group.proposed < before) {
+            self.in_flight -= 1;
+            reject(group.submissions, &Rejected::TimedOut);
+        }
+        for (_, (_, reply)) in self.changes.extract_if(|_, (proposed, _)| *proposed < before) {
+            reply(Err(Rejected::TimedOut));
+        }
+        if let Some((_, _, reply)) = self.transfer.take_if(|(_, asked, _)| *asked < before) {
+            reply(Err(Rejected::TimedOut));
+        }
+        let nobody = self.leaderless.is_some_and(|since| {
+            since.after(self.timing.election).after(self.timing.election) < now
+        });
+        if nobody {
+            reject(self.waiting.drain(..), &Rejected::NoLeader);
         }
     }
 
     /// Proposes all that the policy wants proposed; gives the instant it wants to be asked again.
     fn propose(&mut self) -> Result<Option<Nanos>, PipelineError> {
+        if self.leaderless.is_some() {
+            return Ok(None);
+        }
         loop {
             let now = self.clock.now();
             let situation = Situation { waiting: &self.waiting, in_flight: self.in_flight, now };
@@ -302,16 +312,28 @@ where
         }
     }
 
+    /// A follower's raft library sends the proposal on to the leader.
     fn propose_first(&mut self, count: usize, taken: Nanos) -> Result<(), PipelineError> {
         let submissions: Vec<_> = self.waiting.drain(..count).collect();
         let data = pack(submissions.iter().map(|submission| submission.command.as_slice()));
-        self.sequence += 1;
-        let id = EntryId { node: NODE, incarnation: self.incarnation, sequence: self.sequence };
-        self.raft.propose(id.to_bytes(), data)?;
+        let id = self.next_id();
+        match self.raft.propose(id.to_bytes(), data) {
+            Ok(()) => {}
+            Err(raft::Error::ProposalDropped) => {
+                reject(submissions, &Rejected::NoLeader);
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        }
         let times = GroupTimes { taken: self.stamp(taken), ..GroupTimes::default() };
-        self.proposed.insert(self.sequence, Group { submissions, times });
+        self.proposed.insert(id.sequence, Group { submissions, times, proposed: taken });
         self.in_flight += 1;
         Ok(())
+    }
+
+    fn next_id(&mut self) -> EntryId {
+        self.sequence += 1;
+        EntryId { node: self.me, incarnation: self.incarnation, sequence: self.sequence }
     }
 
     /// The instant, if stage stamps are wanted.
@@ -319,23 +341,29 @@ where
         if self.probe.is_on() { now } else { Nanos::ZERO }
     }
 
-    /// One Ready: persist, then commit, then publish.
+    /// One Ready: send, persist, then commit, then publish.
     fn turn(&mut self) -> Result<(), PipelineError> {
         let kept = std::mem::take(&mut self.held);
         let mut committed = Vec::new();
         let mut synced = false;
         if self.raft.has_ready() {
             let mut ready = self.raft.ready();
+            self.send(ready.take_messages());
             for state in ready.take_read_states() {
-                self.confirm_reads(&state.request_ctx, state.index);
+                self.reads.confirm(&state.request_ctx, state.index);
+            }
+            if !ready.snapshot().is_empty() {
+                self.install(&ready.snapshot().clone())?;
             }
             committed = ready.take_committed_entries();
             let entries = ready.take_entries();
             synced = ready.must_sync();
             self.hard_state = ready.hs().cloned().or(self.hard_state.take());
             self.persist(&entries, synced)?;
+            self.send(ready.take_persisted_messages());
             let mut light = self.raft.advance_append(ready);
             self.remember_commit(light.commit_index());
+            self.send(light.take_messages());
             committed.extend(light.take_committed_entries());
         }
         if !kept.is_empty() && !synced {
@@ -348,9 +376,11 @@ where
                 times.replicated = now;
             }
         }
+        self.note_role();
         self.proposer.answering(self.waiting.len() + self.inbox.writes());
-        self.publish(kept, committed);
+        self.publish(kept, committed)?;
         self.serve_reads();
+        self.show();
         Ok(())
     }
 
@@ -389,22 +419,29 @@ where
     /// The sequence of an entry that this start of this node proposed.
     fn own_sequence(&self, entry: &Entry) -> Option<u64> {
         let id = EntryId::from_bytes(&entry.context)?;
-        (id.node == NODE && id.incarnation == self.incarnation).then_some(id.sequence)
+        (id.node == self.me && id.incarnation == self.incarnation).then_some(id.sequence)
     }
 
     /// Sends `kept` to apply, and `committed` too unless it has to wait for the next Ready.
-    fn publish(&mut self, kept: Vec<Entry>, committed: Vec<Entry>) {
+    fn publish(&mut self, kept: Vec<Entry>, committed: Vec<Entry>) -> Result<(), PipelineError> {
         let mut entries = kept;
         match self.publish {
             Publish::Ready => entries.extend(committed),
             Publish::NextReady => self.held = committed,
         }
-        let Some(last) = entries.last() else { return };
+        let Some(last) = entries.last() else { return Ok(()) };
         let index = last.index;
-        let entries = entries.into_iter().map(|entry| self.own(entry)).collect();
-        if let Some(applied) = self.applier.publish(Committed { index, entries }) {
+        let mut own = Vec::with_capacity(entries.len());
+        for entry in entries {
+            own.push(match entry.get_entry_type() {
+                EntryType::EntryNormal => self.own(entry),
+                _ => self.change_group(&entry)?,
+            });
+        }
+        if let Some(applied) = self.applier.publish(Committed { index, entries: own }) {
             self.note_applied(applied);
         }
+        Ok(())
     }
 
     /// The entry with whoever waits for it here.
@@ -419,40 +456,285 @@ where
     }
 
     fn note_applied(&mut self, applied: Applied) {
-        self.applied = applied.index;
         self.in_flight -= applied.own_entries;
-        self.raft.advance_apply_to(applied.index);
-        self.raft.mut_store().applied(applied.index);
-    }
-
-    /// Asks raft up to which index these queries must wait (ReadIndex, Ongaro's thesis section 6.4).
-    fn ask_read_index(&mut self, queries: Vec<Submission<W>>) {
-        self.sequence += 1;
-        let id = EntryId { node: NODE, incarnation: self.incarnation, sequence: self.sequence };
-        let context = id.to_bytes();
-        self.raft.read_index(context.clone());
-        let taken = self.probe.now();
-        self.queries += queries.len();
-        self.reads.push_back(WaitingReads { index: None, context, taken, queries });
-    }
-
-    fn confirm_reads(&mut self, context: &[u8], index: u64) {
-        if let Some(reads) = self.reads.iter_mut().find(|reads| reads.context == context) {
-            reads.index = Some(index);
+        if applied.index > self.applied {
+            self.applied = applied.index;
+            self.raft.advance_apply_to(applied.index);
+            self.raft.mut_store().applied(applied.index);
         }
+        for (_, reply) in self.committed_changes.extract_if(.., |(index, _)| *index <= self.applied)
+        {
+            reply(Ok(()));
+        }
+        self.image_if_due();
+    }
+
+    fn ask_read_index(&mut self, queries: Vec<Submission<W>>) {
+        let context = self.next_id().to_bytes();
+        self.raft.read_index(context.clone());
+        self.reads.add(context, self.clock.now(), self.probe.now(), queries);
     }
 
     fn serve_reads(&mut self) {
-        while let Some(reads) = self.reads.front() {
-            if reads.index.is_none_or(|index| index > self.applied) {
-                return;
-            }
-            let Some(reads) = self.reads.pop_front() else { return };
-            self.queries -= reads.queries.len();
-            for query in reads.queries {
-                applier::answer_read(&*self.machine, query, reads.taken);
+        while let Some(group) = self.reads.due(self.applied) {
+            for query in group.queries {
+                applier::answer_read(&*self.machine, query, group.taken);
             }
         }
+    }
+}
+
+/// The group: messages, roles, changes.
+impl<M, W, L> ReadyLoop<M, W, L>
+where
+    M: StateMachine,
+    W: Waiter<M::Reply>,
+    L: LogStore,
+{
+    fn send(&mut self, messages: Vec<Message>) {
+        if messages.is_empty() {
+            return;
+        }
+        let envelopes =
+            messages.into_iter().filter_map(|message| self.envelope(&message)).collect();
+        self.transport.send(envelopes);
+    }
+
+    /// A message about an image that has been replaced meanwhile is not sent; the library asks again.
+    fn envelope(&mut self, message: &Message) -> Option<Envelope> {
+        let mut image = None;
+        if message.get_msg_type() == MessageType::MsgSnapshot {
+            let index = message.get_snapshot().get_metadata().index;
+            match self.images.newest().filter(|newest| newest.index == index) {
+                Some(newest) => image = Some(newest.path.clone()),
+                None => {
+                    self.raft.report_snapshot(message.to, SnapshotStatus::Failure);
+                    return None;
+                }
+            }
+        }
+        let bytes = message.write_to_bytes().expect("a message in memory can be written");
+        Some(Envelope { to: message.to, bytes, image })
+    }
+
+    /// Whatever is wrong with a message, it is not worth more than not being heard.
+    fn receive(&mut self, received: Received) {
+        let mut message = Message::default();
+        let is_for_me = message.merge_from_bytes(&received.bytes).is_ok() && message.to == self.me;
+        let brings_image = message.get_msg_type() == MessageType::MsgSnapshot;
+        let is_whole = brings_image == received.image.is_some();
+        if is_for_me && is_whole && self.may_step(&message) {
+            // Unknown senders and the like; the library says which, and nobody could do anything.
+            let _ = self.raft.step(message);
+        }
+        if let Some(path) = received.image {
+            match self.raft.snap() {
+                Some(_) if is_for_me => self.incoming = Some(path),
+                // It came too late to be of use, or was for somebody else. Left behind, the next start removes it.
+                _ => drop(std::fs::remove_file(path)),
+            }
+        }
+    }
+
+    /// Whether the library may see it: a forwarded proposal only by the leader, and once.
+    fn may_step(&mut self, message: &Message) -> bool {
+        let mut ids = message.get_entries().iter().map(|entry| EntryId::from_bytes(&entry.context));
+        match message.get_msg_type() {
+            MessageType::MsgPropose => {
+                self.raft.raft.state == StateRole::Leader
+                    && ids.all(|id| id.is_some_and(|id| self.forwarded.is_new(id)))
+            }
+            _ => true,
+        }
+    }
+
+    fn note_report(&mut self, report: Report) {
+        match report {
+            Report::Unreachable(id) => self.raft.report_unreachable(id),
+            Report::Image(id, true) => self.raft.report_snapshot(id, SnapshotStatus::Finish),
+            Report::Image(id, false) => self.raft.report_snapshot(id, SnapshotStatus::Failure),
+        }
+    }
+
+    fn note_role(&mut self) {
+        let leader = self.raft.raft.leader_id;
+        let leads = self.raft.raft.state == StateRole::Leader;
+        if leads != self.leads {
+            self.leads = leads;
+            self.machine.lead(leads);
+        }
+        self.leaderless = match leader {
+            0 => self.leaderless.or(Some(self.clock.now())),
+            _ => None,
+        };
+        if let Some((_, _, reply)) = self.transfer.take_if(|(to, ..)| *to == leader) {
+            reply(Ok(()));
+        }
+    }
+
+    fn grant(&mut self, wish: Wish) {
+        let leader = self.raft.raft.leader_id;
+        let Wish { what, reply } = wish;
+        match what {
+            What::Image => {
+                self.begin_image();
+                reply(Ok(()));
+            }
+            _ if leader == 0 => reply(Err(Rejected::NoLeader)),
+            _ if leader != self.me => reply(Err(Rejected::NotLeader(leader))),
+            What::Transfer(to) if to == self.me => reply(Ok(())),
+            What::Transfer(to) if !self.members.conf.voters.contains(&to) => {
+                reply(Err(Rejected::BadChange(BadChange::NotFound)));
+            }
+            What::Transfer(to) => {
+                self.raft.transfer_leader(to);
+                self.transfer = Some((to, self.clock.now(), reply));
+            }
+            What::Change(change) => match self.propose_change(&change) {
+                Ok(sequence) => drop(self.changes.insert(sequence, (self.clock.now(), reply))),
+                Err(rejected) => reply(Err(rejected)),
+            },
+        }
+    }
+
+    fn propose_change(&mut self, change: &Change) -> Result<u64, Rejected> {
+        if self.raft.raft.has_pending_conf() {
+            return Err(Rejected::BadChange(BadChange::Busy));
+        }
+        let last = self.raft.raft.raft_log.last_index();
+        // etcd's measure of a learner that may vote.
+        let is_ready = |id| {
+            let matched = self.raft.raft.prs().get(id).map_or(0, |progress| progress.matched);
+            matched * 10 >= last * 9
+        };
+        let change = self.members.proposal(change, is_ready).map_err(Rejected::BadChange)?;
+        let id = self.next_id();
+        match self.raft.propose_conf_change(id.to_bytes(), change) {
+            Ok(()) => Ok(id.sequence),
+            Err(_) => Err(Rejected::NoLeader),
+        }
+    }
+
+    /// The group changes where the entry is committed; the state machine sees an entry without commands.
+    fn change_group(&mut self, entry: &Entry) -> Result<CommittedEntry<W>, PipelineError> {
+        // A change that was in the members' list before is seen again after a restart.
+        if entry.index > self.members.index {
+            let mut change = ConfChange::default();
+            change.merge_from_bytes(&entry.data).expect("a committed change can be read");
+            let conf = self.raft.apply_conf_change(&change)?;
+            self.members.follow(entry.index, &change, conf);
+            self.raft.mut_store().put_members(&self.members)?;
+            self.show_members();
+        }
+        let waiting = self.own_sequence(entry).and_then(|sequence| self.changes.remove(&sequence));
+        self.committed_changes.extend(waiting.map(|(_, reply)| (entry.index, reply)));
+        Ok(CommittedEntry { index: entry.index, data: Vec::new().into(), group: None })
+    }
+
+    fn show_members(&self) {
+        let members = Arc::new(self.members.list());
+        self.board.change(|status| status.members = members);
+    }
+
+    fn show(&self) {
+        let raft = &self.raft.raft;
+        let role = match raft.state {
+            StateRole::Leader => Role::Leader,
+            StateRole::Follower => Role::Follower,
+            StateRole::Candidate | StateRole::PreCandidate => Role::Candidate,
+        };
+        self.board.change(|status| {
+            (status.me, status.role) = (self.me, role);
+            (status.leader, status.term) = (raft.leader_id, raft.term);
+            (status.last, status.committed) = (raft.raft_log.last_index(), raft.raft_log.committed);
+            status.applied = self.applied;
+        });
+    }
+}
+
+/// Images of the state.
+impl<M, W, L> ReadyLoop<M, W, L>
+where
+    M: StateMachine,
+    W: Waiter<M::Reply>,
+    L: LogStore,
+{
+    fn image_if_due(&mut self) {
+        let imaged = self.images.newest().map_or(0, |image| image.index);
+        let entries = self.applied.saturating_sub(imaged);
+        let bytes = self.meter.counts().log_bytes.saturating_sub(self.bytes_at_image);
+        let policy = self.image_policy;
+        if entries > 0 && (entries >= policy.entries || bytes >= policy.bytes.0) {
+            self.begin_image();
+        }
+    }
+
+    /// Whatever was published is in it.
+    fn begin_image(&mut self) {
+        if !self.imaging {
+            self.imaging = true;
+            self.bytes_at_image = self.meter.counts().log_bytes;
+            self.applier.write_image(self.images.unfinished(self.applied));
+        }
+    }
+
+    /// An image that could not be written is tried again when the next one is due: the log is longer for it, nothing else.
+    fn note_image(&mut self, written: WrittenImage) -> Result<(), PipelineError> {
+        self.imaging = false;
+        let WrittenImage { index, path, outcome } = written;
+        let newest = self.images.newest().map_or(0, |image| image.index);
+        if outcome.is_err() || index <= newest {
+            // Left behind, the next start removes it.
+            let _ = std::fs::remove_file(path);
+            return Ok(());
+        }
+        let term = self.raft.raft.raft_log.term(index)?;
+        match self.images.finish(&path, index, term) {
+            Ok(()) => self.cut_log(),
+            Err(_) => Ok(()),
+        }
+    }
+
+    fn cut_log(&mut self) -> Result<(), PipelineError> {
+        let keep = self.image_policy.keep;
+        if let Some(image) = self.images.newest().cloned() {
+            self.raft.mut_store().imaged(&image, keep)?;
+        }
+        Ok(())
+    }
+
+    /// Puts an image that the leader sent in place of the state and of the log before it.
+    fn install(&mut self, snapshot: &Snapshot) -> Result<(), PipelineError> {
+        let metadata = snapshot.get_metadata();
+        let (index, term) = (metadata.index, metadata.term);
+        let path = self.incoming.take().expect("an image came with the message about it");
+        let members = Members::from_bytes(&snapshot.data).expect("the leader says who belongs");
+        // Before the image: a start that finds it must not look for these changes in the log.
+        if members.index > self.members.index {
+            self.members = members;
+            self.raft.mut_store().put_members(&self.members)?;
+            self.show_members();
+        }
+        self.images.finish(&path, index, term)?;
+        let Image { path, .. } = self.images.newest().cloned().expect("it was just finished");
+        self.applier.load_image(&path)?;
+        // What was applied before has been reported by now, and is older.
+        for applied in self.inbox.take_applied() {
+            self.in_flight -= applied.own_entries;
+        }
+        self.held.clear();
+        self.cut_log()?;
+        self.applied = index;
+        Ok(())
+    }
+}
+
+fn reject<R, W: Waiter<R>>(
+    submissions: impl IntoIterator<Item = Submission<W>>,
+    rejected: &Rejected,
+) {
+    for submission in submissions {
+        submission.waiter.answer(Err(rejected.clone()));
     }
 }
 

@@ -1,8 +1,10 @@
 //! What the Ready loop promises, watched from the log and from the waiters at once: the log here stops before each
 //! append until it is let go, and every answer notes whether the append that covers it had returned by then.
 
+use super::images::Image;
 use super::log::{EngineLog, LogStore, Round, Written};
-use super::ready::start_on;
+use super::members::Members;
+use super::pipeline::start_on;
 use super::*;
 use crate::clock::Clock;
 use crate::measure::pipeline::PipelineMeter;
@@ -95,6 +97,18 @@ impl LogStore for GatedLog {
         self.inner.applied(index);
     }
 
+    fn put_members(&mut self, members: &Members) -> Result<(), raft_engine::Error> {
+        self.inner.put_members(members)
+    }
+
+    fn members(&self) -> Option<Members> {
+        self.inner.members()
+    }
+
+    fn imaged(&mut self, image: &Image, keep: u64) -> Result<(), raft_engine::Error> {
+        self.inner.imaged(image, keep)
+    }
+
     fn incarnation(&self) -> u64 {
         self.inner.incarnation()
     }
@@ -140,6 +154,15 @@ impl StateMachine for Echo {
     fn read(&self, query: &[u8]) -> Executed<Vec<u8>> {
         Executed { reply: query.to_vec(), locked: Nanos::ZERO, applied: Nanos::ZERO }
     }
+
+    fn write_image(&self, _: &mut dyn Write, held: &mut dyn FnMut()) -> io::Result<()> {
+        held();
+        Ok(())
+    }
+
+    fn load_image(&self, _: &mut dyn Read) -> Result<(), Box<dyn Error + Send + Sync>> {
+        Ok(())
+    }
 }
 
 /// Notes its answer.
@@ -178,13 +201,26 @@ impl Drop for Folder {
 }
 
 fn open(folder: &Path, fsync: Fsync, meter: &Arc<PipelineMeter>) -> EngineLog {
-    EngineLog::open(folder, 1, fsync, Clock::start(), meter.clone()).unwrap()
+    EngineLog::open(folder, fsync, Clock::start(), meter.clone()).unwrap()
 }
 
 fn start_gated(config: Config, folder: &Path, watch: &Arc<Watch>) -> Pipeline<Vec<u8>, Noted> {
     let meter = Arc::new(PipelineMeter::default());
     let log = GatedLog { inner: open(folder, config.fsync, &meter), watch: watch.clone() };
-    start_on(log, config, Arc::new(Echo), meter, Clock::start(), Probe::off()).unwrap()
+    start_alone(log, config, folder, meter)
+}
+
+fn start_alone<L: LogStore + Send + 'static>(
+    log: L,
+    config: Config,
+    folder: &Path,
+    meter: Arc<PipelineMeter>,
+) -> Pipeline<Vec<u8>, Noted> {
+    let (group, transport) = (Group::alone(), Arc::new(Nobody));
+    let (clock, probe) = (Clock::start(), Probe::off());
+    let images = &folder.join("images");
+    let setup = Setup { config, group, log: folder, images, transport, meter, clock, probe };
+    start_on(log, setup, Arc::new(Echo)).unwrap()
 }
 
 fn write(pipeline: &Pipeline<Vec<u8>, Noted>, watch: &Arc<Watch>, command: &str) {
@@ -331,8 +367,7 @@ fn each_start_has_an_incarnation_of_its_own_and_answers_only_its_clients() {
         let meter = Arc::new(PipelineMeter::default());
         let log = GatedLog { inner: open(&folder.0, config.fsync, &meter), watch: watch.clone() };
         assert_eq!(log.incarnation(), start);
-        let pipeline =
-            start_on(log, config, Arc::new(Echo), meter, Clock::start(), Probe::off()).unwrap();
+        let pipeline = start_alone(log, config, &folder.0, meter);
         watch.change(|seen| seen.permits = 2);
         let commands = [format!("{start}a"), format!("{start}b")];
         for command in &commands {

@@ -1,0 +1,235 @@
+//! A network within the process: members of a group that share it reach each other through it, with whatever faults it is told to
+//! have. Messages that are delayed are delivered by a thread of its own; the others by the sender.
+
+use super::transport::{Door, Envelope, MemberId, Received, Report, Transport};
+use crate::clock::Clock;
+use crate::seed::Seed;
+use crate::units::Nanos;
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread::JoinHandle;
+
+/// What goes wrong on every link.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Faults {
+    /// Part of the messages that get lost, 0 to 1.
+    pub loss: f64,
+    /// Part of the messages that arrive twice, 0 to 1.
+    pub repeats: f64,
+    /// Shortest time on the way.
+    pub delay: Nanos,
+    /// Drawn for each message on top of the delay, so that they overtake each other.
+    pub jitter: Nanos,
+}
+
+/// A network. Dropping it stops its thread.
+pub struct Network {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+    clock: Clock,
+}
+
+struct State {
+    members: HashMap<MemberId, Place>,
+    faults: Faults,
+    /// Links that carry nothing, from and to.
+    cut: HashSet<(MemberId, MemberId)>,
+    random: ChaCha8Rng,
+    /// On the way, the earliest on top; the number keeps the order of equals.
+    on_the_way: BinaryHeap<Reverse<(Nanos, u64)>>,
+    letters: HashMap<u64, (MemberId, Envelope)>,
+    sent: u64,
+    stop: bool,
+}
+
+#[derive(Clone)]
+struct Place {
+    door: Weak<dyn Door>,
+    /// Where files for it are put.
+    incoming: PathBuf,
+}
+
+/// One member's way into the network.
+struct Port {
+    me: MemberId,
+    shared: Arc<Shared>,
+}
+
+impl Network {
+    /// A network without members and faults; `seed` decides which messages faults will hit.
+    pub fn start(clock: Clock, seed: Seed) -> std::io::Result<Network> {
+        let state = State {
+            members: HashMap::new(),
+            faults: Faults::default(),
+            cut: HashSet::new(),
+            random: seed.stream("network", 0),
+            on_the_way: BinaryHeap::new(),
+            letters: HashMap::new(),
+            sent: 0,
+            stop: false,
+        };
+        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new(), clock });
+        let for_thread = shared.clone();
+        let thread =
+            std::thread::Builder::new().name("net-1".into()).spawn(move || for_thread.carry())?;
+        Ok(Network { shared, thread: Some(thread) })
+    }
+
+    /// The transport of member `me`.
+    pub fn port(&self, me: MemberId) -> Arc<dyn Transport> {
+        Arc::new(Port { me, shared: self.shared.clone() })
+    }
+
+    /// Lets messages in for member `me`, files into `incoming`; until then what is sent to it is lost.
+    pub fn join(&self, me: MemberId, door: Weak<dyn Door>, incoming: &Path) {
+        let place = Place { door, incoming: incoming.to_owned() };
+        self.shared.state().members.insert(me, place);
+    }
+
+    /// From now on these go wrong.
+    pub fn set_faults(&self, faults: Faults) {
+        self.shared.state().faults = faults;
+    }
+
+    /// From now on nothing goes from `from` to `to`.
+    pub fn cut(&self, from: MemberId, to: MemberId) {
+        self.shared.state().cut.insert((from, to));
+    }
+
+    /// Cuts `me` off from everybody, both ways.
+    pub fn isolate(&self, me: MemberId) {
+        let mut state = self.shared.state();
+        let others: Vec<_> = state.members.keys().copied().filter(|id| *id != me).collect();
+        for other in others {
+            state.cut.extend([(me, other), (other, me)]);
+        }
+    }
+
+    /// All links carry again, without faults.
+    pub fn heal(&self) {
+        let mut state = self.shared.state();
+        state.cut.clear();
+        state.faults = Faults::default();
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        self.shared.state().stop = true;
+        self.shared.changed.notify_all();
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread was printed where it happened.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Transport for Port {
+    fn send(&self, envelopes: Vec<Envelope>) {
+        let now = self.shared.clock.now();
+        for envelope in envelopes {
+            let at_once = self.shared.state().post(self.me, envelope, now);
+            for (place, envelope) in at_once {
+                self.shared.deliver(self.me, &place, envelope);
+            }
+        }
+        self.shared.changed.notify_all();
+    }
+}
+
+impl State {
+    /// What is to be delivered at once; the rest is lost or on its way.
+    fn post(&mut self, from: MemberId, envelope: Envelope, now: Nanos) -> Vec<(Place, Envelope)> {
+        let Some(place) = self.members.get(&envelope.to).cloned() else { return Vec::new() };
+        let Faults { loss, repeats, delay, jitter } = self.faults;
+        if self.cut.contains(&(from, envelope.to)) || self.random.random_bool(loss) {
+            return Vec::new();
+        }
+        let copies = 1 + usize::from(self.random.random_bool(repeats));
+        if delay == Nanos::ZERO && jitter == Nanos::ZERO {
+            return vec![(place, envelope); copies];
+        }
+        for _ in 0..copies {
+            let due = now.after(delay).after(Nanos(self.random.random_range(0..=jitter.0)));
+            self.sent += 1;
+            self.on_the_way.push(Reverse((due, self.sent)));
+            self.letters.insert(self.sent, (from, envelope.clone()));
+        }
+        Vec::new()
+    }
+
+    /// A letter whose time has come, unless its link was cut meanwhile.
+    fn due(&mut self, now: Nanos) -> Option<(MemberId, Option<Place>, Envelope)> {
+        let Reverse((due, number)) = *self.on_the_way.peek()?;
+        if due > now {
+            return None;
+        }
+        self.on_the_way.pop();
+        let (from, envelope) = self.letters.remove(&number)?;
+        let is_cut = self.cut.contains(&(from, envelope.to));
+        let place = self.members.get(&envelope.to).filter(|_| !is_cut).cloned();
+        Some((from, place, envelope))
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn carry(&self) {
+        let mut state = self.state();
+        while !state.stop {
+            let now = self.clock.now();
+            if let Some((from, place, envelope)) = state.due(now) {
+                drop(state);
+                if let Some(place) = place {
+                    self.deliver(from, &place, envelope);
+                }
+                state = self.state();
+                continue;
+            }
+            state = match state.on_the_way.peek().copied() {
+                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(Reverse((due, _))) => {
+                    let waited = self.changed.wait_timeout(state, due.since(now).into());
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+    }
+
+    fn deliver(&self, from: MemberId, place: &Place, envelope: Envelope) {
+        let Envelope { to, bytes, image } = envelope;
+        let Some(door) = place.door.upgrade() else { return };
+        let brings_image = image.is_some();
+        let copied = image.map(|image| copy(&image, &place.incoming, from)).transpose();
+        let arrived = copied.is_ok();
+        if let Ok(image) = copied {
+            door.receive(Received { bytes, image });
+        }
+        let sender = self.state().members.get(&from).and_then(|place| place.door.upgrade());
+        if let Some(sender) = sender.filter(|_| brings_image) {
+            sender.report(Report::Image(to, arrived));
+        }
+    }
+}
+
+/// Copies `image` into the folder for what comes in.
+fn copy(image: &Path, incoming: &Path, from: MemberId) -> std::io::Result<PathBuf> {
+    std::fs::create_dir_all(incoming)?;
+    let name = image.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let path = incoming.join(format!("from-{from}-{name}.part"));
+    std::fs::copy(image, &path)?;
+    std::fs::File::open(&path)?.sync_all()?;
+    Ok(path)
+}

@@ -1,0 +1,54 @@
+//! What a member knows of its group, for whoever asks from outside the Ready loop.
+
+use super::members::Member;
+use super::transport::MemberId;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What a member is at the moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Role {
+    /// It decides the order of the log.
+    Leader,
+    /// It follows a leader, or waits for one.
+    #[default]
+    Follower,
+    /// It asks for votes.
+    Candidate,
+}
+
+/// A member's view of the group.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// The member.
+    pub me: MemberId,
+    /// What it is.
+    pub role: Role,
+    /// Who leads, 0 if it knows nobody.
+    pub leader: MemberId,
+    /// The present term.
+    pub term: u64,
+    /// Last entry of its log.
+    pub last: u64,
+    /// Last entry known to be committed.
+    pub committed: u64,
+    /// Last entry applied.
+    pub applied: u64,
+    /// Everyone in the group, ascending.
+    pub members: Arc<Vec<Member>>,
+    /// Whether the pipeline has ended.
+    pub stopped: bool,
+}
+
+/// Where the Ready loop puts its status.
+#[derive(Debug, Default)]
+pub(super) struct Board(Mutex<Status>);
+
+impl Board {
+    pub(super) fn read(&self) -> Status {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn change(&self, change: impl FnOnce(&mut Status)) {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
