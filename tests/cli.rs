@@ -402,6 +402,52 @@ fn a_mix_is_reported_by_kind_of_operation() {
     }
 }
 
+/// Whatever is written, in every layer: each watcher is given every revision, and every form says what they got. In a
+/// process of its own: its threads would count as those of the tests beside it.
+#[test]
+fn watchers_are_given_everything_and_reported() {
+    let mix = "put = {}\ndelete = {}\ndelete_range = { keys = 2 }\n\
+               txn = { kind = \"create\", keys = 3 }\nlease_cycle = { keys = 2 }";
+    let text = TINY.replace("put = {}", mix).replace("throughput@2", "watch_events@2");
+    let text = text.replace("duration = \"100ms\"", "duration = \"100ms\"\nwatchers = 5");
+    let text = text.replace("min = 6, max = 6", "min = 1, max = 1");
+    let alone =
+        "[[phase]]\nname = \"alone\"\nload = { closed = { clients = [1] } }\nduration = \"50ms\"\n";
+    let text = text.replace("[trials]", &format!("{alone}[trials]"));
+    for layer in ["store", "apply", "raft"] {
+        let desk = Desk::new(&text.replace("\"store\"", &format!("\"{layer}\"")));
+        let mut process = assert_cmd::Command::new(KVBENCH);
+        // One pair decides nothing.
+        let done =
+            process.timeout(PROCESS_MAX).args(desk.run_args(&[])).assert().code(3).stderr("");
+        let run = desk.record();
+        let check = run.checks.iter().find(|check| check.id == "watch-complete");
+        assert!(check.is_some_and(|check| check.passed), "{layer}: {:?}", run.checks);
+        for trial in &run.trials {
+            assert_watched(&trial.cells[0]);
+            assert_eq!(trial.cells[1].watch, None, "nobody watches `alone`");
+        }
+        let bundle = desk.bundle();
+        let printed = String::from_utf8_lossy(&done.get_output().stdout).into_owned();
+        for form in [printed, read(bundle.join("report.md")), read(bundle.join("report.html"))] {
+            let form = form.replace("&#64;", "@");
+            assert!(form.contains("a@2"), "{layer}: {form}");
+            assert!(form.contains("resyncs") && !form.contains("NaN"), "{layer}: {form}");
+        }
+    }
+}
+
+fn assert_watched(cell: &Cell) {
+    let watch = cell.watch.as_ref().expect("watchers leave a record");
+    assert_eq!((watch.watchers, watch.compacted, watch.misplaced), (5, 0, 0));
+    assert!(watch.revisions == watch.due && watch.due > 0 && watch.due.is_multiple_of(5));
+    let rate = watch.events as f64 / cell.elapsed_s;
+    assert!(watch.events > 0 && (watch.events_per_s / rate - 1.0).abs() < 1e-9, "{watch:?}");
+    assert!((0.0..10.0).contains(&watch.lag_s), "{watch:?}");
+    let role = cell.cpu.iter().find(|used| used.role == "watch");
+    assert!(role.is_some_and(|used| used.cpu_ns > 0), "{:?}", cell.cpu);
+}
+
 /// Money is moved through the log by many clients at once, and all of it is there at the end. In a process of its own:
 /// its raft threads would count as those of the tests beside it.
 #[test]

@@ -350,6 +350,16 @@ fn phases_and_trials_are_checked() {
         "warmup is 61s; allowed: 0ns to 60s",
     );
     one_mistake("[1, 50] } }", "[1, 50] } }\nduration = \"5x\"", 10, "unknown unit \"x\"");
+    let watchers = |value: &str, expected| {
+        let to = format!("[1, 50] }} }}\nwatchers = {value}");
+        one_mistake("[1, 50] } }", &to, 10, expected);
+    };
+    watchers("10001", "phase.0.watchers is 10001; allowed: 0 to 10k");
+    watchers("-1", "phase.0.watchers is \"-1\", which is not a count");
+    watchers("1.5", "phase.0.watchers is 1.5: not a whole number");
+    watchers("true", "phase.0.watchers is a boolean; a count is wanted");
+    watchers("[100]", "phase.0.watchers is an array; a count is wanted");
+    one_mistake("[1, 50] } }", "[1, 50] } }\nwatcher = 5", 10, "did you mean `watchers`?");
     one_mistake("name = \"a\"\n", "", 7, "missing key `name` in [[phase]]");
     let second = "[[phase]]\nname = \"a\"\nload = { closed = { clients = [1] } }\n[[target]]";
     one_mistake("[[target]]", second, 11, "an earlier phase is called `a`");
@@ -366,6 +376,18 @@ fn phases_and_trials_are_checked() {
 }
 
 #[test]
+fn watchers_are_kept_whatever_is_shortened() {
+    let text = SHORTEST.replace("[1, 50] } }", "[1, 50] } }\nwatchers = \"1k\"");
+    let text = text.replace("a.throughput@50", "a.watch_events@50");
+    let watchers = |text: &str, quick| {
+        parse("x.toml", text, &Options { set: Vec::new(), quick }).unwrap().phases[0].watchers
+    };
+    assert_eq!((watchers(&text, false), watchers(&text, true)), (1000, 1000));
+    assert_eq!(watchers(SHORTEST, false), 0);
+    assert!(parse("x.toml", &text, &with_set(&["phase.a.watchers=10000"])).is_ok());
+}
+
+#[test]
 fn targets_are_checked() {
     let metric = |metric: &str, expected| one_mistake("a.throughput@50", metric, 12, expected);
     metric("throughput", "which is not phase.measure@clients");
@@ -373,6 +395,7 @@ fn targets_are_checked() {
     metric("a.througput@50", "did you mean `throughput`?");
     metric("a.throughput@51", "its client counts: 1, 50");
     metric("a.throughput@-1", "which is not phase.measure@clients");
+    metric("a.watch_events@50", "is about watchers, but `a` has none");
     let ratio = |ratio: &str, expected| one_mistake("\">= 1\"", ratio, 13, expected);
     ratio("10", "does not begin with >= or <=");
     ratio("\"< 0.1\"", "does not begin with >= or <=");

@@ -284,6 +284,7 @@ fn trial(block: u32, position: u32, arm: &str, throughput_per_s: f64) -> Trial {
         throughput_per_s,
         service,
         by_op: Vec::new(),
+        watch: None,
         in_flight_mean: 50.0,
         stages: Vec::new(),
         counters: Counters::default(),

@@ -77,9 +77,14 @@ fn operations(scenario: &Scenario) -> Vec<Vec<String>> {
 fn phases(scenario: &Scenario) -> Vec<Vec<String>> {
     let line = |phase: &crate::scenario::spec::Phase| {
         let clients: Vec<_> = phase.clients.iter().map(u32::to_string).collect();
+        let watchers = match phase.watchers {
+            0 => String::new(),
+            1 => ", 1 watcher".to_owned(),
+            watchers => format!(", {watchers} watchers"),
+        };
         vec![
             phase.name.clone(),
-            format!("closed loop, {} clients", clients.join(", ")),
+            format!("closed loop, {} clients{watchers}", clients.join(", ")),
             format!("{} after {} of warm-up each", phase.duration, phase.warmup),
         ]
     };

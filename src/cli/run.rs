@@ -148,7 +148,9 @@ fn with_hint(error: &RunError, options: &runner::Options) -> anyhow::Error {
             "check space and permissions under {}, or choose another folder with --data",
             options.scratch.display()
         ),
-        RunError::Operations { .. } => "this is a fault of the system under test".to_owned(),
+        RunError::Operations { .. } | RunError::Watchers { .. } => {
+            "this is a fault of the system under test".to_owned()
+        }
     };
     anyhow::anyhow!("the run failed: {error}\n  hint: {hint}")
 }

@@ -21,6 +21,8 @@ pub(super) enum Measure {
     CpuPerOp,
     /// Syncs of the log per operation.
     FsyncsPerOp,
+    /// Events given to all watchers per second.
+    WatchEvents,
 }
 
 /// A percentile that the record summarises.
@@ -83,6 +85,7 @@ impl Measure {
             "p999" => Measure::Percentile(Percentile::P999),
             "cpu_per_op" => Measure::CpuPerOp,
             "fsyncs_per_op" => Measure::FsyncsPerOp,
+            "watch_events" => Measure::WatchEvents,
             _ => return None,
         })
     }
@@ -179,6 +182,7 @@ pub(super) fn value(cell: &Cell, measure: Measure) -> Option<f64> {
         Measure::Percentile(percentile) => percentile.ns(cell) as f64,
         Measure::CpuPerOp => cpu_ns(cell) / cell.ops as f64,
         Measure::FsyncsPerOp => cell.counters.fsyncs as f64 / cell.ops as f64,
+        Measure::WatchEvents => cell.watch.as_ref()?.events_per_s,
     };
     (value.is_finite() && value > 0.0).then_some(value)
 }
@@ -197,6 +201,8 @@ mod tests {
         let metric = Metric::parse("warm.start.p99@50").unwrap();
         assert_eq!(metric.place, Place { phase: "warm.start", clients: 50 });
         assert_eq!(metric.measure, Measure::Percentile(Percentile::P99));
+        let watch = Metric::parse("fanout.watch_events@50").unwrap();
+        assert_eq!(watch.measure, Measure::WatchEvents);
         for broken in
             ["", "saturate", "saturate.throughput", "throughput@5", "a.speed@5", "a.p99@-1"]
         {

@@ -12,6 +12,7 @@ mod looks;
 mod metric;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 pub use looks::{looks, precision_reached};
 
@@ -63,6 +64,32 @@ pub struct Row {
     pub aa_floor: Option<f64>,
     /// One per kind of operation if there is more than one, in the order of the record.
     pub ops: Vec<OpRow>,
+    /// What watchers got meanwhile; absent if there were none.
+    pub watch: Option<WatchRow>,
+}
+
+/// The watchers of one place.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WatchRow {
+    /// How many there were.
+    pub watchers: u32,
+    /// One per arm that was measured, in the record's order.
+    pub arms: Vec<WatchArm>,
+    /// Events per second, after / before.
+    pub events: Estimate,
+}
+
+/// What the watchers of one arm got: medians over trials.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WatchArm {
+    /// Arm name.
+    pub arm: String,
+    /// Events given to all of them per second.
+    pub events_per_s: f64,
+    /// Times one fell behind, per trial.
+    pub resyncs: f64,
+    /// From the end of the load until the last of them had everything, ns.
+    pub lag_ns: f64,
 }
 
 /// One kind of operation at one client count: before against after.
@@ -116,7 +143,7 @@ pub struct Costs {
     pub fsyncs_per_op: f64,
     /// CPU of the whole process per operation, µs.
     pub cpu_us_per_op: f64,
-    /// The same by thread role (`load`, `raft`, `apply`, `other`), µs per operation.
+    /// The same by thread role (`load`, `raft`, `apply`, `watch`, `other`), µs per operation.
     pub cpu_roles: Vec<(String, f64)>,
     /// CPU of the process over elapsed time.
     pub cores_busy: f64,
@@ -274,5 +301,6 @@ fn row(run: &record::Run, place: Place<'_>) -> Row {
         ratio: Estimate::from_log_ratios(&ratio),
         aa_floor: align::aa_floor(run, place),
         ops: by_op::rows(run, place),
+        watch: watch::row(run, place),
     }
 }

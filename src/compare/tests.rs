@@ -3,7 +3,7 @@
 use super::*;
 use crate::record::{
     Arm, Build, Cell, Check, Counters, Host, Latency, LockUse, OpCell, Plan, RoleCpu, Run, SCHEMA,
-    ScenarioText, StageMean, Target, Trial, TrialEnd,
+    ScenarioText, StageMean, Target, Trial, TrialEnd, WatchCell,
 };
 
 /// Eight throughputs of the before arm that wobble by a few percent.
@@ -33,6 +33,7 @@ fn cell(clients: u32, throughput_per_s: f64) -> Cell {
             histogram: String::new(),
         },
         by_op: Vec::new(),
+        watch: None,
         in_flight_mean: 0.99 * f64::from(clients),
         stages: vec![stage("queue", 600.0), stage("apply", 400.0)],
         counters: Counters {
@@ -441,4 +442,35 @@ fn no_record_is_too_broken() {
         assert!(!shown.contains("NaN") && !shown.contains("inf"), "{shown}");
         assert!(matches!(comparison.outcome, Outcome::Inconclusive | Outcome::NoTarget));
     }
+}
+
+#[test]
+fn watchers_are_summed_up_arm_by_arm() {
+    let mut run = empty(&["before", "after"]);
+    for block in 0..6 {
+        for (arm, rate) in [("before", 100.0), ("after", 400.0)] {
+            let mut trial = trial(block, arm, rate);
+            trial.cells[0].watch = Some(WatchCell {
+                watchers: 10,
+                events: 1,
+                events_per_s: rate * 10.0,
+                resyncs: u64::from(block),
+                lag_s: 0.001,
+                due: 1,
+                revisions: 1,
+                compacted: 0,
+                misplaced: 0,
+            });
+            trial.cells.push(cell(60, rate));
+            run.trials.push(trial);
+        }
+    }
+    let rows = &compare(&run).phases[0].rows;
+    let watch = rows[0].watch.as_ref().unwrap();
+    assert_eq!((watch.watchers, watch.arms.len(), watch.events.pairs), (10, 2, 6));
+    assert!((watch.events.ratio - 4.0).abs() < 1e-9);
+    let before = &watch.arms[0];
+    assert_eq!((before.arm.as_str(), before.events_per_s), ("before", 1000.0));
+    assert_eq!((before.resyncs, before.lag_ns), (2.5, 1e6));
+    assert_eq!(rows[1].watch, None);
 }

@@ -1,7 +1,8 @@
 //! Who sends when: a closed loop. Each client sends its next request when the last one was answered; nothing is
-//! sent twice and nothing is skipped. Clients are tasks on load threads that share nothing while they measure.
+//! sent twice and nothing is skipped. Clients are tasks on load threads that share nothing while they measure. Watchers may listen meanwhile.
 
 mod client;
+mod fanout;
 mod window;
 
 use crate::clock::Clock;
@@ -12,6 +13,7 @@ use crate::target::Target;
 use crate::units::Nanos;
 use crate::workload::Workload;
 use client::run_clients;
+pub use fanout::{Fanout, Unserved, Watched};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use window::Window;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 /// Roles that reports name; every other thread is `other`.
-pub const ROLES: [&str; 3] = ["load", "raft", "apply"];
+pub const ROLES: [&str; 4] = ["load", "raft", "apply", "watch"];
 
 /// What the threads of one role used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use crate::measure::pipeline::{PipelineCounts, PipelineMeter};
 use crate::measure::stage::{Probe, Stage, Timeline};
 use crate::model::{Position, Request, validate};
 use crate::raft::{Delivered, PipelineError, Rejected};
-use crate::store::{self, Answer, ApplyPath, Command, Digest};
+use crate::store::{self, Answer, ApplyPath, Command};
 use crate::units::Nanos;
 use std::path::Path;
 use std::sync::{Arc, Condvar};
@@ -105,11 +105,6 @@ impl ApplyOnly {
     /// The state machine.
     pub fn store(&self) -> &Arc<dyn ApplyPath> {
         &self.shared.store
-    }
-
-    /// The state now.
-    pub fn digest(&self) -> Digest {
-        self.shared.store.digest()
     }
 }
 

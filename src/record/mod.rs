@@ -251,6 +251,9 @@ pub struct Cell {
     /// The same for each kind of operation that finished; empty in records of versions that did not tell them apart.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub by_op: Vec<OpCell>,
+    /// What watchers got meanwhile; absent if there were none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watch: Option<WatchCell>,
     /// Sum of service times over elapsed time: mean requests in flight (Little's law checks it against `clients`).
     pub in_flight_mean: f64,
     /// Mean ns per op and stage, in pipeline order; empty if instruments were off or the layer has none.
@@ -296,6 +299,30 @@ pub struct OpCell {
     pub throughput_per_s: f64,
     /// Service times, closed loop.
     pub service: Latency,
+}
+
+/// What the watchers of a measurement got. They watch the whole key space from before the warm-up on until each was given
+/// everything; the rate is of the measured span, the rest of that whole time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WatchCell {
+    /// Watchers.
+    pub watchers: u32,
+    /// Events given to all of them within the measured span.
+    pub events: u64,
+    /// `events / elapsed_s`.
+    pub events_per_s: f64,
+    /// Times one was too slow for its buffer and went back to the history, or was resumed after a compaction.
+    pub resyncs: u64,
+    /// From the end of the load until the last of them had everything, seconds.
+    pub lag_s: f64,
+    /// Revisions there were for them, counted once for each watcher.
+    pub due: u64,
+    /// Those of them that were given, each counted once however often it came.
+    pub revisions: u64,
+    /// Those of them that a compaction took before a slow watcher had read them, as that watcher was told.
+    pub compacted: u64,
+    /// Times a revision came again, out of order, or with its events not all together and in theirs.
+    pub misplaced: u64,
 }
 
 /// A latency distribution, summarised; the whole histogram is in `histogram`.
@@ -367,7 +394,7 @@ pub struct LockUse {
 /// CPU used by the threads of one role.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RoleCpu {
-    /// `load`, `raft`, `apply`, `other`.
+    /// `load`, `raft`, `apply`, `watch`, `other`.
     pub role: String,
     /// On CPU, ns.
     pub cpu_ns: u64,

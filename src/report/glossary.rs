@@ -72,6 +72,22 @@ pub const GLOSSARY: &[(&str, &str)] = &[
         "What a client does as one and waits for: a put, a get, a transaction. A transfer takes several requests and counts once, with the time of them all. In a mix each kind has a row of its own; the figures above it are those of the whole mix.",
     ),
     (
+        "watchers",
+        "Who is told of every change of the whole key space while a phase runs, all served by one thread. They begin before the warm-up and end when each was given everything.",
+    ),
+    (
+        "watch events",
+        "Events given to all watchers together within the measured span, divided by its real length: a write that 100 watch is 100 events. The median over trials.",
+    ),
+    (
+        "resyncs",
+        "Times a watcher was too slow for its buffer and read what it missed from the history, or was resumed after a compaction had taken some of that: of all watchers, warm-up and end included, the median over trials.",
+    ),
+    (
+        "watch lag",
+        "From the end of the load until the last watcher had everything. The median over trials.",
+    ),
+    (
         "stage",
         "One step of a request through the pipeline, timed by its stage clock. The stages of an operation add up to its service time.",
     ),

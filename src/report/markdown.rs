@@ -6,6 +6,7 @@ use crate::record::Run;
 use crate::report::ops;
 use crate::report::story;
 use crate::report::view::{self, Headline};
+use crate::report::watch;
 use crate::report::words::{self, NOTHING, count, significant};
 
 /// The first screen.
@@ -19,6 +20,7 @@ pub fn render(run: &Run, cmp: &Comparison) -> String {
     for ladder in &cmp.ladders {
         gain(&mut out, run, cmp, ladder);
     }
+    watchers(&mut out, run, cmp);
     if let Some(headline) = view::headline(cmp) {
         by_op(&mut out, &headline);
         stages(&mut out, &headline);
@@ -126,6 +128,17 @@ fn by_op(out: &mut String, headline: &Headline<'_>) {
     for row in &headline.row.ops {
         table_row(out, &ops::cells(row));
     }
+    line(out, "");
+}
+
+fn watchers(out: &mut String, run: &Run, cmp: &Comparison) {
+    let rows = watch::rows(run, cmp);
+    if rows.is_empty() {
+        return;
+    }
+    line(out, "**Watchers** of the whole key space, medians over trials\n");
+    table_head(out, &watch::COLUMNS.map(|(name, _)| name), "llrrrrrr");
+    rows.iter().for_each(|row| table_row(out, row));
     line(out, "");
 }
 

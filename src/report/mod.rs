@@ -16,6 +16,7 @@ mod sample;
 mod story;
 pub mod terminal;
 mod view;
+mod watch;
 pub mod words;
 
 #[cfg(test)]

@@ -62,6 +62,7 @@ pub(super) fn short() -> (Run, Comparison) {
     for row in cmp.phases.iter_mut().flat_map(|p| &mut p.rows) {
         few(&mut row.ratio);
         row.aa_floor = None;
+        row.watch.iter_mut().for_each(|watch| few(&mut watch.events));
         for op in &mut row.ops {
             few(&mut op.throughput);
             (op.before.p99_ns, op.after.p99_ns) = (None, None);
@@ -116,6 +117,9 @@ pub(super) fn hostile() -> (Run, Comparison) {
     for phase in &mut cmp.phases {
         phase.phase = bad();
         phase.rows.iter_mut().flat_map(|row| &mut row.ops).for_each(|op| op.op = bad());
+        for watch in phase.rows.iter_mut().filter_map(|row| row.watch.as_mut()) {
+            watch.arms.iter_mut().for_each(|arm| arm.arm = bad());
+        }
         for arm in phase.rows.iter_mut().flat_map(|row| &mut row.arms) {
             arm.costs.stages[0].0 = bad();
             arm.costs.locks[0].name = bad();
@@ -282,6 +286,7 @@ fn cell(arm: usize, c: usize, rate: f64) -> Cell {
             histogram: "HISTFAAA".into(),
         },
         by_op: vec![],
+        watch: None,
         in_flight_mean: f64::from(CLIENTS[c]),
         stages: vec![],
         counters: Counters { fsyncs: (rate * fsyncs_per_op(arm, c)) as u64, ..Counters::default() },
@@ -344,6 +349,7 @@ fn comparison() -> Comparison {
         ratio: estimate(RATES[3][c] / RATES[0][c]),
         aa_floor: Some(0.021),
         ops: if c == 2 { ops(c) } else { vec![] },
+        watch: (c == 2).then(|| watch(c)),
     });
     Comparison {
         phases: vec![PhaseTable { phase: "saturate".into(), rows: rows.collect() }],
@@ -372,6 +378,17 @@ fn ops(c: usize) -> Vec<OpRow> {
         }
     };
     vec![row("put", 0.75, 0.95), row("get", 0.25, 0.9)]
+}
+
+/// A hundred watchers of three puts to a get; the slower arms never outrun them.
+fn watch(c: usize) -> WatchRow {
+    let arms = ARMS.iter().enumerate().map(|(arm, (name, _))| WatchArm {
+        arm: (*name).into(),
+        events_per_s: RATES[arm][c] * 75.0,
+        resyncs: if arm == 3 { 17.0 } else { 0.0 },
+        lag_ns: if arm == 3 { 41_200_000.0 } else { 7_000.0 },
+    });
+    WatchRow { watchers: 100, arms: arms.collect(), events: estimate(RATES[3][c] / RATES[0][c]) }
 }
 
 fn summary(arm: usize, c: usize) -> ArmSummary {

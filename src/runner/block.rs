@@ -3,7 +3,7 @@
 use super::cell::{self, Measured};
 use super::prepare::{self, data_folder, start_target};
 use super::{RunError, Stage};
-use crate::load::Acked;
+use crate::load::{Acked, Unserved};
 use crate::record::{Replayed, Sharing, Trial, TrialEnd};
 use crate::scenario::plan::{Block, PlannedTrial};
 use crate::scenario::spec::{Arm, Phase};
@@ -96,10 +96,14 @@ fn measure(
     stage.step(&format!("{name} {}", running.trial.arm));
     let seed = block.seed.child(&phase.name, u64::from(clients));
     let at = cell::At { phase, clients, position, seed };
-    let Measured { cell, acked, first_error } = cell::measure(stage, &running.target, &at)?;
+    let Measured { cell, acked, first_error, unserved } =
+        cell::measure(stage, &running.target, &at)?;
     if let Some(first) = first_error {
         let arm = running.trial.arm.clone();
         return Err(RunError::Operations { arm, cell: name, errors: cell.errors, first });
+    }
+    if let Some(Unserved { watchers }) = unserved {
+        return Err(RunError::Watchers { arm: running.trial.arm.clone(), cell: name, watchers });
     }
     running.acked.add(acked);
     running.trial.cells.push(cell);

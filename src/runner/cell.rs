@@ -1,14 +1,14 @@
 //! One measurement: load on one target at one client count, with every instrument read at both ends of the span.
 
 use super::Stage;
-use crate::load::{self, Acked, Seen, Span};
+use crate::load::{self, Acked, Fanout, Seen, Span, Unserved, Watched};
 use crate::measure::cpu::CpuSample;
 use crate::measure::lock::LockTally;
 use crate::measure::pipeline::PipelineCounts;
 use crate::measure::recorder::{Recorder, Services};
 use crate::measure::stage::Stage as PipelineStage;
 use crate::record::bundle::histogram_text;
-use crate::record::{Cell, Counters, Latency, LockUse, OpCell, RoleCpu, StageMean};
+use crate::record::{Cell, Counters, Latency, LockUse, OpCell, RoleCpu, StageMean, WatchCell};
 use crate::scenario::spec::{OpKind, Phase};
 use crate::seed::Seed;
 use crate::target::Target;
@@ -29,9 +29,11 @@ pub(super) struct Measured {
     pub(super) cell: Cell,
     pub(super) acked: Acked,
     pub(super) first_error: Option<String>,
+    /// Watchers that were not given everything.
+    pub(super) unserved: Option<Unserved>,
 }
 
-/// Measures one cell.
+/// Measures one cell, with its watchers from before the load until they have everything.
 pub(super) fn measure(
     stage: &Stage<'_>,
     target: &Arc<Target>,
@@ -44,15 +46,20 @@ pub(super) fn measure(
         seed: at.seed,
     };
     let workload = Workload::of(stage.scenario);
+    let watchers = at.phase.watchers;
+    let watching = || Fanout::start(&target.store(), watchers, stage.clock);
+    let fanout = (watchers > 0).then(watching).transpose()?;
     let mut ends = Ends { target, clock: stage.clock, begin: None, end: None };
     let stop = &stage.options.interrupted;
     let seen = load::closed_loop(target, &workload, span, stage.clock, stop, &mut ends)?;
     let (begin, end) = ends.both();
-    Ok(Measured {
-        cell: cell(at, &seen, &begin, &end),
-        acked: seen.acked,
-        first_error: seen.first_error,
-    })
+    let (watched, unserved) = match fanout.map(|fanout| fanout.finish(stop)).transpose() {
+        Ok(watched) => (watched, None),
+        Err(unserved) => (None, Some(unserved)),
+    };
+    let mut cell = cell(at, &seen, &begin, &end);
+    cell.watch = watched.map(|watched| watch(&watched, cell.elapsed_s, &begin, &end));
+    Ok(Measured { cell, acked: seen.acked, first_error: seen.first_error, unserved })
 }
 
 /// Every instrument at one moment.
@@ -61,6 +68,8 @@ struct Reading {
     counts: PipelineCounts,
     locks: Vec<(&'static str, LockTally, u32)>,
     cpu: CpuSample,
+    /// Events given to watchers since the start.
+    delivered: u64,
 }
 
 /// The readings at both ends of the measured span.
@@ -78,6 +87,7 @@ impl Ends<'_> {
             counts: self.target.counts(),
             locks: self.target.locks(),
             cpu: CpuSample::now(),
+            delivered: self.target.store().watches().counts().delivered,
         }
     }
 
@@ -111,6 +121,7 @@ fn cell(at: &At<'_>, seen: &Seen, begin: &Reading, end: &Reading) -> Cell {
         throughput_per_s: all.count() as f64 / elapsed_s,
         service: latency(&all),
         by_op: by_op(recorder, elapsed_s),
+        watch: None,
         in_flight_mean: all.sum_ns() as f64 / 1e9 / elapsed_s,
         stages: stages(recorder),
         counters: counters(end.counts.since(begin.counts)),
@@ -128,6 +139,21 @@ fn by_op(recorder: &Recorder, elapsed_s: f64) -> Vec<OpCell> {
         service: latency(services),
     };
     recorder.kinds().map(op).collect()
+}
+
+fn watch(watched: &Watched, elapsed_s: f64, begin: &Reading, end: &Reading) -> WatchCell {
+    let events = end.delivered - begin.delivered;
+    WatchCell {
+        watchers: watched.watchers,
+        events,
+        events_per_s: events as f64 / elapsed_s,
+        resyncs: watched.resyncs,
+        lag_s: watched.lag.as_secs_f64(),
+        due: watched.due,
+        revisions: watched.revisions,
+        compacted: watched.compacted,
+        misplaced: watched.misplaced,
+    }
 }
 
 fn latency(services: &Services) -> Latency {

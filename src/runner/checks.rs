@@ -4,7 +4,7 @@
 use super::{RunError, Stage, prepare};
 use crate::model::{Request, Response};
 use crate::node::Outcome;
-use crate::record::{Check, Run, Trial};
+use crate::record::{Cell, Check, Run, Trial, WatchCell};
 use crate::scenario::spec::{Arm, KeyDist, Keys, Op, Scenario, TxnKind, Values, WeightedOp};
 use crate::store::Digest;
 use crate::units::ByteSize;
@@ -112,6 +112,9 @@ pub(super) fn of_trials(run: &Run) -> Vec<Check> {
     if run.trials.iter().any(|trial| trial.end.bank.is_some()) {
         checks.push(bank(&run.trials));
     }
+    if watched(&run.trials).next().is_some() {
+        checks.push(watch_complete(&run.trials));
+    }
     checks
 }
 
@@ -167,6 +170,45 @@ fn bank(trials: &[Trial]) -> Check {
     Check { id: "bank".to_owned(), passed: wrong.is_empty(), detail }
 }
 
+/// Every measurement with watchers, and the trial it is of.
+fn watched(trials: &[Trial]) -> impl Iterator<Item = (&Trial, &Cell, &WatchCell)> {
+    let cells = trials.iter().flat_map(|trial| trial.cells.iter().map(move |cell| (trial, cell)));
+    cells.filter_map(|(trial, cell)| Some((trial, cell, cell.watch.as_ref()?)))
+}
+
+/// Every watcher was given every revision of its span once, in order and whole, but for those that a compaction took, as
+/// it was told.
+fn watch_complete(trials: &[Trial]) -> Check {
+    let wrong: Vec<_> = watched(trials)
+        .filter(|(_, _, watch)| {
+            watch.revisions + watch.compacted != watch.due || watch.misplaced > 0
+        })
+        .map(|(trial, cell, watch)| {
+            let (at, due) = (format!("{}@{}", cell.phase, cell.clients), watch.due);
+            let missing = due.saturating_sub(watch.revisions + watch.compacted);
+            let (arm, block, misplaced) = (&trial.arm, trial.block, watch.misplaced);
+            format!(
+                "{arm} in block {block} at {at}: {missing} of {due} missing, {misplaced} misplaced"
+            )
+        })
+        .collect();
+    let sum =
+        |of: fn(&WatchCell) -> u64| watched(trials).map(|(_, _, watch)| of(watch)).sum::<u64>();
+    let (revisions, compacted) = (sum(|watch| watch.revisions), sum(|watch| watch.compacted));
+    let detail = match (wrong.as_slice(), compacted) {
+        ([], 0) => {
+            format!("each watcher was given each revision once, in order: {revisions} together")
+        }
+        ([], _) => format!(
+            "each watcher was given each revision once, in order, or told of its compaction: {revisions} and {compacted}"
+        ),
+        (cells, _) => {
+            format!("revisions that watchers should have been given: {}", cells.join("; "))
+        }
+    };
+    Check { id: "watch-complete".to_owned(), passed: wrong.is_empty(), detail }
+}
+
 /// A node started again on the log reaches the same state.
 fn log_gives_back(trials: &[Trial]) -> Check {
     let restarted =
@@ -191,7 +233,7 @@ fn log_gives_back(trials: &[Trial]) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{Bank, Replayed, TrialEnd};
+    use crate::record::{Bank, Counters, Latency, Replayed, TrialEnd};
 
     fn trial(revision: i64, changes_acked: u64, replayed: i64) -> Trial {
         let state_hash = format!("{revision:032x}");
@@ -242,6 +284,66 @@ mod tests {
         for wrong in [with(3, 3001), with(2, 3000), with(3, 2999)] {
             let check = bank(&[with(3, 3000), wrong]);
             assert!(!check.passed && check.detail.contains("made or lost"), "{}", check.detail);
+        }
+    }
+
+    /// What watchers were given: revisions due, given, compacted and misplaced.
+    fn watched(due: u64, revisions: u64, compacted: u64, misplaced: u64) -> Trial {
+        let service = Latency {
+            count: 1,
+            mean_ns: 1.0,
+            p50_ns: 1,
+            p90_ns: 1,
+            p99_ns: 1,
+            p999_ns: 1,
+            max_ns: 1,
+            histogram: String::new(),
+        };
+        let watch = WatchCell {
+            watchers: 2,
+            events: revisions,
+            events_per_s: revisions as f64,
+            resyncs: 0,
+            lag_s: 0.0,
+            due,
+            revisions,
+            compacted,
+            misplaced,
+        };
+        let cell = Cell {
+            phase: "fanout".to_owned(),
+            clients: 7,
+            position: 0,
+            started_s: 0.0,
+            elapsed_s: 1.0,
+            ops: 1,
+            errors: 0,
+            throughput_per_s: 1.0,
+            service,
+            by_op: Vec::new(),
+            watch: Some(watch),
+            in_flight_mean: 1.0,
+            stages: Vec::new(),
+            counters: Counters::default(),
+            locks: Vec::new(),
+            cpu: Vec::new(),
+            load_threads: 1,
+        };
+        Trial { cells: vec![cell], ..trial(11, 10, 11) }
+    }
+
+    #[test]
+    fn what_watchers_miss_or_get_twice_is_seen() {
+        let right = || watched(20, 20, 0, 0);
+        assert!(watch_complete(&[right(), watched(20, 15, 5, 0), trial(11, 10, 11)]).passed);
+        for (wrong, why) in [
+            (watched(20, 19, 0, 0), "fanout@7: 1 of 20 missing, 0 misplaced"),
+            (watched(20, 20, 0, 1), "fanout@7: 0 of 20 missing, 1 misplaced"),
+            (watched(20, 19, 2, 0), "0 of 20 missing"),
+            (watched(20, 21, 0, 0), "0 of 20 missing"),
+        ] {
+            let check = watch_complete(&[right(), wrong]);
+            assert!(!check.passed && check.detail.contains(why), "{}", check.detail);
         }
     }
 }

@@ -91,6 +91,16 @@ pub enum RunError {
         /// The first error.
         first: String,
     },
+    /// Watchers were not given everything.
+    #[error("arm {arm}, {cell}: {watchers} watchers were not given every event, and no more came")]
+    Watchers {
+        /// Which arm.
+        arm: String,
+        /// `phase@clients`.
+        cell: String,
+        /// How many.
+        watchers: u32,
+    },
     /// The host would not give a thread or a folder.
     #[error("the host failed: {0}")]
     Host(#[from] std::io::Error),

@@ -1,7 +1,7 @@
 //! Sampling profiles of `before` and `after`, in trials of their own: a measured trial is never profiled.
 
 use super::{RunError, Stage, prepare};
-use crate::load::{self, Span};
+use crate::load::{self, Fanout, Span};
 use crate::measure::cpu::CpuSample;
 use crate::profile::{self, Folded, ProfileError, Sampled, Session};
 use crate::record::{Profile, Run, Warning};
@@ -64,6 +64,13 @@ pub(super) fn profiles(
     Ok(files)
 }
 
+/// As many as there are where the first target looks; else none, so that the picture is of the operations.
+fn watchers(scenario: &Scenario) -> u32 {
+    let Some(target) = scenario.targets.first() else { return 0 };
+    let named = scenario.phases.iter().find(|phase| phase.name == target.metric.phase);
+    named.map_or(0, |phase| phase.watchers)
+}
+
 /// Where the first target looks, else the largest client count.
 fn clients(scenario: &Scenario) -> u32 {
     let named = scenario.targets.first().map(|target| target.metric.clients);
@@ -86,7 +93,11 @@ fn profile(
     let span = Span { clients, warmup: WARMUP, duration, seed };
     let mut sampler = Sampler::default();
     let stop = &stage.options.interrupted;
+    let watchers = watchers(stage.scenario);
+    let watching = || Fanout::start(&target.store(), watchers, stage.clock);
+    let fanout = (watchers > 0).then(watching).transpose()?;
     let seen = load::closed_loop(&target, &workload, span, stage.clock, stop, &mut sampler)?;
+    drop(fanout);
     if let Some(first) = seen.first_error {
         let errors = seen.recorder.errors();
         let cell = "profile".to_owned();

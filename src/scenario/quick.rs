@@ -36,6 +36,7 @@ fn shortened_phase(phase: &Phase, targets: &[Target]) -> Phase {
         clients,
         warmup: phase.warmup.min(WARMUP_MAX),
         duration: phase.duration.min(DURATION_MAX),
+        watchers: phase.watchers,
     }
 }
 

@@ -132,6 +132,8 @@ pub struct Phase {
     pub warmup: Nanos,
     /// Length of each measurement.
     pub duration: Nanos,
+    /// Watchers of the whole key space while it runs.
+    pub watchers: u32,
 }
 
 /// How often and in which order.
@@ -188,6 +190,8 @@ pub enum Measure {
     CpuPerOp,
     /// Syncs of the log per operation.
     FsyncsPerOp,
+    /// Events given to all watchers per second.
+    WatchEvents,
 }
 
 /// Checks that a scenario asks for.
@@ -231,6 +235,7 @@ words!(Measure {
     P999 = "p999",
     CpuPerOp = "cpu_per_op",
     FsyncsPerOp = "fsyncs_per_op",
+    WatchEvents = "watch_events",
 });
 
 impl fmt::Display for Bound {

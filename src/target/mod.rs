@@ -102,20 +102,21 @@ impl Target {
 
     /// What sharing a batch among apply workers costs here; none with one worker.
     pub fn calibration(&self) -> Option<Calibration> {
+        self.store().calibration()
+    }
+
+    /// The state machine, for watching.
+    pub fn store(&self) -> Arc<dyn ApplyPath> {
         match self {
-            Target::Raft(node) => node.store().calibration(),
-            Target::Apply(applier) => applier.store().calibration(),
-            Target::Store(bare) => bare.store.calibration(),
+            Target::Raft(node) => node.store(),
+            Target::Apply(applier) => applier.store().clone(),
+            Target::Store(bare) => bare.store.clone(),
         }
     }
 
     /// The state now.
     pub fn digest(&self) -> Digest {
-        match self {
-            Target::Raft(node) => node.digest(),
-            Target::Apply(applier) => applier.digest(),
-            Target::Store(bare) => bare.store.digest(),
-        }
+        self.store().digest()
     }
 }
 

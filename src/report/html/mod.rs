@@ -10,6 +10,7 @@ mod flames;
 mod policy;
 mod sections;
 mod table;
+mod watch;
 
 use crate::compare::Comparison;
 use crate::record::Run;
@@ -28,6 +29,7 @@ pub fn render(run: &Run, cmp: &Comparison, flames: &Flames) -> String {
     verdict(&mut out, run, cmp);
     sections::targets(&mut out, run, cmp);
     sections::throughput(&mut out, run, cmp);
+    watch::section(&mut out, run, cmp);
     by_op::section(&mut out, run, cmp);
     if let Some(headline) = view::headline(cmp) {
         sections::pairs(&mut out, run, &headline);
@@ -113,6 +115,7 @@ mod tests {
             "targets",
             "throughput",
             "operations",
+            "watchers",
             "pairs",
             "gain",
             "stages",

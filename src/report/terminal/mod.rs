@@ -33,6 +33,7 @@ pub fn render(run: &Run, cmp: &Comparison, style: Style) -> String {
     for ladder in &cmp.ladders {
         tables::gain(&mut page, run, cmp, ladder);
     }
+    tables::watchers(&mut page, run, cmp);
     if let Some(headline) = view::headline(cmp) {
         tables::by_op(&mut page, &headline);
         tables::stages(&mut page, &headline);

@@ -8,6 +8,7 @@ use crate::record::Run;
 use crate::report::ops;
 use crate::report::story;
 use crate::report::view::{self, Headline};
+use crate::report::watch;
 use crate::report::words::{self, INTERVAL_PAIRS_MIN, NOTHING, count, significant};
 
 /// Before, after and their ratio at every client count; every rung below it if there are any.
@@ -131,6 +132,30 @@ pub(super) fn by_op(page: &mut Page, headline: &Headline<'_>) {
         narrow(&[0, 1, 2, 4, 5, 6, 7], "llrlrlr"),
         narrow(&[0, 1, 2, 4, 5], "llrlr"),
     ]);
+}
+
+/// What watchers got at every place that had some.
+pub(super) fn watchers(page: &mut Page, run: &Run, cmp: &Comparison) {
+    let rows = watch::rows(run, cmp);
+    if rows.is_empty() {
+        return;
+    }
+    page.heading("WATCHERS", "of the whole key space, medians over trials");
+    let head = watch::COLUMNS.map(|(name, _)| name);
+    // Where columns are short, the interval goes first.
+    let form = |kept: &[usize], sides| {
+        let mut grid = Grid::new(sides, &kept.iter().map(|at| head[*at]).collect::<Vec<_>>());
+        for row in &rows {
+            grid.row(kept.iter().map(|at| row[*at].clone()).collect());
+        }
+        grid
+    };
+    page.grid(&[
+        form(&[0, 1, 2, 3, 4, 5, 6, 7], "llrrrlrr"),
+        form(&[0, 1, 2, 3, 4, 6, 7], "llrrrrr"),
+        form(&[0, 1, 3, 4, 6, 7], "llrrrr"),
+    ]);
+    page.blank();
 }
 
 /// Mean time per stage, side by side, or downwards where columns are short.

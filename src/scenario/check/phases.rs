@@ -9,6 +9,7 @@ use crate::units::Nanos;
 const PHASES_MAX: usize = 16;
 const CLIENT_COUNTS_MAX: usize = 16;
 const CLIENTS_MAX: u32 = 10_000;
+const WATCHERS_MAX: u32 = 10_000;
 const WARMUP_DEFAULT: Nanos = Nanos::from_millis(150);
 const WARMUP_MAX: Nanos = Nanos::from_millis(60_000);
 const DURATION_DEFAULT: Nanos = Nanos::from_millis(500);
@@ -49,8 +50,11 @@ fn phase(mut section: Section<'_>, earlier: &[Phase], findings: &mut Findings) -
     };
     let warmup = time("warmup", Nanos::ZERO..=WARMUP_MAX, WARMUP_DEFAULT);
     let duration = time("duration", DURATION_MIN..=DURATION_MAX, DURATION_DEFAULT);
+    let watchers = section.take("watchers");
+    let watchers =
+        watchers.and_then(|field| field.count32(0..=WATCHERS_MAX, findings)).unwrap_or(0);
     section.finish(findings);
-    Phase { name, clients, warmup, duration }
+    Phase { name, clients, warmup, duration, watchers }
 }
 
 fn name(section: &mut Section<'_>, earlier: &[Phase], findings: &mut Findings) -> String {

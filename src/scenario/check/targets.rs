@@ -78,6 +78,9 @@ fn metric_of(field: &Field<'_>, known: &Known<'_>, findings: &mut Findings) -> O
     let measure = measure_of(field, measure, known.layer, findings);
     if let Some(phases) = known.phases {
         check_cell(field, phases, phase, clients, findings);
+        if measure == Some(Measure::WatchEvents) {
+            check_watchers(field, phases, phase, findings);
+        }
     }
     Some(MetricRef { phase: phase.to_owned(), measure: measure?, clients })
 }
@@ -120,6 +123,14 @@ fn check_cell(
         let message =
             format!("{} names {clients} clients, which `{name}` does not run", field.name);
         findings.wrong(field.place, message, format!("its client counts: {}", counts.join(", ")));
+    }
+}
+
+/// Where nobody watches, no event is given to anybody.
+fn check_watchers(field: &Field<'_>, phases: &[Phase], name: &str, findings: &mut Findings) {
+    if phases.iter().any(|phase| phase.name == name && phase.watchers == 0) {
+        let message = format!("{} is about watchers, but `{name}` has none", field.name);
+        findings.wrong(field.place, message, "write watchers = 100 in its [[phase]]");
     }
 }
 
