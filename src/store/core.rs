@@ -70,6 +70,11 @@ impl<E: Engine, L: Locked<E::Part>> State for Newest<'_, E, L> {
     fn keys_of_lease(&mut self, id: LeaseId) -> Vec<Vec<u8>> {
         self.locked.keys_of_lease(id)
     }
+
+    #[cfg(feature = "seeded-bugs")]
+    fn seeded(&self) -> super::seeded::Seeded {
+        self.core.seeded()
+    }
 }
 
 impl<E: Engine> Core<E> {
@@ -78,6 +83,11 @@ impl<E: Engine> Core<E> {
         // What was superseded before it may be among what was kept.
         engine.compact(kept.compacted);
         Core { engine, publication, compactions, hash_seed }
+    }
+
+    #[cfg(feature = "seeded-bugs")]
+    pub(super) fn seeded(&self) -> super::seeded::Seeded {
+        self.publication.seeded
     }
 
     pub(super) fn hash(&self, key: &[u8]) -> u64 {
@@ -167,6 +177,9 @@ impl<E: Engine> Core<E> {
             return;
         }
         let applied = self.publication.position();
+        // Seeded bug: DuplicateApply.
+        #[cfg(feature = "seeded-bugs")]
+        let applied = self.seeded().applied(applied);
         let known = batch.iter().take_while(|command| command.position <= applied).count();
         let response = Response { revision: self.publication.settled(), result: Ok(Body::Compact) };
         let skipped = Answer { response, locked: Nanos::ZERO, applied: Nanos::ZERO };

@@ -28,6 +28,10 @@ pub(super) trait State: Look {
 
     /// Every key that may hang on lease `id` and some that may not, ascending.
     fn keys_of_lease(&mut self, id: LeaseId) -> Vec<Vec<u8>>;
+
+    /// The bug of the store.
+    #[cfg(feature = "seeded-bugs")]
+    fn seeded(&self) -> super::seeded::Seeded;
 }
 
 /// What a request is evaluated with.
@@ -110,6 +114,9 @@ impl<S: State> Evaluation<'_, S> {
         });
         let prevs = if delete.prev_kv { doomed.clone() } else { Vec::new() };
         let deleted = doomed.len() as i64;
+        // Seeded bug: UnsortedRangeDelete.
+        #[cfg(feature = "seeded-bugs")]
+        self.state.seeded().disorder(&mut doomed);
         doomed.into_iter().for_each(|kv| self.delete(kv));
         Outcome::DeleteRange { deleted, prevs }
     }

@@ -43,12 +43,16 @@ mod range;
 mod reading;
 #[cfg(feature = "rocksdb")]
 mod rocks;
+#[cfg(feature = "seeded-bugs")]
+mod seeded;
 mod sharded;
 mod tickets;
 mod watch;
 
 pub use calibration::Calibration;
 pub use image::ImageError;
+#[cfg(feature = "seeded-bugs")]
+pub use seeded::{SeededBug, open_seeded};
 pub use watch::{
     BUFFER_BYTES_MAX, BUFFER_EVENTS_MAX, FRAGMENT_BYTES_MAX, HISTORY_REVISIONS_MAX, WatchCounts,
     WatchHub, WatchLimits, WatchResponse, WatchSpec, Watcher, watch,

@@ -117,8 +117,14 @@ impl<E: Engine> Parallel<E> {
         }
         let mut leases = batch.leases.take().unwrap_or_else(|| self.serial.shards.leases());
         let prepared = prepare(&self.serial, &leases, segment);
+        // Seeded bugs: GrantOfBatchUnseen, AttachmentOfBatchUnseen.
+        #[cfg(feature = "seeded-bugs")]
+        let prepared = self.serial.core.seeded().prepared(&leases, prepared);
         let shard_lists = prepared.iter().map(|prepared| prepared.shards.as_slice());
         let tickets = Tickets::new(shard_lists, self.serial.shards.len());
+        // Seeded bugs: MissingTicketEdge, CompareNotTicketed.
+        #[cfg(feature = "seeded-bugs")]
+        let tickets = self.serial.core.seeded().tickets(&self.serial, &prepared, tickets);
         if tickets.longest_chain() * 100 > tickets.len() * CHAIN_PERCENT_MAX
             && matches!(self.claims, Claims::InOrder)
         {
@@ -132,6 +138,9 @@ impl<E: Engine> Parallel<E> {
         }
         let done = self.evaluate(prepared, tickets);
         done.iter().for_each(|done| leases.follow(&done.effects));
+        // Seeded bug: LeaseDetachLost.
+        #[cfg(feature = "seeded-bugs")]
+        done.iter().for_each(|done| self.serial.core.seeded().hang(&mut leases, &done.effects));
         let effects: Vec<_> = done.iter().map(|done| (&done.effects, done.position)).collect();
         let around = self.serial.core.settle_all(&effects, &mut batch.pending);
         self.keep(leases, batch);
@@ -199,6 +208,11 @@ impl<E: Engine> Job for Segment<E> {
             let first = self.claimed.fetch_add(CLAIM, Ordering::Relaxed);
             let Some(claims) = self.order.get(first..) else { return };
             for claim in claims.iter().take(CLAIM) {
+                // Seeded bug: EarlyRelease.
+                #[cfg(feature = "seeded-bugs")]
+                if self.store.core.seeded().let_go(&self.tickets, *claim, |at| self.evaluate(at)) {
+                    continue;
+                }
                 self.tickets.claim(*claim as usize, |number| self.evaluate(number));
             }
         }
@@ -262,6 +276,9 @@ impl<E: Engine> ApplyPath for Parallel<E> {
         let mut segment = Vec::with_capacity(batch.len());
         let mut known = serial.core.settled_bounds().current;
         for command in batch {
+            // Seeded bug: NoExactRule.
+            #[cfg(feature = "seeded-bugs")]
+            serial.core.seeded().raise(&mut known);
             match footprint(&command.request, known, |key| serial.shard_of(key)) {
                 Footprint::Shards(shards) => segment.push((command, shards)),
                 Footprint::All | Footprint::Exact => {

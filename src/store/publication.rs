@@ -20,6 +20,9 @@ pub(super) struct Publication {
     /// Held by an apply call whose batch is committed as a whole, of however many requests: another that committed in between would
     /// publish revisions whose changes are still pending here.
     turnstile: Mutex<()>,
+    /// Only for tests/seeded_bugs, as is every line below and elsewhere that names this feature.
+    #[cfg(feature = "seeded-bugs")]
+    pub(super) seeded: super::seeded::Seeded,
 }
 
 /// Where the store stands.
@@ -53,6 +56,8 @@ impl Publication {
             compacted: AtomicI64::new(kept.compacted),
             hub: WatchHub::default(),
             turnstile: Mutex::new(()),
+            #[cfg(feature = "seeded-bugs")]
+            seeded: super::seeded::Seeded::default(),
         }
     }
 
@@ -130,9 +135,15 @@ impl Publication {
         for (effects, position) in effects {
             let before = turn.revision;
             turn.revision += MainRevision::from(effects.changed());
+            // Seeded bug: BumpAlways.
+            #[cfg(feature = "seeded-bugs")]
+            self.seeded.bump(effects, &mut turn.revision);
             turn.position = turn.position.max(*position);
             around.push(Around { before, after: turn.revision });
         }
+        // Seeded bugs: CreateStampLost, PublishBeforeSettle.
+        #[cfg(feature = "seeded-bugs")]
+        self.seeded.settle(effects, &around, &self.published);
         let revision_of = |stamp: MainRevision| around[(stamp ^ STAMP) as usize].after;
         for (effects, _) in effects {
             effects.changes.iter().for_each(|change| change.kv.settle(revision_of));
@@ -171,6 +182,9 @@ impl Publication {
             compacted: self.compacted(),
             position: turn.position,
         });
+        // Seeded bug: FirstRevisionTold.
+        #[cfg(feature = "seeded-bugs")]
+        let changes = self.seeded.told(changes);
         let told = self.hub.notify(changes);
         // Release: whoever reads at this revision sees what was written for it.
         self.published.store(turn.revision, Ordering::Release);

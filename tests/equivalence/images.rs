@@ -1,7 +1,7 @@
 //! A store that is loaded from the image of another goes on as the other would have: same responses, events and state, on whichever
 //! path and engine it is loaded, and even if the image was being written while the other went on.
 
-use crate::differential::log_of;
+use crate::logs::log_of;
 use crate::oracle::Oracle;
 use crate::subject::{Subject, state_difference};
 use kvbench::measure::stage::Probe;

@@ -6,6 +6,7 @@
 mod differential;
 mod generate;
 mod images;
+mod logs;
 mod oracle;
 mod pipelines;
 mod seeded;

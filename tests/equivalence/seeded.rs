@@ -2,7 +2,7 @@
 //! a time. Each has to be caught by the checkers, or their silence about the real store means nothing. A bug is a store of
 //! its own around a correct one, so that no production code carries it.
 
-use crate::differential::log_of;
+use crate::logs::log_of;
 use crate::subject::difference_in;
 use kvbench::clock::Clock;
 use kvbench::measure::lock::LockTally;
