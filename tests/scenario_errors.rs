@@ -178,7 +178,7 @@ fn levers_are_checked() {
     };
     system("layer = \"rpc\"", 4, "layer is \"rpc\", which is not built yet");
     system("layer = \"disk\"", 4, "allowed: store, apply, raft");
-    system("nodes = 3", 4, "nodes is 3; one node is what this version runs");
+    system("nodes = 4", 4, "nodes is 4; allowed: 1, 3 and 5");
     system("shards = 100", 4, "powers of two from 1 to 65536");
     system("shards = 131072", 4, "shards is 131072; allowed: 1 to 65536");
     system("apply_workers = 65", 4, "apply_workers is 65; allowed: 1 to 64");

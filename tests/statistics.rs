@@ -296,6 +296,7 @@ fn trial(block: u32, position: u32, arm: &str, throughput_per_s: f64) -> Trial {
         revision: 0,
         keys: 0,
         state_hash: String::new(),
+        members: Vec::new(),
         writes_acked: 0,
         changes_acked: 0,
         revokes_acked: 0,

@@ -185,10 +185,11 @@ mod tests {
             drop(guard);
             waiter.join().unwrap();
         });
-        let tally = lock.tally();
+        let (tally, elapsed) = (lock.tally(), clock.now());
         assert_eq!((tally.acquisitions, tally.contended), (2, 1));
         assert!(tally.hold_ns >= 20_000_000, "{tally:?}");
-        assert!(tally.wait_ns > 0 && tally.wait_ns <= tally.hold_ns, "{tally:?}");
+        // Being woken is part of the wait, and takes a busy host longer than the hold.
+        assert!(tally.wait_ns > 0 && tally.wait_ns <= elapsed.0, "{tally:?}");
     }
 
     #[test]

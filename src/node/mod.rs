@@ -20,6 +20,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock, Weak};
 use tokio::sync::oneshot;
 
 mod applier;
+mod cluster;
 mod compaction;
 mod folder;
 mod leases;
@@ -29,6 +30,7 @@ use leases::{Expiry, Names};
 use lessor::Lessor;
 
 pub use applier::ApplyOnly;
+pub use cluster::Cluster;
 pub use compaction::Compaction;
 pub use folder::{DataFolder, FolderError};
 
@@ -55,6 +57,9 @@ pub enum NodeError {
     /// The store is not usable.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The members of a group did not agree on a leader.
+    #[error("no leader was elected within 30 s")]
+    NoLeader,
 }
 
 /// A request's outcome: the response with its stage clock, or why there is none.
@@ -165,6 +170,11 @@ impl Node {
     /// What the node knows of its group.
     pub fn status(&self) -> Status {
         self.pipeline.status()
+    }
+
+    /// Asks for votes without waiting for the election timeout.
+    pub fn stand(&self) {
+        self.pipeline.stand();
     }
 
     /// Changes the group; takes the leader.

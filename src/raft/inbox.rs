@@ -57,6 +57,8 @@ pub(super) enum What {
     Transfer(MemberId),
     /// An image of the state now.
     Image,
+    /// That this member asks for votes.
+    Stand,
 }
 
 /// An image that was begun before.

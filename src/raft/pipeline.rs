@@ -155,6 +155,11 @@ impl<R: 'static, W: Waiter<R>> Pipeline<R, W> {
         self.inbox.wish(What::Change(change), Box::new(reply));
     }
 
+    /// Asks for votes at once.
+    pub fn stand(&self) {
+        self.inbox.wish(What::Stand, Box::new(|_| {}));
+    }
+
     /// Hands leadership to a member; `reply` hears when it leads.
     pub fn transfer(
         &self,

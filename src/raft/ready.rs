@@ -580,6 +580,11 @@ where
                 self.begin_image();
                 reply(Ok(()));
             }
+            What::Stand => {
+                // A member without a vote, or one that leads, has nothing to ask for.
+                let _ = self.raft.campaign();
+                reply(Ok(()));
+            }
             _ if leader == 0 => reply(Err(Rejected::NoLeader)),
             _ if leader != self.me => reply(Err(Rejected::NotLeader(leader))),
             What::Transfer(to) if to == self.me => reply(Ok(())),

@@ -191,6 +191,9 @@ pub struct TrialEnd {
     pub keys: u64,
     /// 128-bit state hash, hexadecimal.
     pub state_hash: String,
+    /// The same of every member of the group, the one that answered first; all of what it had committed was applied in each.
+    #[serde(default)]
+    pub members: Vec<String>,
     /// Writes acknowledged to clients over the whole trial.
     pub writes_acked: u64,
     /// Those of them that changed something and so used up a revision each.

@@ -255,6 +255,7 @@ fn trial(block: u32, position: u32, arm: usize, aa: bool) -> Trial {
             revision: 50_000,
             keys: 10_000,
             state_hash: "00ff".repeat(8),
+            members: Vec::new(),
             writes_acked: 49_999,
             changes_acked: 0,
             revokes_acked: 0,

@@ -75,6 +75,7 @@ fn start(
             revision: 0,
             keys: 0,
             state_hash: String::new(),
+            members: Vec::new(),
             writes_acked: 0,
             changes_acked: 0,
             revokes_acked: 0,
@@ -116,10 +117,10 @@ fn end(stage: &Stage<'_>, running: Running, restart: bool) -> Result<Trial, RunE
     if stage.scenario.checks.bank {
         trial.end.bank = Some(prepare::count_money(stage, &target, &trial.arm)?);
     }
-    let digest = target.digest();
+    let digests = target.digests();
     let has_log = matches!(*target, Target::Raft(_));
     drop(target);
-    note_end(&mut trial.end, digest, acked);
+    note_end(&mut trial.end, &digests, acked);
     if restart && has_log {
         let arm = stage.scenario.arms.iter().find(|arm| arm.name == trial.arm);
         let arm = arm.expect("a trial runs an arm of the scenario");
@@ -130,13 +131,15 @@ fn end(stage: &Stage<'_>, running: Running, restart: bool) -> Result<Trial, RunE
 
 /// A node that does not even start on its own log gave nothing back; the check that reads this says so.
 fn replay(stage: &Stage<'_>, arm: &Arm, folder: &Path) -> Replayed {
-    match start_target(stage, arm, folder).map(|target| target.digest()) {
+    match start_target(stage, arm, folder).map(|target| target.digests()[0]) {
         Ok(again) => Replayed { revision: again.revision, state_hash: hex(again.hash) },
         Err(error) => Replayed { revision: 0, state_hash: format!("not started: {error}") },
     }
 }
 
-fn note_end(end: &mut TrialEnd, digest: Digest, acked: Acked) {
+fn note_end(end: &mut TrialEnd, digests: &[Digest], acked: Acked) {
+    let digest = digests[0];
+    end.members = digests.iter().map(|digest| hex(digest.hash)).collect();
     end.revision = digest.revision;
     end.keys = digest.keys;
     end.state_hash = hex(digest.hash);

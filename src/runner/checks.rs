@@ -80,7 +80,7 @@ fn execute(stage: &Stage<'_>, arm: &Arm, requests: &[Request]) -> Result<Answers
     let gets = (0..KEYS).map(|key| Request::get(format!("{key:08x}")));
     let questions: Vec<_> = gets.chain([Request::Leases]).collect();
     let reads = answered(target.call_all(&questions))?;
-    Ok(Answers { digest: target.digest(), writes, reads })
+    Ok(Answers { digest: target.digests()[0], writes, reads })
 }
 
 fn compare(answers: &[(String, Answers)]) -> Check {
@@ -108,6 +108,9 @@ pub(super) fn of_trials(run: &Run) -> Vec<Check> {
     let mut checks = vec![acked_once(&run.trials)];
     if run.trials.iter().any(|trial| trial.end.replayed.is_some()) {
         checks.push(log_gives_back(&run.trials));
+    }
+    if run.trials.iter().any(|trial| trial.end.members.len() > 1) {
+        checks.push(members_agree(&run.trials));
     }
     if run.trials.iter().any(|trial| trial.end.bank.is_some()) {
         checks.push(bank(&run.trials));
@@ -209,6 +212,21 @@ fn watch_complete(trials: &[Trial]) -> Check {
     Check { id: "watch-complete".to_owned(), passed: wrong.is_empty(), detail }
 }
 
+/// Every member of a group ends in the same state.
+fn members_agree(trials: &[Trial]) -> Check {
+    let groups = || trials.iter().filter(|trial| trial.end.members.len() > 1);
+    let wrong: Vec<_> = groups()
+        .filter(|trial| trial.end.members.iter().any(|hash| *hash != trial.end.state_hash))
+        .map(|trial| trial.arm.as_str())
+        .collect();
+    let members: usize = groups().map(|trial| trial.end.members.len()).sum();
+    let detail = match wrong.as_slice() {
+        [] => format!("{members} members of {} groups: each group in one state", groups().count()),
+        arms => format!("members of a group ended in different states: {}", arms.join(", ")),
+    };
+    Check { id: "members-agree".to_owned(), passed: wrong.is_empty(), detail }
+}
+
 /// A node started again on the log reaches the same state.
 fn log_gives_back(trials: &[Trial]) -> Check {
     let restarted =
@@ -250,6 +268,7 @@ mod tests {
             end: TrialEnd {
                 revision,
                 keys: 1,
+                members: vec![state_hash.clone()],
                 state_hash,
                 writes_acked: changes_acked,
                 changes_acked,
@@ -345,5 +364,14 @@ mod tests {
             let check = watch_complete(&[right(), wrong]);
             assert!(!check.passed && check.detail.contains(why), "{}", check.detail);
         }
+    }
+
+    #[test]
+    fn members_in_different_states_are_a_wrong_answer() {
+        let mut trial = trial(10, 9, 10);
+        trial.end.members = vec![trial.end.state_hash.clone(); 3];
+        assert!(members_agree(&[trial.clone()]).passed);
+        trial.end.members[2] = "another".to_owned();
+        assert!(!members_agree(&[trial]).passed);
     }
 }

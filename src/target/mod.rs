@@ -6,7 +6,7 @@ use crate::measure::lock::LockTally;
 use crate::measure::pipeline::PipelineCounts;
 use crate::measure::stage::{Probe, Stage, Timeline};
 use crate::model::{Position, Request, Response};
-use crate::node::{self, ApplyOnly, Compaction, Node, NodeError, Outcome};
+use crate::node::{self, ApplyOnly, Cluster, Compaction, NodeError, Outcome};
 use crate::raft::{self, Delivered};
 use crate::scenario::spec;
 use crate::store::{
@@ -17,8 +17,8 @@ use std::sync::Arc;
 
 /// Something that answers requests.
 pub enum Target {
-    /// A node with its log.
-    Raft(Box<Node>),
+    /// Nodes with their logs.
+    Raft(Box<Cluster>),
     /// An applier without a log.
     Apply(ApplyOnly),
     /// The bare apply path, run by the caller's own thread.
@@ -41,7 +41,8 @@ impl Target {
         Ok(match system.layer {
             spec::Layer::Raft => {
                 let config = node::Config { store, compaction, pipeline: pipeline(system) };
-                Target::Raft(Box::new(Node::start(config, folder, clock, probe)?))
+                let size = u64::from(system.nodes);
+                Target::Raft(Box::new(Cluster::start(config, size, folder, clock, probe)?))
             }
             spec::Layer::Apply => {
                 Target::Apply(ApplyOnly::start(store, compaction, folder, probe)?)
@@ -57,7 +58,7 @@ impl Target {
     /// Executes one request.
     pub async fn call(&self, request: Request) -> Outcome {
         match self {
-            Target::Raft(node) => node.call(request).await,
+            Target::Raft(cluster) => cluster.call(request).await,
             Target::Apply(applier) => applier.call(request).await,
             Target::Store(store) => Ok(store.call(request)),
         }
@@ -66,7 +67,7 @@ impl Target {
     /// Executes requests in this order, as many at once as the layer takes.
     pub fn call_all(&self, requests: &[Request]) -> Vec<Outcome> {
         match self {
-            Target::Raft(node) => node.call_all(requests),
+            Target::Raft(cluster) => cluster.call_all(requests),
             Target::Apply(applier) => applier.call_all(requests),
             Target::Store(store) => {
                 requests.iter().map(|request| Ok(store.call(request.clone()))).collect()
@@ -82,7 +83,7 @@ impl Target {
     /// What the pipeline did since the start; zeros where there is none.
     pub fn counts(&self) -> PipelineCounts {
         match self {
-            Target::Raft(node) => node.counts(),
+            Target::Raft(cluster) => cluster.counts(),
             Target::Apply(applier) => applier.counts(),
             Target::Store(_) => PipelineCounts::default(),
         }
@@ -91,7 +92,7 @@ impl Target {
     /// The named locks, with how many share the name.
     pub fn locks(&self) -> Vec<(&'static str, LockTally, u32)> {
         match self {
-            Target::Raft(node) => node.locks(),
+            Target::Raft(cluster) => cluster.locks(),
             Target::Apply(applier) => applier.locks(),
             Target::Store(bare) => {
                 let (tally, count) = bare.store.locks();
@@ -108,15 +109,18 @@ impl Target {
     /// The state machine, for watching.
     pub fn store(&self) -> Arc<dyn ApplyPath> {
         match self {
-            Target::Raft(node) => node.store(),
+            Target::Raft(cluster) => cluster.store(),
             Target::Apply(applier) => applier.store().clone(),
             Target::Store(bare) => bare.store.clone(),
         }
     }
 
-    /// The state now.
-    pub fn digest(&self) -> Digest {
-        self.store().digest()
+    /// The state of every member now; the first is the one that answers.
+    pub fn digests(&self) -> Vec<Digest> {
+        match self {
+            Target::Raft(cluster) => cluster.digests(),
+            Target::Apply(_) | Target::Store(_) => vec![self.store().digest()],
+        }
     }
 }
 

@@ -166,11 +166,16 @@ impl<'a> Reader<'_, 'a> {
 
 fn nodes(field: &Field<'_>, findings: &mut Findings) -> Option<u8> {
     let count = field.count(0..=u64::MAX, findings)?;
-    if count != 1 {
-        let message = format!("{} is {count}; one node is what this version runs", field.name);
-        findings.wrong(field.place, message, "write 1, or leave it out");
+    let found = [1, 3, 5].into_iter().find(|size| u64::from(*size) == count);
+    if found.is_none() {
+        let message = format!("{} is {count}; allowed: 1, 3 and 5", field.name);
+        findings.wrong(
+            field.place,
+            message,
+            "an even number stands no more failures than the odd one below",
+        );
     }
-    (count == 1).then_some(1)
+    found
 }
 
 fn shards(field: &Field<'_>, findings: &mut Findings) -> Option<u32> {
