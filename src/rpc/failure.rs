@@ -1,0 +1,131 @@
+//! Errors as gRPC statuses. Codes and texts are etcd's, byte for byte: its clients compare both.
+
+use crate::model::Refusal;
+use tonic::{Code, Status};
+
+/// Why a server does not do what it was asked, beside what the state machine refuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// A sort order or target that is not known.
+    #[error("etcdserver: invalid sort option")]
+    InvalidSortOption,
+    /// A comparison whose result or target is not known. etcd lets it hold; that hides the mistake.
+    #[error("etcdserver: invalid comparison in txn request")]
+    InvalidCompare,
+    /// Too many requests wait already.
+    #[error("etcdserver: too many requests")]
+    TooManyRequests,
+    /// Nobody leads.
+    #[error("etcdserver: no leader")]
+    NoLeader,
+    /// Another member leads.
+    #[error("etcdserver: not leader")]
+    NotLeader,
+    /// Somebody else leads since.
+    #[error("etcdserver: leader changed")]
+    LeaderChanged,
+    /// It took too long; a write may or may not happen.
+    #[error("etcdserver: request timed out")]
+    Timeout,
+    /// The server is ending; a write may or may not have happened.
+    #[error("etcdserver: server stopped")]
+    Stopped,
+    /// No such member.
+    #[error("etcdserver: member not found")]
+    MemberNotFound,
+    /// Who should lead cannot.
+    #[error("etcdserver: bad leader transferee")]
+    BadTransferee,
+    /// An election's key is missing in a request.
+    #[error("\"leader\" field must be provided")]
+    MissingLeaderKey,
+    /// Whoever asks was not elected, or no longer is.
+    #[error("election: not leader")]
+    NotElected,
+    /// Nobody was elected.
+    #[error("election: no leader")]
+    NobodyElected,
+    /// A lease ended while its client waited for what hangs on it.
+    #[error("mutex: session is expired")]
+    SessionExpired,
+}
+
+impl Failure {
+    fn code(self) -> Code {
+        match self {
+            Failure::InvalidSortOption | Failure::InvalidCompare | Failure::MissingLeaderKey => {
+                Code::InvalidArgument
+            }
+            Failure::TooManyRequests => Code::ResourceExhausted,
+            Failure::NoLeader | Failure::LeaderChanged | Failure::Timeout | Failure::Stopped => {
+                Code::Unavailable
+            }
+            Failure::NotLeader | Failure::BadTransferee => Code::FailedPrecondition,
+            Failure::MemberNotFound => Code::NotFound,
+            Failure::NotElected | Failure::NobodyElected | Failure::SessionExpired => Code::Unknown,
+        }
+    }
+}
+
+impl From<Failure> for Status {
+    fn from(failure: Failure) -> Status {
+        Status::new(failure.code(), failure.to_string())
+    }
+}
+
+impl From<Refusal> for Status {
+    fn from(refusal: Refusal) -> Status {
+        Status::new(code(refusal), refusal.to_string())
+    }
+}
+
+fn code(refusal: Refusal) -> Code {
+    match refusal {
+        Refusal::EmptyKey
+        | Refusal::ValueProvided
+        | Refusal::LeaseProvided
+        | Refusal::KeyNotFound
+        | Refusal::TooManyOps
+        | Refusal::DuplicateKey
+        | Refusal::TooLarge => Code::InvalidArgument,
+        Refusal::FutureRevision | Refusal::Compacted | Refusal::LeaseTtlTooLarge => {
+            Code::OutOfRange
+        }
+        Refusal::LeaseNotFound => Code::NotFound,
+        Refusal::LeaseExists => Code::FailedPrecondition,
+    }
+}
+
+/// What a client was refused, if that is what `status` says.
+pub fn refusal(status: &Status) -> Option<Refusal> {
+    let said = |refusal: &Refusal| refusal.to_string() == status.message();
+    REFUSALS.into_iter().find(said)
+}
+
+const REFUSALS: [Refusal; 12] = [
+    Refusal::EmptyKey,
+    Refusal::ValueProvided,
+    Refusal::LeaseProvided,
+    Refusal::KeyNotFound,
+    Refusal::TooManyOps,
+    Refusal::DuplicateKey,
+    Refusal::TooLarge,
+    Refusal::FutureRevision,
+    Refusal::Compacted,
+    Refusal::LeaseNotFound,
+    Refusal::LeaseExists,
+    Refusal::LeaseTtlTooLarge,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_survives_the_wire() {
+        for sent in REFUSALS {
+            assert_eq!(refusal(&Status::from(sent)), Some(sent));
+        }
+        assert_eq!(refusal(&Status::from(Failure::Timeout)), None);
+    }
+}

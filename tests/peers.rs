@@ -1,0 +1,257 @@
+//! Members that reach each other over gRPC on loopback: they elect, replicate, send an image to one that was away, and hear nothing
+//! from another group.
+
+#![expect(clippy::unwrap_used, reason = "a test that fails says where by itself")]
+
+use kvbench::clock::Clock;
+use kvbench::measure::stage::Probe;
+use kvbench::model::{Request, Response};
+use kvbench::node::{Compaction, Config, Node, Peers};
+use kvbench::peer::{About, GrpcTransport, PeerService, Security, group_of};
+use kvbench::raft::{
+    self, ApplyOn, Batch, Door, Fsync, Group, ImagePolicy, Linger, Member, MemberId, Propose,
+    Publish, Rejected, Role, Timing,
+};
+use kvbench::rpc::kvbenchpb::peer_client::PeerClient;
+use kvbench::rpc::kvbenchpb::{Address, MessageBatch};
+use kvbench::store::{self, PathKind};
+use kvbench::units::{ByteSize, Nanos};
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::path::Path;
+use std::sync::Arc;
+use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+
+/// Far beyond what any wait here takes.
+const PATIENCE: Nanos = Nanos::from_millis(60_000);
+const CLUSTER: u64 = 0xc1;
+
+/// A member with its server.
+struct Running {
+    node: Arc<Node>,
+    stop: Option<oneshot::Sender<()>>,
+    served: tokio::task::JoinHandle<()>,
+}
+
+struct Rig {
+    runtime: Runtime,
+    root: tempfile::TempDir,
+    addresses: BTreeMap<MemberId, String>,
+    members: BTreeMap<MemberId, Running>,
+}
+
+fn config() -> Config {
+    let bytes_max = ByteSize(1 << 20);
+    let batch = Batch { ops_max: 100, bytes_max, linger: Linger::None, in_flight: 4 };
+    Config {
+        store: store::Config::in_memory(PathKind::Sharded { shards: 16, workers: 1 }),
+        compaction: Compaction { keep_revisions: 1_000 },
+        pipeline: raft::Config {
+            propose: Propose::Batched(batch),
+            apply_on: ApplyOn::RaftThread,
+            publish: Publish::Ready,
+            fsync: Fsync::Off,
+        },
+    }
+}
+
+impl Rig {
+    fn start() -> Rig {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
+        // The ports are free again when they are used: nobody else asks for fixed ones here.
+        let listeners: Vec<_> = (0..3).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        let addresses = listeners.iter().map(|one| one.local_addr().unwrap().to_string());
+        let addresses = (1..).zip(addresses).collect();
+        drop(listeners);
+        let root = tempfile::tempdir().unwrap();
+        let mut rig = Rig { runtime, root, addresses, members: BTreeMap::new() };
+        (1..=3).for_each(|me| rig.start_one(me));
+        rig
+    }
+
+    fn founders(&self) -> Vec<Member> {
+        let member = |(id, address): (&MemberId, &String)| {
+            let peer_urls = vec![format!("http://{address}")];
+            let about = About { name: format!("m{id}"), peer_urls, client_urls: Vec::new() };
+            Member { id: *id, is_learner: false, about: about.to_bytes() }
+        };
+        self.addresses.iter().map(member).collect()
+    }
+
+    fn start_one(&mut self, me: MemberId) {
+        let group = Group {
+            founders: self.founders(),
+            timing: Timing { heartbeat: Nanos::from_millis(30), election: Nanos::from_millis(300) },
+            images: ImagePolicy { entries: 50, bytes: ByteSize(1 << 20), keep: 10 },
+            ..Group::of(me, 3)
+        };
+        let handle = self.runtime.handle().clone();
+        let transport = Arc::new(GrpcTransport::new(CLUSTER, me, Security::default(), handle));
+        let peers = Peers { group, transport: transport.clone() };
+        let folder = self.root.path().join(format!("m{me}"));
+        let node = start_node(peers, &folder);
+        let of_transport = Arc::downgrade(&node);
+        transport.open(node.door(), move |id| {
+            let members = of_transport.upgrade().map(|node| node.status().members);
+            let found = members.and_then(|all| all.iter().find(|one| one.id == id).cloned());
+            found.map_or_else(Vec::new, |member| About::from_bytes(&member.about).peer_urls)
+        });
+        let of_service = Arc::downgrade(&node);
+        let service = PeerService::new(CLUSTER, me, node.door(), node.incoming(), move || {
+            of_service.upgrade().map_or_else(Vec::new, |node| node.status().members.to_vec())
+        });
+        let (stop, stopped) = oneshot::channel::<()>();
+        let address = self.addresses[&me].parse().unwrap();
+        let _inside = self.runtime.enter();
+        let incoming = TcpIncoming::bind(address).unwrap();
+        let serve = Server::builder().add_service(service);
+        let served = self.runtime.spawn(async move {
+            let stopped = async { drop(stopped.await) };
+            serve.serve_with_incoming_shutdown(incoming, stopped).await.unwrap();
+        });
+        self.members.insert(me, Running { node, stop: Some(stop), served });
+    }
+
+    fn stop_one(&mut self, me: MemberId) {
+        let running = self.members.remove(&me).unwrap();
+        drop(running.stop);
+        running.served.abort();
+        let _ = self.runtime.block_on(running.served);
+        // Whoever holds it for a moment lets go soon; the folder is locked until then.
+        let mut node = Some(running.node);
+        until("the node to end", || match Arc::try_unwrap(node.take().unwrap()) {
+            Ok(last) => {
+                drop(last);
+                Some(())
+            }
+            Err(shared) => {
+                node = Some(shared);
+                None
+            }
+        });
+    }
+
+    fn leader(&self) -> MemberId {
+        until("a leader", || {
+            let views: Vec<_> =
+                self.members.values().map(|running| running.node.status()).collect();
+            let leader = views.iter().find(|view| view.role == Role::Leader)?.me;
+            views.iter().all(|view| view.leader == leader).then_some(leader)
+        })
+    }
+
+    fn put(&self, key: &str, value: &str) {
+        until("an acknowledged put", || {
+            let node = &self.members[&self.leader()].node;
+            call(node, Request::put(key, value)).ok()
+        });
+    }
+
+    fn check_equal(&self) {
+        until("equal members", || {
+            let last = self.members[&self.leader()].node.status().last;
+            let mut all = self.members.values();
+            all.all(|running| running.node.status().applied == last).then_some(())
+        });
+        let dumps: Vec<_> =
+            self.members.values().map(|running| running.node.store().dump()).collect();
+        for dump in &dumps {
+            assert_eq!(dump, &dumps[0]);
+        }
+    }
+}
+
+fn start_node(peers: Peers, folder: &Path) -> Arc<Node> {
+    let node = Node::start_among(config(), peers, folder, Clock::start(), Probe::off());
+    Arc::new(node.unwrap())
+}
+
+fn call(node: &Node, request: Request) -> Result<Response, Rejected> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(node.call(request)).map(|delivered| delivered.reply)
+}
+
+fn until<T>(what: &str, mut is_so: impl FnMut() -> Option<T>) -> T {
+    let clock = Clock::start();
+    loop {
+        if let Some(found) = is_so() {
+            return found;
+        }
+        assert!(clock.now() < PATIENCE, "waited in vain for {what}");
+        clock.sleep(Nanos::from_millis(5));
+    }
+}
+
+#[test]
+fn members_replicate_over_grpc_and_one_that_was_away_gets_an_image() {
+    let mut rig = Rig::start();
+    for number in 0..50 {
+        rig.put(&format!("k{number}"), "v");
+    }
+    rig.check_equal();
+    let away = 1 + rig.leader() % 3;
+    rig.stop_one(away);
+    for number in 0..300 {
+        rig.put(&format!("k{}", number % 60), &number.to_string());
+    }
+    rig.start_one(away);
+    rig.check_equal();
+    // The leader goes, the rest goes on, and it follows when it is back.
+    let leader = rig.leader();
+    rig.stop_one(leader);
+    rig.put("after", "the leader left");
+    rig.start_one(leader);
+    rig.put("after", "it is back");
+    rig.check_equal();
+}
+
+#[test]
+fn strangers_are_refused_and_newcomers_are_told_who_is_there() {
+    let rig = Rig::start();
+    rig.leader();
+    let url = format!("http://{}", rig.addresses[&1]);
+    let (cluster, members) = rig.runtime.block_on(group_of(&url, None)).unwrap();
+    assert_eq!((cluster, members), (CLUSTER, rig.founders()));
+    let refused = |cluster_id, to, messages: Vec<Vec<u8>>| {
+        rig.runtime.block_on(async {
+            let mut client = PeerClient::connect(url.clone()).await.unwrap();
+            let address = Some(Address { cluster_id, from: 9, to });
+            let batch = tokio_stream::iter([MessageBatch { address, messages }]);
+            client.messages(batch).await
+        })
+    };
+    let status = refused(CLUSTER + 1, 1, Vec::new()).unwrap_err();
+    assert_eq!(status.message(), "cluster ID mismatch");
+    assert_eq!(refused(CLUSTER, 2, Vec::new()).unwrap_err().message(), "this is another member");
+    // What is no message of the library is not heard, and hurts nobody.
+    let garbage = vec![b"garbage".to_vec(), vec![0xff; 1000], Vec::new()];
+    refused(CLUSTER, 1, garbage).unwrap();
+    rig.put("k", "still here");
+    rig.check_equal();
+}
+
+#[test]
+fn a_door_that_is_gone_is_no_trouble() {
+    let transport = {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        GrpcTransport::new(CLUSTER, 1, Security::default(), runtime.handle().clone())
+    };
+    let nobody: std::sync::Weak<dyn Door> = std::sync::Weak::<Gone>::new();
+    transport.open(nobody, |_| Vec::new());
+    let bytes = b"lost".to_vec();
+    raft::Transport::send(&transport, vec![raft::Envelope { to: 2, bytes, image: None }]);
+}
+
+struct Gone;
+
+impl Door for Gone {
+    fn receive(&self, _: raft::Received) {}
+    fn report(&self, _: raft::Report) {}
+}
