@@ -26,6 +26,8 @@ struct Seen {
     permits: usize,
     /// True while an append waits for a permit.
     stopped: bool,
+    /// The disk fails from now on.
+    fails: bool,
     /// Appends with commands that were begun.
     appends: usize,
     /// Commands whose synced append has returned.
@@ -84,6 +86,9 @@ impl LogStore for GatedLog {
             self.watch.change(|seen| (seen.appends, seen.stopped) = (seen.appends + 1, true));
             let mut seen = self.watch.until(|seen| seen.permits > 0);
             (seen.permits, seen.stopped) = (seen.permits - 1, false);
+            if seen.fails {
+                return Err(io::Error::other("the disk is gone").into());
+            }
         }
         let written = self.inner.append(round)?;
         if round.sync {
@@ -340,6 +345,31 @@ fn what_is_not_synced_at_the_stop_is_refused_and_not_answered() {
         let seen = watch.until(|seen| seen.answered.len() == 3);
         assert_eq!(seen.answered[2].reply, Err(Rejected::Stopped));
     });
+}
+
+/// What a failed sync has left on disk nobody knows, so there is no second try: nothing is acknowledged any more, then or later.
+#[test]
+fn a_failed_append_ends_the_pipeline_and_acknowledges_nothing() {
+    let folder = Folder::new();
+    let watch = Arc::new(Watch::default());
+    let pipeline = start_gated(configs()[0], &folder.0, &watch);
+    write(&pipeline, &watch, "kept");
+    watch.release();
+    drop(watch.until(|seen| seen.answered.len() == 1));
+    write(&pipeline, &watch, "lost");
+    drop(watch.until(|seen| seen.stopped));
+    write(&pipeline, &watch, "behind it");
+    watch.change(|seen| (seen.permits, seen.fails) = (9, true));
+    let seen = watch.until(|seen| seen.answered.len() == 3);
+    let replies: Vec<_> = seen.answered.iter().map(|answered| answered.reply.is_ok()).collect();
+    assert_eq!(replies, [true, false, false]);
+    assert_eq!(seen.appends, 2, "a failed append is not tried again");
+    drop(seen);
+    write(&pipeline, &watch, "too late");
+    let seen = watch.until(|seen| seen.answered.len() == 4);
+    assert_eq!(seen.answered[3].reply, Err(Rejected::Stopped));
+    drop(seen);
+    assert!(pipeline.status().stopped);
 }
 
 #[test]
