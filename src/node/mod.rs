@@ -345,9 +345,10 @@ impl StateMachine for Machine {
         executed(present(&self.store).read(&decoded(query)))
     }
 
-    /// Before the command at the store's position there may be others of its entry, so that entry is not kept as a whole.
-    fn kept(&self) -> u64 {
-        present(&self.store).applied().index.saturating_sub(1)
+    fn holds(&self, image: &mut dyn Read) -> io::Result<bool> {
+        // One that is damaged is found out when it is loaded.
+        let position = store::position_of_image(image);
+        Ok(position.is_ok_and(|position| present(&self.store).applied() >= position))
     }
 
     fn write_image(&self, to: &mut dyn Write, held: &mut dyn FnMut()) -> io::Result<()> {

@@ -53,9 +53,9 @@ pub trait StateMachine: Send + Sync + 'static {
     /// Answers a query from the present state.
     fn read(&self, query: &[u8]) -> Executed<Self::Reply>;
 
-    /// Index of the last entry whose effects it kept over a restart by itself, 0 if none.
-    fn kept(&self) -> u64 {
-        0
+    /// Whether it kept over a restart, by itself, all that an image holds.
+    fn holds(&self, _image: &mut dyn Read) -> io::Result<bool> {
+        Ok(false)
     }
 
     /// Writes the state as it is now, between two calls of [`StateMachine::apply`]; calls `held` when the next one may come.

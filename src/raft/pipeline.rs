@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::measure::pipeline::PipelineMeter;
 use crate::measure::stage::Probe;
 use raft::ReadOnlyOption;
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -84,7 +85,7 @@ where
     let images = Images::open(setup.images)?;
     let mut begun_at = 0;
     if let Some(image) = images.newest() {
-        if machine.kept() < image.index {
+        if !machine.holds(&mut File::open(&image.path)?)? {
             applier::load_image(&*machine, &image.path)?;
         }
         log.imaged(image, setup.group.images.keep)?;

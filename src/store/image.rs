@@ -149,15 +149,7 @@ pub(super) fn read(
 ) -> Result<Kept, ImageError> {
     let mut input =
         Hashed { inner: io::BufReader::with_capacity(1 << 20, from), hash: Xxh3::new() };
-    if input.exactly::<16>()? != *MAGIC {
-        return Err(ImageError::Damaged("it begins with something else"));
-    }
-    let mut kept = Kept {
-        revision: input.long()?,
-        compacted: input.long()?,
-        position: Position { index: input.long()? as u64, offset: input.short()? },
-        ..Kept::default()
-    };
+    let mut kept = read_head(&mut input)?;
     for _ in 0..input.long()? {
         kept.leases.push((input.long()?, input.long()?));
     }
@@ -175,6 +167,24 @@ pub(super) fn read(
     }
     kept.attached = attached.into_iter().map(|(key, lease)| (lease, key)).collect();
     Ok(kept)
+}
+
+/// The last command whose effects are in an image, as its head says; only loading it tells whether that is true.
+pub fn position_of_image(from: &mut dyn Read) -> Result<Position, ImageError> {
+    Ok(read_head(&mut Hashed { inner: from, hash: Xxh3::new() })?.position)
+}
+
+/// What stands before leases and versions.
+fn read_head<R: Read>(input: &mut Hashed<R>) -> Result<Kept, ImageError> {
+    if input.exactly::<16>()? != *MAGIC {
+        return Err(ImageError::Damaged("it begins with something else"));
+    }
+    Ok(Kept {
+        revision: input.long()?,
+        compacted: input.long()?,
+        position: Position { index: input.long()? as u64, offset: input.short()? },
+        ..Kept::default()
+    })
 }
 
 fn read_version<R: Read>(input: &mut Hashed<R>) -> Result<Option<Kv>, ImageError> {

@@ -50,7 +50,7 @@ mod tickets;
 mod watch;
 
 pub use calibration::Calibration;
-pub use image::ImageError;
+pub use image::{ImageError, position_of_image};
 #[cfg(feature = "seeded-bugs")]
 pub use seeded::{SeededBug, open_seeded};
 pub use watch::{

@@ -1,0 +1,133 @@
+//! What starting again costs: time and memory of a node that held a million keys, from its log alone, and from an image with the rest of the
+//! log behind it. Each case runs three times; the table shows the median and the extremes.
+//!
+//! `cargo bench --features rocksdb --bench restart`; `-- 100000` for another number of keys.
+
+#![expect(clippy::print_stdout, reason = "the table is the result")]
+
+use kvbench::clock::Clock;
+use kvbench::measure::stage::Probe;
+use kvbench::model::Request;
+use kvbench::node::{Compaction, Config, Node, Peers};
+use kvbench::raft::{self, ApplyOn, Batch, Fsync, Group, ImagePolicy, Linger, Propose, Publish};
+use kvbench::store::{self, EngineKind, PathKind};
+use kvbench::units::{ByteSize, Nanos};
+use std::path::Path;
+
+const KEYS: u64 = 1_000_000;
+const VALUE_BYTES: usize = 256;
+const AT_ONCE: u64 = 2_000;
+const ROUNDS: usize = 3;
+
+fn main() {
+    let asked = std::env::args().skip(1).find_map(|arg| arg.parse().ok());
+    let keys: u64 = asked.unwrap_or(KEYS);
+    println!("{keys} keys of 16 B, values of {VALUE_BYTES} B");
+    println!(
+        "{:24} {:>8} {:>8} {:>8} {:>12} {:>12}",
+        "s until it answers", "median", "least", "most", "folder MB", "peak MB"
+    );
+    for (name, engine) in engines() {
+        for (begun, images) in [("log", false), ("image", true)] {
+            let folder = tempfile::tempdir().expect("a temporary folder");
+            fill(engine, folder.path(), keys, images);
+            let bytes = size(folder.path());
+            let mut seconds: Vec<f64> =
+                (0..ROUNDS).map(|_| restart(engine, folder.path(), keys)).collect();
+            seconds.sort_by(f64::total_cmp);
+            println!(
+                "{:24} {:>8.2} {:>8.2} {:>8.2} {:>12} {:>12}",
+                format!("{name}, {begun}"),
+                seconds[ROUNDS / 2],
+                seconds[0],
+                seconds[ROUNDS - 1],
+                bytes >> 20,
+                peak_kib() >> 10
+            );
+        }
+    }
+}
+
+fn engines() -> Vec<(&'static str, EngineKind)> {
+    let mut engines = Vec::new();
+    if cfg!(feature = "rocksdb") {
+        // First: the peak of memory never falls.
+        let state_sync = store::StateSync::RaftLogOnly;
+        engines.push(("rocksdb", EngineKind::RocksDb { state_sync }));
+    }
+    engines.push(("memory", EngineKind::Memory));
+    engines
+}
+
+fn start(engine: EngineKind, folder: &Path) -> Node {
+    let path = PathKind::Sharded { shards: 512, workers: 1 };
+    let bytes_max = ByteSize(1 << 20);
+    let batch = Batch { ops_max: 1024, bytes_max, linger: Linger::None, in_flight: 1 };
+    let config = Config {
+        store: store::Config { engine, ..store::Config::in_memory(path) },
+        compaction: Compaction { keep_revisions: 100_000 },
+        pipeline: raft::Config {
+            propose: Propose::Batched(batch),
+            apply_on: ApplyOn::RaftThread,
+            publish: Publish::Ready,
+            fsync: Fsync::Real,
+        },
+    };
+    // Images only when they are asked for.
+    let never = ImagePolicy { entries: u64::MAX, bytes: ByteSize(u64::MAX), keep: 5_000 };
+    let group = Group { images: never, ..Group::alone() };
+    let peers = Peers { group, ..Peers::none() };
+    Node::start_among(config, peers, folder, Clock::start(), Probe::off()).expect("it starts")
+}
+
+fn fill(engine: EngineKind, folder: &Path, keys: u64, image: bool) {
+    let node = start(engine, folder);
+    for first in (0..keys).step_by(AT_ONCE as usize) {
+        let last = keys.min(first + AT_ONCE);
+        let put = |key| Request::put(format!("{key:016x}"), vec![0x6b; VALUE_BYTES]);
+        let puts: Vec<Request> = (first..last).map(put).collect();
+        assert!(node.call_all(&puts).iter().all(Result::is_ok));
+    }
+    if image {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        runtime.block_on(node.write_image()).expect("an image is begun");
+        let clock = Clock::start();
+        let is_there = || size(&node.incoming()) > 0 && parts(&node.incoming()) == 0;
+        while !is_there() {
+            assert!(clock.now() < Nanos::from_millis(120_000), "the image is not finished");
+            clock.sleep(Nanos::from_millis(50));
+        }
+    }
+}
+
+/// Files that are not finished.
+fn parts(folder: &Path) -> usize {
+    let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    files.filter(|file| file.path().extension().is_some_and(|end| end == "part")).count()
+}
+
+fn restart(engine: EngineKind, folder: &Path, keys: u64) -> f64 {
+    let clock = Clock::start();
+    let node = start(engine, folder);
+    let seconds = clock.now().as_secs_f64();
+    assert_eq!(node.digest().keys, keys);
+    seconds
+}
+
+fn size(folder: &Path) -> u64 {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .map(|entry| match entry.path() {
+            path if path.is_dir() => size(&path),
+            path => path.metadata().map_or(0, |file| file.len()),
+        })
+        .sum()
+}
+
+/// Most memory that this process has used, KiB.
+fn peak_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmHWM"));
+    let number = line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok());
+    number.unwrap_or(0)
+}
