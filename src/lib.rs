@@ -17,6 +17,7 @@ pub mod rpc;
 pub mod runner;
 pub mod scenario;
 pub mod seed;
+pub mod server;
 pub mod stats;
 pub mod store;
 pub mod target;

@@ -8,6 +8,7 @@ mod plan;
 mod progress;
 mod report;
 mod run;
+mod serve;
 mod table;
 
 pub use exit::Exit;
@@ -46,6 +47,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Render a bundle again, from its raw trials
     Report(report::ReportArgs),
+    /// Serve etcd's API v3, alone or as a member of a cluster, until stopped
+    Serve(Box<serve::ServeArgs>),
     /// Say what a number or a word in a report means
     Explain(explain::ExplainArgs),
 }
@@ -97,6 +100,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, terminal: &mut Terminal<'_>
         Command::Plan(args) => plan::plan(&args, terminal),
         Command::Check(args) => check::check(&args, terminal),
         Command::Report(args) => report::report(&args, terminal),
+        Command::Serve(args) => serve::serve(&args, terminal),
         Command::Explain(args) => explain::explain(&args, terminal),
     };
     outcome.unwrap_or_else(|error| failed(&error, terminal))

@@ -13,6 +13,8 @@ const LAYOUT: &str = "kvbench data folder, layout 1\n";
 /// Folders that may hold the state, and the file that names the one that does.
 const STATES: [&str; 2] = ["state", "state-2"];
 const CURRENT: &str = "CURRENT-STATE";
+/// The file that names cluster and member.
+const IDENTITY: &str = "IDENTITY";
 
 /// A data folder in use by this process.
 #[derive(Debug)]
@@ -105,6 +107,36 @@ impl DataFolder {
         STATES.into_iter().find(|name| *name == adopted).unwrap_or(STATES[0])
     }
 
+    /// The numbers of the cluster and of the member that this folder belongs to, if it was ever said.
+    pub fn identity(&self) -> Result<Option<(u64, u64)>, FolderError> {
+        let path = self.path.join(IDENTITY);
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(FolderError::Io { path, source }),
+        };
+        let number = |word: &str| u64::from_str_radix(word, 16).ok();
+        let numbers = text.trim().split_once(' ').map(|(a, b)| (number(a), number(b)));
+        match numbers {
+            Some((Some(cluster), Some(member))) => Ok(Some((cluster, member))),
+            _ => Err(FolderError::OtherLayout(path)),
+        }
+    }
+
+    /// Says for good whose folder this is.
+    pub fn keep_identity(&self, cluster: u64, member: u64) -> Result<(), FolderError> {
+        let path = self.path.join(IDENTITY);
+        let unfinished = self.path.join(format!("{IDENTITY}.part"));
+        let write = || {
+            let mut file = File::create(&unfinished)?;
+            writeln!(file, "{cluster:016x} {member:016x}")?;
+            file.sync_all()?;
+            fs::rename(&unfinished, &path)?;
+            File::open(&self.path)?.sync_all()
+        };
+        write().map_err(|source| FolderError::Io { path: path.clone(), source })
+    }
+
     /// Where images of the state are.
     pub fn images(&self) -> PathBuf {
         self.path.join("images")
@@ -165,6 +197,17 @@ mod tests {
             assert_ne!(folder.next_state().unwrap(), next);
         }
         assert_ne!(folder.state(), first);
+    }
+
+    #[test]
+    fn a_folder_knows_whose_it_is() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = DataFolder::open(&root.path().join("node")).unwrap();
+        assert_eq!(folder.identity().unwrap(), None);
+        folder.keep_identity(7, u64::MAX).unwrap();
+        assert_eq!(folder.identity().unwrap(), Some((7, u64::MAX)));
+        fs::write(root.path().join("node").join(IDENTITY), "nonsense").unwrap();
+        assert!(folder.identity().is_err());
     }
 
     #[test]

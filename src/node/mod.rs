@@ -25,6 +25,7 @@ mod compaction;
 mod folder;
 mod leases;
 mod lessor;
+mod status;
 
 use leases::{Expiry, Names};
 use lessor::Lessor;
@@ -123,7 +124,18 @@ impl Node {
         clock: Clock,
         probe: Probe,
     ) -> Result<Node, NodeError> {
-        let folder = Arc::new(DataFolder::open(folder)?);
+        Node::start_in(config, peers, DataFolder::open(folder)?, clock, probe)
+    }
+
+    /// As [`Node::start_among`], in a folder that is open.
+    pub fn start_in(
+        config: Config,
+        peers: Peers,
+        folder: DataFolder,
+        clock: Clock,
+        probe: Probe,
+    ) -> Result<Node, NodeError> {
+        let folder = Arc::new(folder);
         let store = Arc::new(RwLock::new(store::open(config.store, &folder.state(), probe)?));
         let meter = Arc::new(PipelineMeter::default());
         let lessor = Arc::new(Lessor::new(clock));

@@ -147,6 +147,11 @@ impl<R: 'static, W: Waiter<R>> Pipeline<R, W> {
         self.board.read()
     }
 
+    /// The present term, as of a moment ago.
+    pub fn term(&self) -> u64 {
+        self.board.term()
+    }
+
     /// Changes the group; `reply` hears when the change is committed, or is dropped if the pipeline ends.
     pub fn change(
         &self,

@@ -586,6 +586,10 @@ where
                 reply(Ok(()));
             }
             _ if leader == 0 => reply(Err(Rejected::NoLeader)),
+            // What a member says of itself is sent on like any proposal.
+            What::Change(ref change @ Change::Describe(id, _)) if id == self.me => {
+                self.propose_wish(change, reply);
+            }
             _ if leader != self.me => reply(Err(Rejected::NotLeader(leader))),
             What::Transfer(to) if to == self.me => reply(Ok(())),
             What::Transfer(to) if !self.members.conf.voters.contains(&to) => {
@@ -595,10 +599,14 @@ where
                 self.raft.transfer_leader(to);
                 self.transfer = Some((to, self.clock.now(), reply));
             }
-            What::Change(change) => match self.propose_change(&change) {
-                Ok(sequence) => drop(self.changes.insert(sequence, (self.clock.now(), reply))),
-                Err(rejected) => reply(Err(rejected)),
-            },
+            What::Change(change) => self.propose_wish(&change, reply),
+        }
+    }
+
+    fn propose_wish(&mut self, change: &Change, reply: WishReply) {
+        match self.propose_change(change) {
+            Ok(sequence) => drop(self.changes.insert(sequence, (self.clock.now(), reply))),
+            Err(rejected) => reply(Err(rejected)),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::members::Member;
 use super::transport::MemberId;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What a member is at the moment.
@@ -41,14 +42,24 @@ pub struct Status {
 
 /// Where the Ready loop puts its status.
 #[derive(Debug, Default)]
-pub(super) struct Board(Mutex<Status>);
+pub(super) struct Board {
+    status: Mutex<Status>,
+    /// Again, for whoever needs no more; relaxed, it orders nothing.
+    term: AtomicU64,
+}
 
 impl Board {
     pub(super) fn read(&self) -> Status {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn term(&self) -> u64 {
+        self.term.load(Ordering::Relaxed)
     }
 
     pub(super) fn change(&self, change: impl FnOnce(&mut Status)) {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut status);
+        self.term.store(status.term, Ordering::Relaxed);
     }
 }

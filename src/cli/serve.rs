@@ -1,0 +1,231 @@
+//! `kvbench serve`: a node for any etcd v3 client, alone or as a member of a cluster, until it is stopped.
+
+use super::{Exit, Terminal};
+use crate::clock::Clock;
+use crate::measure::stage::Probe;
+use crate::node::{DataFolder, Node, Peers};
+use crate::peer::{About, GrpcTransport, Security};
+use crate::server::{Config, Identity, PROGRESS_INTERVAL, Server, Tls};
+use crate::units::Nanos;
+use anyhow::Context;
+use clap::Args;
+use levers::LeverArgs;
+use membership::{ClusterArgs, Membership};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use tonic::transport::{Certificate, ClientTlsConfig};
+use url::ListenUrl;
+
+mod levers;
+mod membership;
+mod url;
+
+/// How often it is looked whether somebody asked for the end.
+const LOOK: Nanos = Nanos::from_millis(50);
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kvbench serve
+  kvbench serve --data-dir /var/lib/kvbench --listen-metrics-urls http://127.0.0.1:2381
+  kvbench serve --engine rocksdb --apply sharded --apply-workers 4
+  kvbench serve --name a --listen-client-urls http://127.0.0.1:2379 --listen-peer-urls http://127.0.0.1:2380 \\
+                --initial-cluster a=http://127.0.0.1:2380,b=http://127.0.0.1:3380,c=http://127.0.0.1:4380
+  kvbench serve --listen-client-urls https://10.0.0.5:2379 --cert-file server.crt --key-file server.key \\
+                --trusted-ca-file ca.crt --client-cert-auth
+
+Then, with etcd's own client:
+  etcdctl --endpoints http://127.0.0.1:2379 put greeting hello")]
+pub(super) struct ServeArgs {
+    /// The member's name
+    #[arg(long, default_value = "default")]
+    name: String,
+    /// Folder of the log and the state, created if absent [default: <NAME>.kvbench]
+    #[arg(long, value_name = "FOLDER")]
+    data_dir: Option<PathBuf>,
+    /// Where clients connect; port 0 lets the system choose
+    #[arg(
+        long,
+        value_name = "URL",
+        value_delimiter = ',',
+        default_value = "http://127.0.0.1:2379"
+    )]
+    listen_client_urls: Vec<ListenUrl>,
+    /// What clients are told of where to connect [default: where they can]
+    #[arg(long, value_name = "URL", value_delimiter = ',')]
+    advertise_client_urls: Vec<String>,
+    /// Where /metrics and /health are served over plain HTTP [default: nowhere]
+    #[arg(long, value_name = "URL", value_delimiter = ',')]
+    listen_metrics_urls: Vec<ListenUrl>,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    #[command(flatten)]
+    tls: TlsArgs,
+    /// Listen beyond this machine without TLS: whoever can connect can read and write everything
+    #[arg(long)]
+    insecure_allow_remote: bool,
+    #[command(flatten)]
+    levers: LeverArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "TLS")]
+struct TlsArgs {
+    /// The server's certificate chain, PEM
+    #[arg(long, value_name = "FILE", requires = "key_file")]
+    cert_file: Option<PathBuf>,
+    /// The certificate's key, PEM
+    #[arg(long, value_name = "FILE", requires = "cert_file")]
+    key_file: Option<PathBuf>,
+    /// Who signs clients' certificates, PEM; clients without one are turned away
+    #[arg(long, value_name = "FILE", requires = "cert_file")]
+    trusted_ca_file: Option<PathBuf>,
+    /// Turn away clients without a certificate that --trusted-ca-file signed
+    #[arg(long, requires = "trusted_ca_file")]
+    client_cert_auth: bool,
+}
+
+pub(super) fn serve(args: &ServeArgs, terminal: &mut Terminal<'_>) -> anyhow::Result<Exit> {
+    if let Err(wrong) = check(args) {
+        writeln!(terminal.err, "error: {wrong}")?;
+        return Ok(Exit::Usage);
+    }
+    let folder = args.data_dir.clone().unwrap_or_else(|| format!("{}.kvbench", args.name).into());
+    let clock = Clock::start();
+    let open = DataFolder::open(&folder)?;
+    let runtime = Server::runtime()?;
+    let found = runtime.block_on(membership::find(args, &open));
+    let Membership { identity, group } = match found? {
+        Ok(membership) => membership,
+        Err(wrong) => {
+            writeln!(terminal.err, "error: {wrong}")?;
+            return Ok(Exit::Usage);
+        }
+    };
+    let config = config(args, identity)?;
+    let (cluster_id, me) = (config.identity.cluster_id, config.identity.member_id);
+    open.keep_identity(cluster_id, me)?;
+    let security = Security { tls: args.cluster.outward()? };
+    let transport = GrpcTransport::new(cluster_id, me, security, runtime.handle().clone());
+    let transport = Arc::new(transport);
+    let peers = Peers { group, transport: transport.clone() };
+    let node = Node::start_in(args.levers.config(), peers, open, clock, Probe::off())?;
+    let node = Arc::new(node);
+    let members = Arc::downgrade(&node);
+    transport.open(node.door(), move |id| {
+        let members = members.upgrade().map(|node| node.status().members);
+        let found = members.and_then(|all| all.iter().find(|member| member.id == id).cloned());
+        found.map_or_else(Vec::new, |member| About::from_bytes(&member.about).peer_urls)
+    });
+    runtime.spawn(membership::introduce(Arc::downgrade(&node), config.identity.clone()));
+    let has_tls = config.tls.is_some();
+    let server = Server::start_on(runtime, node.clone(), config)?;
+    announce(&server, has_tls, &folder, terminal)?;
+    while !terminal.interrupted.load(Ordering::Relaxed) {
+        if node.status().stopped {
+            writeln!(terminal.err, "error: the log failed, nothing is acknowledged any more")?;
+            return Ok(Exit::Failed);
+        }
+        clock.sleep(LOOK);
+    }
+    server.stop();
+    writeln!(terminal.err, "kvbench serve: stopped")?;
+    Ok(Exit::Met)
+}
+
+/// What the command line says that cannot be, or should not.
+fn check(args: &ServeArgs) -> Result<(), String> {
+    args.levers.check()?;
+    let has_tls = args.tls.cert_file.is_some();
+    for url in &args.listen_client_urls {
+        if url.is_https != has_tls {
+            return Err(match has_tls {
+                true => format!(
+                    "{url} is not https, but there is a certificate\n  hint: write https://{}",
+                    url.address
+                ),
+                false => format!("{url} needs a certificate\n  hint: --cert-file and --key-file"),
+            });
+        }
+        if !has_tls {
+            check_local(url, args.insecure_allow_remote)?;
+        }
+    }
+    args.cluster.check(args)?;
+    for url in &args.listen_metrics_urls {
+        if url.is_https {
+            return Err(format!(
+                "{url}: metrics are served over plain HTTP only\n  hint: write http://{}",
+                url.address
+            ));
+        }
+        check_local(url, args.insecure_allow_remote)?;
+    }
+    Ok(())
+}
+
+fn check_local(url: &ListenUrl, allows_remote: bool) -> Result<(), String> {
+    match url.address.ip().is_loopback() || allows_remote {
+        true => Ok(()),
+        false => Err(format!(
+            "{url} can be reached from other machines, without TLS\n  hint: listen on 127.0.0.1, or give --cert-file and --key-file, or --insecure-allow-remote if the network is yours"
+        )),
+    }
+}
+
+fn tls(args: &TlsArgs) -> anyhow::Result<Option<Tls>> {
+    let (Some(certificate), Some(key)) = (&args.cert_file, &args.key_file) else { return Ok(None) };
+    Ok(Some(Tls {
+        certificate: text(certificate)?,
+        key: text(key)?,
+        client_ca: args.trusted_ca_file.as_deref().map(text).transpose()?,
+    }))
+}
+
+fn text(path: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+fn config(args: &ServeArgs, identity: Identity) -> anyhow::Result<Config> {
+    let addresses = |urls: &[ListenUrl]| urls.iter().map(|url| url.address).collect();
+    let trusted = args.tls.trusted_ca_file.as_deref().map(text).transpose()?;
+    let trust = |ca| ClientTlsConfig::new().ca_certificate(Certificate::from_pem(ca));
+    Ok(Config {
+        clients: addresses(&args.listen_client_urls),
+        metrics: addresses(&args.listen_metrics_urls),
+        peers: addresses(&args.cluster.listen_peer_urls),
+        peer_tls: args.cluster.tls()?,
+        outward: trusted.map(trust),
+        identity,
+        tls: tls(&args.tls)?,
+        progress_interval: PROGRESS_INTERVAL,
+    })
+}
+
+/// The one line that says that clients can connect.
+fn announce(
+    server: &Server,
+    has_tls: bool,
+    folder: &Path,
+    terminal: &mut Terminal<'_>,
+) -> anyhow::Result<()> {
+    let scheme = if has_tls { "https" } else { "http" };
+    let list = |scheme: &str, addresses: &[SocketAddr]| {
+        let urls: Vec<_> = addresses.iter().map(|at| format!("{scheme}://{at}")).collect();
+        urls.join(",")
+    };
+    let clients = list(scheme, server.clients());
+    let metrics = match server.metrics() {
+        [] => String::new(),
+        addresses => format!(", metrics at {}", list("http", addresses)),
+    };
+    let folder = folder.display();
+    writeln!(
+        terminal.out,
+        "kvbench serve: ready, clients at {clients}{metrics}, data in {folder}"
+    )?;
+    terminal.out.flush()?;
+    Ok(())
+}

@@ -1,0 +1,179 @@
+//! What all services share: the node, who it is, and whether it is ending.
+
+use super::{Config, Identity};
+use crate::model::{Body, Interval, LeaseId, MainRevision, Range, Request};
+use crate::node::Node;
+use crate::peer::About;
+use crate::raft::{BadChange, Rejected, Role};
+use crate::rpc::Failure;
+use crate::rpc::etcdserverpb::ResponseHeader;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tonic::Status;
+use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
+
+/// How long a request may take: etcd's five seconds and two elections.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(7);
+
+/// Time to live of a lease that a lock or an election is given when its client brings none, seconds (as etcd).
+const SESSION_TTL_S: i64 = 60;
+
+/// What every service has.
+pub(super) struct Context {
+    /// What is served.
+    pub(super) node: Arc<Node>,
+    /// Who serves.
+    pub(super) identity: Identity,
+    /// How often a quiet watch that asked for it is told the revision.
+    pub(super) progress_interval: Duration,
+    /// How other members' client addresses are trusted.
+    outward: Option<ClientTlsConfig>,
+    stopping: watch::Receiver<bool>,
+}
+
+impl Context {
+    pub(super) fn new(
+        node: Arc<Node>,
+        config: &Config,
+        stopping: watch::Receiver<bool>,
+    ) -> Context {
+        let (identity, progress_interval) = (config.identity.clone(), config.progress_interval);
+        let outward = config.outward.clone();
+        Context { node, identity, progress_interval, outward, stopping }
+    }
+
+    /// What an answer at `revision` begins with.
+    pub(super) fn header(&self, revision: MainRevision) -> ResponseHeader {
+        ResponseHeader {
+            cluster_id: self.identity.cluster_id,
+            member_id: self.identity.member_id,
+            revision,
+            raft_term: self.node.term(),
+        }
+    }
+
+    /// What an answer at the newest revision begins with.
+    pub(super) fn header_now(&self) -> ResponseHeader {
+        self.header(self.node.revision())
+    }
+
+    /// A connection to the member that leads, if that is another one: what only a leader knows is asked there.
+    pub(super) async fn leader_elsewhere(&self) -> Result<Option<Channel>, Status> {
+        let status = self.node.status();
+        if status.role == Role::Leader {
+            return Ok(None);
+        }
+        let leader = status.members.iter().find(|member| member.id == status.leader);
+        let about = About::from_bytes(&leader.ok_or(Failure::NoLeader)?.about);
+        for url in about.client_urls {
+            let Ok(mut endpoint) = Endpoint::from_shared(url.clone()) else { continue };
+            if let Some(tls) = self.outward.clone().filter(|_| url.starts_with("https")) {
+                let Ok(secured) = endpoint.tls_config(tls) else { continue };
+                endpoint = secured;
+            }
+            endpoint = endpoint.connect_timeout(REQUEST_TIMEOUT).timeout(REQUEST_TIMEOUT);
+            if let Ok(channel) = endpoint.connect().await {
+                return Ok(Some(channel));
+            }
+        }
+        Err(Failure::NoLeader.into())
+    }
+
+    /// Waits until this node has all that was committed when it was asked.
+    pub(super) async fn catch_up(&self) -> Result<(), Status> {
+        let nothing = Range { interval: Interval::point([0]), ..Range::default() };
+        self.call(Request::Range(nothing)).await.map(|_| ())
+    }
+
+    /// Sends a request through the node.
+    pub(super) async fn call(&self, request: Request) -> Result<(ResponseHeader, Body), Status> {
+        let answered = tokio::time::timeout(REQUEST_TIMEOUT, self.node.call(request)).await;
+        let outcome = answered.map_err(|_| Failure::Timeout)?;
+        let response = outcome.map_err(|why| rejected(&why))?.reply;
+        let body = response.result?;
+        Ok((self.header(response.revision), body))
+    }
+
+    /// Asks this node's own state, which may be behind others'.
+    pub(super) fn ask_here(&self, request: &Request) -> Result<(ResponseHeader, Body), Status> {
+        let response = self.node.read_here(request);
+        let body = response.result?;
+        Ok((self.header(response.revision), body))
+    }
+
+    /// The lease that a lock or an election hangs on: the client's, or a new one that ends by itself.
+    pub(super) async fn session(&self, lease: LeaseId) -> Result<LeaseId, Status> {
+        if lease != 0 {
+            return Ok(lease);
+        }
+        match self.call(Request::LeaseGrant { id: 0, ttl_s: SESSION_TTL_S }).await? {
+            (_, Body::LeaseGrant { id, .. }) => Ok(id),
+            (_, other) => Err(unexpected(&other)),
+        }
+    }
+
+    /// Ends when the server does.
+    pub(super) async fn stopped(&self) {
+        let mut stopping = self.stopping.clone();
+        // Without a sender the server is gone already.
+        let _ = stopping.wait_for(|stop| *stop).await;
+    }
+
+    /// `work`, or the news that the server ends.
+    pub(super) async fn unless_stopped<T>(
+        &self,
+        work: impl Future<Output = Result<T, Status>>,
+    ) -> Result<T, Status> {
+        tokio::select! {
+            done = work => done,
+            () = self.stopped() => Err(Failure::Stopped.into()),
+        }
+    }
+}
+
+/// Why the node did not do it, as etcd says it.
+pub(super) fn rejected(rejected: &Rejected) -> Status {
+    let failure = match rejected {
+        Rejected::Overloaded(_) => Failure::TooManyRequests,
+        Rejected::Stopped => Failure::Stopped,
+        Rejected::NoLeader => Failure::NoLeader,
+        Rejected::NotLeader(_) => Failure::NotLeader,
+        Rejected::TimedOut => Failure::Timeout,
+        Rejected::BadChange(bad) => return bad_change(*bad),
+    };
+    failure.into()
+}
+
+fn bad_change(bad: BadChange) -> Status {
+    match bad {
+        BadChange::NotFound => Failure::MemberNotFound.into(),
+        BadChange::Exists => Status::failed_precondition("etcdserver: member ID already exist"),
+        BadChange::NotALearner => {
+            Status::failed_precondition("etcdserver: can only promote a learner member")
+        }
+        BadChange::NotReady => Status::failed_precondition(
+            "etcdserver: can only promote a learner member which is in sync with leader",
+        ),
+        BadChange::LastVoter => Status::failed_precondition(
+            "etcdserver: re-configuration failed due to not enough started members",
+        ),
+        BadChange::Busy => Status::unavailable("etcdserver: too many requests"),
+    }
+}
+
+/// An answer of another kind than the request: a mistake in here.
+pub(super) fn unexpected(body: &Body) -> Status {
+    let kind = match body {
+        Body::Put { .. } => "a put",
+        Body::Range(_) => "a range",
+        Body::DeleteRange { .. } => "a deletion",
+        Body::Txn { .. } => "a transaction",
+        Body::Compact => "a compaction",
+        Body::LeaseGrant { .. } => "a new lease",
+        Body::LeaseRevoke => "a lease's end",
+        Body::LeaseTimeToLive(_) => "a lease",
+        Body::Leases(_) => "leases",
+    };
+    Status::internal(format!("kvbench: answered with {kind}, which was not asked"))
+}

@@ -1,0 +1,85 @@
+//! Reading and writing keys.
+
+use super::context::{Context, unexpected};
+use crate::model::{Body, Range, Request, RequestOp, Txn};
+use crate::rpc::etcdserverpb::kv_server::Kv;
+use crate::rpc::etcdserverpb::{
+    CompactionRequest, CompactionResponse, DeleteRangeRequest, DeleteRangeResponse, PutRequest,
+    PutResponse, RangeRequest, RangeResponse, ResponseHeader, TxnRequest, TxnResponse,
+};
+use crate::rpc::{self};
+use std::sync::Arc;
+use tonic::{Response, Status};
+
+/// The service.
+pub(super) struct KvService(pub(super) Arc<Context>);
+
+type Answer<T> = Result<Response<T>, Status>;
+
+impl KvService {
+    /// A read that may be behind asks this node's state; everything else goes through the log or waits for it.
+    async fn read(&self, request: Request, here: bool) -> Result<(ResponseHeader, Body), Status> {
+        if here { self.0.ask_here(&request) } else { self.0.call(request).await }
+    }
+}
+
+/// Whether every step may be behind. A transaction without steps may not.
+fn is_serializable(txn: &Txn) -> bool {
+    let mut ops = txn.success.iter().chain(&txn.failure).peekable();
+    let all = |op: &RequestOp| matches!(op, RequestOp::Range(Range { serializable: true, .. }));
+    ops.peek().is_some() && ops.all(all)
+}
+
+#[tonic::async_trait]
+impl Kv for KvService {
+    async fn range(&self, request: tonic::Request<RangeRequest>) -> Answer<RangeResponse> {
+        let range = Range::try_from(request.into_inner())?;
+        let here = range.serializable;
+        match self.read(Request::Range(range), here).await? {
+            (header, Body::Range(result)) => Ok(Response::new(rpc::range(header, result))),
+            (_, other) => Err(unexpected(&other)),
+        }
+    }
+
+    async fn put(&self, request: tonic::Request<PutRequest>) -> Answer<PutResponse> {
+        match self.0.call(Request::Put(request.into_inner().into())).await? {
+            (header, Body::Put { prev_kv }) => Ok(Response::new(rpc::put(header, prev_kv))),
+            (_, other) => Err(unexpected(&other)),
+        }
+    }
+
+    async fn delete_range(
+        &self,
+        request: tonic::Request<DeleteRangeRequest>,
+    ) -> Answer<DeleteRangeResponse> {
+        match self.0.call(Request::DeleteRange(request.into_inner().into())).await? {
+            (header, Body::DeleteRange { deleted, prev_kvs }) => {
+                Ok(Response::new(rpc::delete_range(header, deleted, prev_kvs)))
+            }
+            (_, other) => Err(unexpected(&other)),
+        }
+    }
+
+    async fn txn(&self, request: tonic::Request<TxnRequest>) -> Answer<TxnResponse> {
+        let txn = Txn::try_from(request.into_inner())?;
+        let here = is_serializable(&txn);
+        match self.read(Request::Txn(txn), here).await? {
+            (header, Body::Txn { succeeded, responses }) => {
+                Ok(Response::new(rpc::txn(header, succeeded, responses)))
+            }
+            (_, other) => Err(unexpected(&other)),
+        }
+    }
+
+    /// What is forgotten is gone when this answers, so `physical` asks for nothing more.
+    async fn compact(
+        &self,
+        request: tonic::Request<CompactionRequest>,
+    ) -> Answer<CompactionResponse> {
+        let revision = request.into_inner().revision;
+        match self.0.call(Request::Compact { revision }).await? {
+            (header, Body::Compact) => Ok(Response::new(rpc::compaction(header))),
+            (_, other) => Err(unexpected(&other)),
+        }
+    }
+}

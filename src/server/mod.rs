@@ -1,0 +1,209 @@
+//! etcd's API v3 over one node: gRPC services, and a page of numbers for whoever scrapes it.
+//!
+//! A runtime of its own carries everything here; the node's threads know nothing of it. What strangers may send is
+//! bounded: messages, streams, connections, watches, and the time until a connection speaks.
+
+use crate::node::Node;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tonic::transport::ClientTlsConfig;
+
+mod auth;
+mod authority;
+mod cluster;
+mod context;
+mod election;
+mod identity;
+mod kv;
+mod lease;
+mod listen;
+mod lock;
+mod maintenance;
+mod metrics;
+mod queue;
+mod routes;
+mod tally;
+mod watching;
+
+pub use identity::{Identity, cluster_id, member_id};
+
+use context::Context;
+use tally::Tally;
+
+/// How long open requests may take to end once the server stops; streams are told at once.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// How often a quiet watch that asked for it is told the revision (etcd's default).
+pub const PROGRESS_INTERVAL: Duration = Duration::from_secs(600);
+
+/// What a server needs to know beside its node.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where clients connect; port 0 lets the system choose.
+    pub clients: Vec<SocketAddr>,
+    /// Where numbers are scraped over plain HTTP.
+    pub metrics: Vec<SocketAddr>,
+    /// Who it is.
+    pub identity: Identity,
+    /// Certificates; without them clients connect in the clear.
+    pub tls: Option<Tls>,
+    /// Where other members connect; none for a server on its own.
+    pub peers: Vec<SocketAddr>,
+    /// Certificates for other members.
+    pub peer_tls: Option<Tls>,
+    /// How this server trusts the addresses that other members' clients use, for what only the leader can answer.
+    pub outward: Option<ClientTlsConfig>,
+    /// How often a quiet watch that asked for it is told the revision.
+    pub progress_interval: Duration,
+}
+
+/// Certificates, each as PEM.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    /// The server's chain.
+    pub certificate: String,
+    /// Its key.
+    pub key: String,
+    /// Who signs clients' certificates; with it a client without one is turned away.
+    pub client_ca: Option<String>,
+}
+
+/// Why a server could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {source}\n  hint: is another server running there?")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The runtime could not start.
+    #[error("the server's threads could not be started: {0}")]
+    Runtime(#[from] io::Error),
+    /// The certificates are not usable, or a service's description is not.
+    #[error(
+        "the certificates are not usable: {0}\n  hint: certificate, key and CA have to be PEM files that belong together"
+    )]
+    Tls(tonic::transport::Error),
+    /// The description of the services is not one.
+    #[error("the description of the services is broken: {0}")]
+    Reflection(#[from] tonic_reflection::server::Error),
+}
+
+/// A running server. Dropping it ends it as [`Server::stop`] does.
+pub struct Server {
+    runtime: Option<Runtime>,
+    stop: watch::Sender<bool>,
+    serving: Vec<JoinHandle<()>>,
+    clients: Vec<SocketAddr>,
+    metrics: Vec<SocketAddr>,
+}
+
+impl Server {
+    /// The threads of a server, for links to other members before it starts.
+    pub fn runtime() -> Result<Runtime, ServerError> {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        Ok(builder.thread_name("rpc").enable_io().enable_time().build()?)
+    }
+
+    /// Serves `node`; when it returns, clients can connect.
+    pub fn start(node: Arc<Node>, config: Config) -> Result<Server, ServerError> {
+        Server::start_on(Server::runtime()?, node, config)
+    }
+
+    /// As [`Server::start`], on threads that there are.
+    pub fn start_on(
+        runtime: Runtime,
+        node: Arc<Node>,
+        config: Config,
+    ) -> Result<Server, ServerError> {
+        let (stop, stopping) = watch::channel(false);
+        let tally = Arc::new(Tally::default());
+        let context = Arc::new(Context::new(node, &config, stopping));
+        let client_listeners = listeners(&config.clients)?;
+        let peer_listeners = listeners(&config.peers)?;
+        let metrics_listeners = listeners(&config.metrics)?;
+        let (clients, metrics) = (addresses(&client_listeners), addresses(&metrics_listeners));
+        let serving = {
+            let _guard = runtime.enter();
+            let slots = listen::slots();
+            let mut serving = Vec::new();
+            for listener in client_listeners {
+                let incoming = listen::incoming(listener, slots.clone())?;
+                let router = routes::router(&context, &tally, config.tls.as_ref())?;
+                let context = context.clone();
+                serving.push(runtime.spawn(async move {
+                    let stopped = async move { context.stopped().await };
+                    // It only fails where a connection cannot be made, which its client sees.
+                    let _ = router.serve_with_incoming_shutdown(incoming, stopped).await;
+                }));
+            }
+            for listener in peer_listeners {
+                let incoming = listen::incoming(listener, slots.clone())?;
+                let router = routes::peer_router(&context, config.peer_tls.as_ref())?;
+                let context = context.clone();
+                serving.push(runtime.spawn(async move {
+                    let stopped = async move { context.stopped().await };
+                    let _ = router.serve_with_incoming_shutdown(incoming, stopped).await;
+                }));
+            }
+            for listener in metrics_listeners {
+                let listener = tokio::net::TcpListener::from_std(listener)?;
+                serving.push(runtime.spawn(metrics::serve(
+                    listener,
+                    context.clone(),
+                    tally.clone(),
+                )));
+            }
+            serving
+        };
+        Ok(Server { runtime: Some(runtime), stop, serving, clients, metrics })
+    }
+
+    /// Where clients connect.
+    pub fn clients(&self) -> &[SocketAddr] {
+        &self.clients
+    }
+
+    /// Where numbers are scraped.
+    pub fn metrics(&self) -> &[SocketAddr] {
+        &self.metrics
+    }
+
+    /// Takes no more connections, ends streams, lets requests end for a moment, and then ends all the same.
+    pub fn stop(self) {}
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop.send_replace(true);
+        let Some(runtime) = self.runtime.take() else { return };
+        let serving = std::mem::take(&mut self.serving);
+        runtime.block_on(async {
+            // Whoever is not done by then is cut off.
+            let _ = tokio::time::timeout(GRACE, futures_util::future::join_all(serving)).await;
+        });
+        runtime.shutdown_timeout(GRACE);
+    }
+}
+
+fn listeners(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, ServerError> {
+    let listen = |&address: &SocketAddr| {
+        let listener = TcpListener::bind(address)
+            .and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
+        listener.map_err(|source| ServerError::Listen { address, source })
+    };
+    addresses.iter().map(listen).collect()
+}
+
+/// Where they listen, with the ports that the system chose.
+fn addresses(listeners: &[TcpListener]) -> Vec<SocketAddr> {
+    listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect()
+}

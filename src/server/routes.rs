@@ -1,0 +1,143 @@
+//! All services behind one port, and what each of them may be sent.
+
+use super::auth::AuthService;
+use super::cluster::ClusterService;
+use super::context::Context;
+use super::election::ElectionService;
+use super::kv::KvService;
+use super::lease::LeaseService;
+use super::lock::LockService;
+use super::maintenance::MaintenanceService;
+use super::tally::{Counted, Tally};
+use super::watching::WatchService;
+use super::{ServerError, Tls};
+use crate::peer::PeerService;
+use crate::rpc::etcdserverpb::auth_server::AuthServer;
+use crate::rpc::etcdserverpb::cluster_server::ClusterServer;
+use crate::rpc::etcdserverpb::kv_server::KvServer;
+use crate::rpc::etcdserverpb::lease_server::LeaseServer;
+use crate::rpc::etcdserverpb::maintenance_server::MaintenanceServer;
+use crate::rpc::etcdserverpb::watch_server::WatchServer;
+use crate::rpc::v3electionpb::election_server::ElectionServer;
+use crate::rpc::v3lockpb::lock_server::LockServer;
+use crate::rpc::{DESCRIPTORS, MESSAGE_BYTES_MAX};
+use std::sync::Arc;
+use std::time::Duration;
+use tonic::service::Routes;
+use tonic::transport::server::Router;
+use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
+use tower::layer::util::{Identity as NoLayer, Stack};
+
+/// Most requests at once on one connection. A lock, an election and a stream of watches each keep one open for long, so
+/// it is far above what waits in the log's queue per client; above it a client opens another connection.
+const STREAMS_MAX: u32 = 1024;
+
+/// A connection that says nothing this long is asked whether its client is there.
+const KEEPALIVE: Duration = Duration::from_secs(60);
+
+/// How long it has to answer that, and to finish a TLS handshake (etcd's default for the first).
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Requests that were reset and not yet taken; hyper's own default, written down since it bounds an attack.
+const RESET_STREAMS_MAX: usize = 20;
+
+/// A layer that counts requests.
+#[derive(Clone)]
+pub(super) struct Counting(Arc<Tally>);
+
+impl<S> tower::Layer<S> for Counting {
+    type Service = Counted<S>;
+
+    fn layer(&self, inner: S) -> Counted<S> {
+        Counted::new(inner, self.0.clone())
+    }
+}
+
+/// Everything a client may call.
+pub(super) fn router(
+    context: &Arc<Context>,
+    tally: &Arc<Tally>,
+    tls: Option<&Tls>,
+) -> Result<Router<Stack<Counting, NoLayer>>, ServerError> {
+    let server = Server::builder()
+        .max_concurrent_streams(STREAMS_MAX)
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .http2_max_pending_accept_reset_streams(Some(RESET_STREAMS_MAX));
+    let server = match tls {
+        Some(tls) => server.tls_config(tls_config(tls)).map_err(ServerError::Tls)?,
+        None => server,
+    };
+    let routes = routes(context)?;
+    Ok(server.layer(Counting(tally.clone())).add_routes(routes))
+}
+
+/// What other members may call.
+pub(super) fn peer_router(
+    context: &Arc<Context>,
+    tls: Option<&Tls>,
+) -> Result<Router, ServerError> {
+    let node = &context.node;
+    let cluster_id = context.identity.cluster_id;
+    let members = Arc::downgrade(node);
+    let service = PeerService::new(
+        cluster_id,
+        context.identity.member_id,
+        node.door(),
+        node.incoming(),
+        move || members.upgrade().map_or_else(Vec::new, |node| node.status().members.to_vec()),
+    );
+    let server = Server::builder()
+        .max_concurrent_streams(STREAMS_MAX)
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .http2_max_pending_accept_reset_streams(Some(RESET_STREAMS_MAX));
+    let mut server = match tls {
+        Some(tls) => server.tls_config(tls_config(tls)).map_err(ServerError::Tls)?,
+        None => server,
+    };
+    Ok(server.add_service(service))
+}
+
+fn tls_config(tls: &Tls) -> ServerTlsConfig {
+    let config = ServerTlsConfig::new()
+        .identity(Identity::from_pem(&tls.certificate, &tls.key))
+        .timeout(KEEPALIVE_TIMEOUT);
+    match &tls.client_ca {
+        Some(ca) => config.client_ca_root(Certificate::from_pem(ca)),
+        None => config,
+    }
+}
+
+fn routes(context: &Arc<Context>) -> Result<Routes, ServerError> {
+    let shared = || context.clone();
+    let mut routes = Routes::default();
+    macro_rules! add {
+        ($($server:ident($service:expr);)*) => {
+            $(routes = routes.add_service(
+                $server::new($service).max_decoding_message_size(MESSAGE_BYTES_MAX),
+            );)*
+        };
+    }
+    add! {
+        KvServer(KvService(shared()));
+        WatchServer(WatchService(shared()));
+        LeaseServer(LeaseService(shared()));
+        MaintenanceServer(MaintenanceService(shared()));
+        ClusterServer(ClusterService(shared()));
+        AuthServer(AuthService);
+        LockServer(LockService(shared()));
+        ElectionServer(ElectionService(shared()));
+    }
+    // The server as a whole is healthy as long as it answers; nothing sets it otherwise.
+    let (_, health) = tonic_health::server::health_reporter();
+    let described = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    Ok(routes
+        .add_service(health)
+        .add_service(described().build_v1()?)
+        .add_service(described().build_v1alpha()?))
+}
