@@ -119,9 +119,14 @@ pub(super) fn serve(args: &ServeArgs, terminal: &mut Terminal<'_>) -> anyhow::Re
         let found = members.and_then(|all| all.iter().find(|member| member.id == id).cloned());
         found.map_or_else(Vec::new, |member| About::from_bytes(&member.about).peer_urls)
     });
-    runtime.spawn(membership::introduce(Arc::downgrade(&node), config.identity.clone()));
-    let has_tls = config.tls.is_some();
+    let (has_tls, mut identity) = (config.tls.is_some(), config.identity.clone());
     let server = Server::start_on(runtime, node.clone(), config)?;
+    if args.advertise_client_urls.is_empty() {
+        identity.client_urls = urls(has_tls, server.clients());
+    }
+    if let Some(threads) = server.handle() {
+        threads.spawn(membership::introduce(Arc::downgrade(&node), identity));
+    }
     announce(&server, has_tls, &folder, terminal)?;
     while !terminal.interrupted.load(Ordering::Relaxed) {
         if node.status().stopped {
@@ -211,15 +216,10 @@ fn announce(
     folder: &Path,
     terminal: &mut Terminal<'_>,
 ) -> anyhow::Result<()> {
-    let scheme = if has_tls { "https" } else { "http" };
-    let list = |scheme: &str, addresses: &[SocketAddr]| {
-        let urls: Vec<_> = addresses.iter().map(|at| format!("{scheme}://{at}")).collect();
-        urls.join(",")
-    };
-    let clients = list(scheme, server.clients());
+    let clients = urls(has_tls, server.clients()).join(",");
     let metrics = match server.metrics() {
         [] => String::new(),
-        addresses => format!(", metrics at {}", list("http", addresses)),
+        addresses => format!(", metrics at {}", urls(false, addresses).join(",")),
     };
     let folder = folder.display();
     writeln!(
@@ -228,4 +228,10 @@ fn announce(
     )?;
     terminal.out.flush()?;
     Ok(())
+}
+
+/// Addresses as a client is given them.
+fn urls(has_tls: bool, addresses: &[SocketAddr]) -> Vec<String> {
+    let scheme = if has_tls { "https" } else { "http" };
+    addresses.iter().map(|at| format!("{scheme}://{at}")).collect()
 }

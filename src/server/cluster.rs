@@ -18,6 +18,9 @@ use tonic::{Request, Response, Status};
 /// The service.
 pub(super) struct ClusterService(pub(super) Arc<Context>);
 
+/// Who belongs to the cluster is not in the store, so these answers are of no revision, as in etcd.
+const NO_REVISION: i64 = 0;
+
 type Answer<T> = Result<Response<T>, Status>;
 
 impl ClusterService {
@@ -60,7 +63,7 @@ impl Cluster for ClusterService {
         if request.into_inner().linearizable {
             self.0.catch_up().await?;
         }
-        let header = Some(self.0.header_now());
+        let header = Some(self.0.header(NO_REVISION));
         Ok(Response::new(MemberListResponse { header, members: self.members() }))
     }
 
@@ -77,7 +80,7 @@ impl Cluster for ClusterService {
         let member = Member { id, is_learner, about: about.to_bytes() };
         self.change(Change::Add(member.clone())).await?;
         Ok(Response::new(MemberAddResponse {
-            header: Some(self.0.header_now()),
+            header: Some(self.0.header(NO_REVISION)),
             member: Some(member_on_the_wire(&member)),
             members: self.members(),
         }))
@@ -92,7 +95,7 @@ impl Cluster for ClusterService {
         }
         let id = self.known(request.into_inner().id)?.id;
         self.change(Change::Remove(id)).await?;
-        let header = Some(self.0.header_now());
+        let header = Some(self.0.header(NO_REVISION));
         Ok(Response::new(MemberRemoveResponse { header, members: self.members() }))
     }
 
@@ -108,7 +111,7 @@ impl Cluster for ClusterService {
         self.check_urls(&peer_urls, id)?;
         let about = About { peer_urls, ..About::from_bytes(&known.about) };
         self.change(Change::Describe(id, about.to_bytes())).await?;
-        let header = Some(self.0.header_now());
+        let header = Some(self.0.header(NO_REVISION));
         Ok(Response::new(MemberUpdateResponse { header, members: self.members() }))
     }
 
@@ -121,7 +124,7 @@ impl Cluster for ClusterService {
         }
         let id = self.known(request.into_inner().id)?.id;
         self.change(Change::Promote(id)).await?;
-        let header = Some(self.0.header_now());
+        let header = Some(self.0.header(NO_REVISION));
         Ok(Response::new(MemberPromoteResponse { header, members: self.members() }))
     }
 }

@@ -8,7 +8,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::runtime::Runtime;
+use tokio::runtime::{Handle, Runtime};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tonic::transport::ClientTlsConfig;
@@ -165,6 +165,11 @@ impl Server {
             serving
         };
         Ok(Server { runtime: Some(runtime), stop, serving, clients, metrics })
+    }
+
+    /// Its threads, for what goes on beside it.
+    pub fn handle(&self) -> Option<Handle> {
+        self.runtime.as_ref().map(|runtime| runtime.handle().clone())
     }
 
     /// Where clients connect.
