@@ -6,7 +6,7 @@
 use kvbench::clock::Clock;
 use kvbench::measure::stage::Probe;
 use kvbench::model::{Body, Interval, Range, Refusal, Request, Response};
-use kvbench::node::{Compaction, Config, Node, Peers};
+use kvbench::node::{Compaction, Config, DataFolder, Node, Peers};
 use kvbench::raft::{
     self, ApplyOn, BadChange, Batch, Change, Faults, Fsync, Group, ImagePolicy, Linger, Member,
     MemberId, Network, Propose, Publish, Rejected, Role, Timing,
@@ -130,6 +130,10 @@ fn until<T>(what: &str, mut is_so: impl FnMut() -> Option<T>) -> T {
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+}
+
+fn block_on_time<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
 }
 
 fn call(node: &Node, request: Request) -> Result<Response, Rejected> {
@@ -310,6 +314,35 @@ fn a_node_alone_starts_with_its_image_and_the_rest_of_its_log() {
                 assert_eq!(cluster.node(1).store().dump(), before, "{engine:?} {path:?}");
             }
         }
+    }
+}
+
+#[test]
+fn a_copy_of_the_state_begins_another_life() {
+    for engine in engines() {
+        let cluster = Cluster::start(config(engine, SHARDED), 1, OFTEN);
+        call(cluster.node(1), Request::LeaseGrant { id: 7, ttl_s: 600 }).unwrap();
+        for number in 0..120 {
+            put_surely(&cluster, &format!("k{}", number % 40), &number.to_string());
+        }
+        let mut image = block_on_time(cluster.node(1).image()).unwrap();
+        let copy = cluster.root.path().join("copy");
+        std::io::copy(&mut image, &mut std::fs::File::create(&copy).unwrap()).unwrap();
+        let mut other = Cluster::start(config(engine, SHARDED), 0, OFTEN);
+        let folder = DataFolder::open(&other.folder(1)).unwrap();
+        assert!(folder.plant(&copy).unwrap());
+        drop(folder);
+        other.start_one(Group::of(1, 1));
+        assert_eq!(other.node(1).store().dump(), cluster.node(1).store().dump());
+        // It has a log of its own now, which is not given up for an image.
+        put_surely(&other, "k1", "in another life");
+        let before = other.node(1).store().dump();
+        other.nodes.clear();
+        let folder = DataFolder::open(&other.folder(1)).unwrap();
+        assert!(!folder.plant(&copy).unwrap());
+        drop(folder);
+        other.start_one(Group::of(1, 1));
+        assert_eq!(other.node(1).store().dump(), before);
     }
 }
 

@@ -53,6 +53,9 @@ pub(super) struct ServeArgs {
         default_value = "http://127.0.0.1:2379"
     )]
     listen_client_urls: Vec<ListenUrl>,
+    /// Begin with the state in FILE, written by `etcdctl snapshot save` from such a server; only for a folder without a log
+    #[arg(long, value_name = "FILE")]
+    from_image: Option<PathBuf>,
     /// What clients are told of where to connect [default: where they can]
     #[arg(long, value_name = "URL", value_delimiter = ',')]
     advertise_client_urls: Vec<String>,
@@ -104,6 +107,13 @@ pub(super) fn serve(args: &ServeArgs, terminal: &mut Terminal<'_>) -> anyhow::Re
             return Ok(Exit::Usage);
         }
     };
+    if let Some(image) = &args.from_image
+        && !open.plant(image)?
+    {
+        let folder = folder.display();
+        writeln!(terminal.err, "error: {folder} has a log already, --from-image is for a new one")?;
+        return Ok(Exit::Usage);
+    }
     let config = config(args, identity)?;
     let (cluster_id, me) = (config.identity.cluster_id, config.identity.member_id);
     open.keep_identity(cluster_id, me)?;

@@ -1,5 +1,6 @@
 //! The data folder: marked as ours, locked while in use, never taken over from somebody else.
 
+use crate::{raft, store};
 use fs2::FileExt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -135,6 +136,19 @@ impl DataFolder {
             File::open(&self.path)?.sync_all()
         };
         write().map_err(|source| FolderError::Io { path: path.clone(), source })
+    }
+
+    /// Lets a member that has no state yet begin with the image `from`; says whether it had none.
+    pub fn plant(&self, from: &Path) -> Result<bool, FolderError> {
+        let io = |source| FolderError::Io { path: from.to_path_buf(), source };
+        if self.log().exists() || self.images().exists() {
+            return Ok(false);
+        }
+        let mut file = File::open(from).map_err(io)?;
+        let position = store::position_of_image(&mut file)
+            .map_err(|error| io(io::Error::other(error.to_string())))?;
+        raft::plant_image(&self.images(), from, position.index.max(1)).map_err(io)?;
+        Ok(true)
     }
 
     /// Where images of the state are.

@@ -13,10 +13,12 @@ use crate::raft::{
 };
 use crate::store::{self, Answer, ApplyPath, Command, Digest, StoreError};
 use std::error::Error;
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, Weak};
+use std::time::Duration;
 use tokio::sync::oneshot;
 
 mod applier;
@@ -58,10 +60,16 @@ pub enum NodeError {
     /// The store is not usable.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// An image of the state was not written.
+    #[error("no image of the state: {0}")]
+    Image(Rejected),
     /// The members of a group did not agree on a leader.
     #[error("no leader was elected within 30 s")]
     NoLeader,
 }
+
+/// How often is looked whether an image is finished.
+const IMAGE_NAP: Duration = Duration::from_millis(20);
 
 /// A request's outcome: the response with its stage clock, or why there is none.
 pub type Outcome = Result<Delivered<Response>, Rejected>;
@@ -202,6 +210,23 @@ impl Node {
     /// Begins an image of the state, after which the log is cut.
     pub async fn write_image(&self) -> Result<(), Rejected> {
         heard(|reply| self.pipeline.write_image(reply)).await
+    }
+
+    /// An image of the state as it is now or a little later, written if there is none yet.
+    pub async fn image(&self) -> Result<File, NodeError> {
+        let io = |source| NodeError::Folder(FolderError::Io { path: self.incoming(), source });
+        let applied = self.status().applied;
+        let newest = || raft::newest_image(&self.incoming()).map_err(io);
+        let mut found = newest()?.filter(|(index, _)| *index >= applied);
+        while found.is_none() {
+            // Each time: one that is under way may have begun too early.
+            self.write_image().await.map_err(NodeError::Image)?;
+            tokio::time::sleep(IMAGE_NAP).await;
+            found = newest()?.filter(|(index, _)| *index >= applied);
+        }
+        // Replaced by a newer one meanwhile, it is not there any more: then that is the one.
+        let (_, path) = newest()?.or(found).ok_or(NodeError::Image(Rejected::Stopped))?;
+        File::open(path).map_err(io)
     }
 
     /// Sends a request through the pipeline; reads are linearizable and need no log entry.

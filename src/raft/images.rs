@@ -20,6 +20,7 @@ pub(super) struct Image {
 }
 
 const END: &str = "image";
+const PLANTED_TERM: u64 = 1;
 /// End of the names of files that are being written or received.
 const UNFINISHED: &str = "part";
 
@@ -73,6 +74,28 @@ impl Images {
 
 fn has_end(path: &Path, end: &str) -> bool {
     path.extension().is_some_and(|found| found == end)
+}
+
+/// The newest image in `folder` with its index, if there is one.
+pub fn newest_image(folder: &Path) -> io::Result<Option<(u64, PathBuf)>> {
+    let mut newest = None;
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if let Some((index, _)) = numbers(&path) {
+            newest = newest.max(Some((index, path)));
+        }
+    }
+    Ok(newest)
+}
+
+/// Puts a copy of the image `from`, of the state after `index`, where a member that has no log begins with it.
+pub fn plant_image(folder: &Path, from: &Path, index: u64) -> io::Result<()> {
+    let mut images = Images::open(folder)?;
+    let unfinished = images.unfinished(index);
+    fs::copy(from, &unfinished)?;
+    File::open(&unfinished)?.sync_all()?;
+    // Of a term before all others: nobody has voted yet.
+    images.finish(&unfinished, index, PLANTED_TERM)
 }
 
 /// Index and term of an image by its name.

@@ -258,7 +258,8 @@ impl Storage for EngineLog {
     fn initial_state(&self) -> raft::Result<RaftState> {
         let conf_state = self.members.clone().unwrap_or_default().conf;
         let mut hard_state = self.hard_state.clone();
-        // The commit index is written by and by; what is cut off was committed.
+        // The commit index is written by and by; what is cut off was committed, and its term was known.
+        hard_state.term = hard_state.term.max(self.cut.1);
         hard_state.commit = hard_state.commit.max(self.cut.0);
         let imaged = self.image.as_ref().map_or(0, |image| image.index);
         hard_state.commit = hard_state.commit.max(imaged.min(self.last.0));

@@ -34,6 +34,7 @@ mod sync_fs;
 mod tests;
 mod transport;
 
+pub use images::{newest_image, plant_image};
 pub use inbox::Inbox;
 pub use members::{BadChange, Change, Member};
 pub use network::{Faults, Network};

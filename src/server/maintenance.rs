@@ -9,10 +9,13 @@ use crate::rpc::etcdserverpb::maintenance_server::Maintenance;
 use crate::rpc::etcdserverpb::{
     AlarmRequest, AlarmResponse, DefragmentRequest, DefragmentResponse, DowngradeRequest,
     DowngradeResponse, HashKvRequest, HashKvResponse, HashRequest, HashResponse, MoveLeaderRequest,
-    MoveLeaderResponse, SnapshotRequest, SnapshotResponse, StatusRequest, StatusResponse,
+    MoveLeaderResponse, ResponseHeader, SnapshotRequest, SnapshotResponse, StatusRequest,
+    StatusResponse,
 };
-use futures_util::stream::Empty;
 use std::sync::Arc;
+use tokio::io::AsyncReadExt;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 use xxhash_rust::xxh3::Xxh3Default;
 
@@ -22,6 +25,10 @@ const API_VERSION: &str = "3.5.0";
 /// Keys hashed in one go, since the store's locks are taken for them.
 const HASH_PAGE: i64 = 1024;
 
+/// Bytes of an image in one answer (etcd's), and answers that wait for a client.
+const CHUNK_BYTES: usize = 32 << 10;
+const CHUNKS_MAX: usize = 8;
+
 /// The service.
 pub(super) struct MaintenanceService(pub(super) Arc<Context>);
 
@@ -29,7 +36,7 @@ type Answer<T> = Result<Response<T>, Status>;
 
 #[tonic::async_trait]
 impl Maintenance for MaintenanceService {
-    type SnapshotStream = Empty<Result<SnapshotResponse, Status>>;
+    type SnapshotStream = ReceiverStream<Result<SnapshotResponse, Status>>;
 
     /// There are no alarms: nothing here has a quota or finds itself corrupt.
     async fn alarm(&self, request: Request<AlarmRequest>) -> Answer<AlarmResponse> {
@@ -85,10 +92,20 @@ impl Maintenance for MaintenanceService {
         Ok(Response::new(HashKvResponse { header, hash, compact_revision }))
     }
 
+    /// An image of the state, history included, for `--from-image` of another server; no database of etcd's.
     async fn snapshot(&self, _: Request<SnapshotRequest>) -> Answer<Self::SnapshotStream> {
-        Err(Status::unimplemented(
-            "kvbench: snapshots are not served yet; copy the data folder of a stopped server",
-        ))
+        let failed = |error: String| Status::internal(format!("kvbench: {error}"));
+        let file = self.0.node.image().await.map_err(|error| failed(error.to_string()))?;
+        let size = file.metadata().map_err(|error| failed(error.to_string()))?.len();
+        let (chunks, answers) = mpsc::channel(CHUNKS_MAX);
+        let header = self.0.header_now();
+        tokio::spawn(async move {
+            if let Err(error) = send_chunks(file, size, header, &chunks).await {
+                // A client that went away needs no reason.
+                let _ = chunks.send(Err(failed(error.to_string()))).await;
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(answers)))
     }
 
     async fn move_leader(&self, request: Request<MoveLeaderRequest>) -> Answer<MoveLeaderResponse> {
@@ -103,6 +120,26 @@ impl Maintenance for MaintenanceService {
     async fn downgrade(&self, _: Request<DowngradeRequest>) -> Answer<DowngradeResponse> {
         Err(Status::unimplemented("kvbench: there is no earlier version to downgrade to"))
     }
+}
+
+async fn send_chunks(
+    file: std::fs::File,
+    size: u64,
+    header: ResponseHeader,
+    chunks: &mpsc::Sender<Result<SnapshotResponse, Status>>,
+) -> std::io::Result<()> {
+    let mut file = tokio::fs::File::from_std(file);
+    let mut remaining = size;
+    while remaining > 0 {
+        let mut blob = vec![0; CHUNK_BYTES.min(remaining as usize)];
+        file.read_exact(&mut blob).await?;
+        remaining -= blob.len() as u64;
+        let response = SnapshotResponse { header: Some(header), remaining_bytes: remaining, blob };
+        if chunks.send(Ok(response)).await.is_err() {
+            return Ok(());
+        }
+    }
+    Ok(())
 }
 
 impl MaintenanceService {
