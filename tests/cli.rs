@@ -273,7 +273,7 @@ fn names_that_could_leave_their_place_are_refused() {
 
 #[test]
 fn help_of_every_command_has_examples() {
-    for command in ["run", "plan", "check", "report", "explain"] {
+    for command in ["run", "plan", "check", "report", "serve", "explain"] {
         let ran = kvbench(&[command, "--help"]);
         assert_eq!((ran.exit, ran.err.as_str()), (Exit::Met, ""), "{command}");
         let examples = format!("Examples:\n  kvbench {command} ");

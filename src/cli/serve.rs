@@ -28,7 +28,6 @@ const LOOK: Nanos = Nanos::from_millis(50);
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  kvbench serve
   kvbench serve --data-dir /var/lib/kvbench --listen-metrics-urls http://127.0.0.1:2381
   kvbench serve --engine rocksdb --apply sharded --apply-workers 4
   kvbench serve --name a --listen-client-urls http://127.0.0.1:2379 --listen-peer-urls http://127.0.0.1:2380 \\

@@ -2,12 +2,12 @@
 
 use super::context::{Context, unexpected};
 use crate::model::{Body, Range, Request, RequestOp, Txn};
+use crate::rpc;
 use crate::rpc::etcdserverpb::kv_server::Kv;
 use crate::rpc::etcdserverpb::{
     CompactionRequest, CompactionResponse, DeleteRangeRequest, DeleteRangeResponse, PutRequest,
     PutResponse, RangeRequest, RangeResponse, ResponseHeader, TxnRequest, TxnResponse,
 };
-use crate::rpc::{self};
 use std::sync::Arc;
 use tonic::{Response, Status};
 

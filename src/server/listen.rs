@@ -1,8 +1,6 @@
 //! Connections: counted, so that strangers cannot take all file handles, and given up if they do not speak.
 
 use super::authority::Blanking;
-use futures_util::Stream;
-use futures_util::stream::unfold;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,55 +8,95 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Sleep, sleep};
-use tonic::transport::server::{Connected, TcpConnectInfo};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::{Sleep, sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::server::Connected;
 
 /// Most connections at once: fewer than the file handles a process usually has, minus what the log and engine need.
 /// Whoever comes later waits in the kernel's queue.
 const CONNECTIONS_MAX: usize = 768;
 
-/// How long a new connection may be silent.
+/// How long a new connection may be silent, and how long it may take to agree on a key.
 const FIRST_WORD: Duration = Duration::from_secs(10);
 
 /// Pause after a connection could not be taken, which mostly means that handles ran out.
 const PAUSE: Duration = Duration::from_millis(50);
+
+type Incoming = ReceiverStream<io::Result<Connection>>;
 
 /// Places for connections, shared by all that a server listens on.
 pub(super) fn slots() -> Arc<Semaphore> {
     Arc::new(Semaphore::new(CONNECTIONS_MAX))
 }
 
-/// Connections as they come, as long as there are places. Called within a runtime.
+/// Connections as they come, as long as there are places. Called within a runtime; ends when nobody takes them.
 pub(super) fn incoming(
     listener: std::net::TcpListener,
     slots: Arc<Semaphore>,
-) -> io::Result<impl Stream<Item = io::Result<Connection>>> {
+    acceptor: Option<TlsAcceptor>,
+) -> io::Result<Incoming> {
     let listener = TcpListener::from_std(listener)?;
-    Ok(unfold((listener, slots), |(listener, slots)| async move {
-        let slot = slots.clone().acquire_owned().await.ok()?;
-        let stream = accept(&listener).await;
-        Some((Ok(Connection::new(stream, slot)), (listener, slots)))
-    }))
+    let (give, taken) = mpsc::channel(1);
+    tokio::spawn(async move {
+        loop {
+            let connected = tokio::select! {
+                connected = accept(&listener, &slots) => connected,
+                () = give.closed() => return,
+            };
+            // Each agrees on its key by itself: one that takes its time does not keep others waiting.
+            tokio::spawn(welcome(connected, acceptor.clone(), give.clone()));
+        }
+    });
+    Ok(ReceiverStream::new(taken))
 }
 
-/// The next connection; one that breaks at once is nobody's loss.
-async fn accept(listener: &TcpListener) -> TcpStream {
+/// A connection with its place.
+type Taken = (TcpStream, OwnedSemaphorePermit);
+
+/// The next connection, once there is a place for it; one that breaks at once is nobody's loss.
+async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> Taken {
     loop {
+        let Ok(slot) = slots.clone().acquire_owned().await else {
+            return std::future::pending().await;
+        };
         match listener.accept().await {
             Ok((stream, _)) => {
                 // Slower, but not broken, where the system does not take it.
                 let _ = stream.set_nodelay(true);
-                return stream;
+                return (stream, slot);
             }
             Err(_) => sleep(PAUSE).await,
         }
     }
 }
 
+/// Gives a connection to whoever serves it; one that does not agree on a key in time is dropped.
+async fn welcome(
+    (stream, slot): Taken,
+    acceptor: Option<TlsAcceptor>,
+    give: mpsc::Sender<io::Result<Connection>>,
+) {
+    let stream: Box<dyn Stream> = match acceptor {
+        None => Box::new(stream),
+        Some(acceptor) => match timeout(FIRST_WORD, acceptor.accept(stream)).await {
+            Ok(Ok(stream)) => Box::new(stream),
+            Ok(Err(_)) | Err(_) => return,
+        },
+    };
+    // If nobody serves any more, the client sees its connection end.
+    let _ = give.send(Ok(Connection::new(stream, slot))).await;
+}
+
+/// Bytes both ways, in the clear for whoever reads them here.
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
 /// A client's connection, with its place.
 pub(super) struct Connection {
-    stream: TcpStream,
+    stream: Box<dyn Stream>,
     blanking: Blanking,
     /// Until its first word.
     silence: Option<Pin<Box<Sleep>>>,
@@ -66,7 +104,7 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    fn new(stream: TcpStream, slot: OwnedSemaphorePermit) -> Connection {
+    fn new(stream: Box<dyn Stream>, slot: OwnedSemaphorePermit) -> Connection {
         let silence = Some(Box::pin(sleep(FIRST_WORD)));
         Connection { stream, blanking: Blanking::new(), silence, _slot: slot }
     }
@@ -124,9 +162,7 @@ impl AsyncWrite for Connection {
 }
 
 impl Connected for Connection {
-    type ConnectInfo = TcpConnectInfo;
+    type ConnectInfo = ();
 
-    fn connect_info(&self) -> TcpConnectInfo {
-        self.stream.connect_info()
-    }
+    fn connect_info(&self) {}
 }

@@ -76,7 +76,10 @@ impl Maintenance for MaintenanceService {
 
     /// Of the whole state, leases included. Servers of kvbench share it exactly when they hold the same; etcd's differs.
     async fn hash(&self, _: Request<HashRequest>) -> Answer<HashResponse> {
-        let digest = self.0.node.digest();
+        let node = self.0.node.clone();
+        // It locks the store and takes its time: not on a thread that others wait for.
+        let digest = tokio::task::spawn_blocking(move || node.digest()).await;
+        let digest = digest.map_err(|_| Failure::Stopped)?;
         let header = Some(self.0.header(digest.revision));
         Ok(Response::new(HashResponse { header, hash: digest.hash as u32 }))
     }

@@ -28,9 +28,11 @@ mod metrics;
 mod queue;
 mod routes;
 mod tally;
+mod tls;
 mod watching;
 
 pub use identity::{Identity, cluster_id, member_id};
+pub use tls::{Tls, TlsError};
 
 use context::Context;
 use tally::Tally;
@@ -62,17 +64,6 @@ pub struct Config {
     pub progress_interval: Duration,
 }
 
-/// Certificates, each as PEM.
-#[derive(Clone, Debug)]
-pub struct Tls {
-    /// The server's chain.
-    pub certificate: String,
-    /// Its key.
-    pub key: String,
-    /// Who signs clients' certificates; with it a client without one is turned away.
-    pub client_ca: Option<String>,
-}
-
 /// Why a server could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
@@ -87,11 +78,9 @@ pub enum ServerError {
     /// The runtime could not start.
     #[error("the server's threads could not be started: {0}")]
     Runtime(#[from] io::Error),
-    /// The certificates are not usable, or a service's description is not.
-    #[error(
-        "the certificates are not usable: {0}\n  hint: certificate, key and CA have to be PEM files that belong together"
-    )]
-    Tls(tonic::transport::Error),
+    /// The certificates are not usable.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The description of the services is not one.
     #[error("the description of the services is broken: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
@@ -131,13 +120,15 @@ impl Server {
         let peer_listeners = listeners(&config.peers)?;
         let metrics_listeners = listeners(&config.metrics)?;
         let (clients, metrics) = (addresses(&client_listeners), addresses(&metrics_listeners));
+        let acceptor = config.tls.as_ref().map(tls::acceptor).transpose()?;
+        let peer_acceptor = config.peer_tls.as_ref().map(tls::acceptor).transpose()?;
         let serving = {
             let _guard = runtime.enter();
             let slots = listen::slots();
             let mut serving = Vec::new();
             for listener in client_listeners {
-                let incoming = listen::incoming(listener, slots.clone())?;
-                let router = routes::router(&context, &tally, config.tls.as_ref())?;
+                let incoming = listen::incoming(listener, slots.clone(), acceptor.clone())?;
+                let router = routes::router(&context, &tally)?;
                 let context = context.clone();
                 serving.push(runtime.spawn(async move {
                     let stopped = async move { context.stopped().await };
@@ -146,8 +137,8 @@ impl Server {
                 }));
             }
             for listener in peer_listeners {
-                let incoming = listen::incoming(listener, slots.clone())?;
-                let router = routes::peer_router(&context, config.peer_tls.as_ref())?;
+                let incoming = listen::incoming(listener, slots.clone(), peer_acceptor.clone())?;
+                let router = routes::peer_router(&context);
                 let context = context.clone();
                 serving.push(runtime.spawn(async move {
                     let stopped = async move { context.stopped().await };

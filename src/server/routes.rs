@@ -1,5 +1,6 @@
 //! All services behind one port, and what each of them may be sent.
 
+use super::ServerError;
 use super::auth::AuthService;
 use super::cluster::ClusterService;
 use super::context::Context;
@@ -10,7 +11,6 @@ use super::lock::LockService;
 use super::maintenance::MaintenanceService;
 use super::tally::{Counted, Tally};
 use super::watching::WatchService;
-use super::{ServerError, Tls};
 use crate::peer::PeerService;
 use crate::rpc::etcdserverpb::auth_server::AuthServer;
 use crate::rpc::etcdserverpb::cluster_server::ClusterServer;
@@ -24,8 +24,8 @@ use crate::rpc::{DESCRIPTORS, MESSAGE_BYTES_MAX};
 use std::sync::Arc;
 use std::time::Duration;
 use tonic::service::Routes;
+use tonic::transport::Server;
 use tonic::transport::server::Router;
-use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 use tower::layer::util::{Identity as NoLayer, Stack};
 
 /// Most requests at once on one connection. A lock, an election and a stream of watches each keep one open for long, so
@@ -35,7 +35,7 @@ const STREAMS_MAX: u32 = 1024;
 /// A connection that says nothing this long is asked whether its client is there.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 
-/// How long it has to answer that, and to finish a TLS handshake (etcd's default for the first).
+/// How long it has to answer that (etcd's default).
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Requests that were reset and not yet taken; hyper's own default, written down since it bounds an attack.
@@ -57,26 +57,18 @@ impl<S> tower::Layer<S> for Counting {
 pub(super) fn router(
     context: &Arc<Context>,
     tally: &Arc<Tally>,
-    tls: Option<&Tls>,
 ) -> Result<Router<Stack<Counting, NoLayer>>, ServerError> {
     let server = Server::builder()
         .max_concurrent_streams(STREAMS_MAX)
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .http2_max_pending_accept_reset_streams(Some(RESET_STREAMS_MAX));
-    let server = match tls {
-        Some(tls) => server.tls_config(tls_config(tls)).map_err(ServerError::Tls)?,
-        None => server,
-    };
     let routes = routes(context)?;
     Ok(server.layer(Counting(tally.clone())).add_routes(routes))
 }
 
 /// What other members may call.
-pub(super) fn peer_router(
-    context: &Arc<Context>,
-    tls: Option<&Tls>,
-) -> Result<Router, ServerError> {
+pub(super) fn peer_router(context: &Arc<Context>) -> Router {
     let node = &context.node;
     let cluster_id = context.identity.cluster_id;
     let members = Arc::downgrade(node);
@@ -87,26 +79,12 @@ pub(super) fn peer_router(
         node.incoming(),
         move || members.upgrade().map_or_else(Vec::new, |node| node.status().members.to_vec()),
     );
-    let server = Server::builder()
+    Server::builder()
         .max_concurrent_streams(STREAMS_MAX)
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-        .http2_max_pending_accept_reset_streams(Some(RESET_STREAMS_MAX));
-    let mut server = match tls {
-        Some(tls) => server.tls_config(tls_config(tls)).map_err(ServerError::Tls)?,
-        None => server,
-    };
-    Ok(server.add_service(service))
-}
-
-fn tls_config(tls: &Tls) -> ServerTlsConfig {
-    let config = ServerTlsConfig::new()
-        .identity(Identity::from_pem(&tls.certificate, &tls.key))
-        .timeout(KEEPALIVE_TIMEOUT);
-    match &tls.client_ca {
-        Some(ca) => config.client_ca_root(Certificate::from_pem(ca)),
-        None => config,
-    }
+        .http2_max_pending_accept_reset_streams(Some(RESET_STREAMS_MAX))
+        .add_service(service)
 }
 
 fn routes(context: &Arc<Context>) -> Result<Routes, ServerError> {

@@ -119,6 +119,27 @@ fn leases_that_cannot_be_are_refused() {
     });
 }
 
+/// The whole of it arrives, and says how much is to come.
+#[test]
+fn a_snapshot_is_streamed_to_its_end() {
+    served(|client| async move {
+        client.kv.clone().put(put("k")).await.unwrap();
+        let snapshot = client.maintenance.clone().snapshot(SnapshotRequest {}).await;
+        let mut chunks = snapshot.unwrap().into_inner();
+        let (mut bytes, mut remaining) = (0, None);
+        while let Some(chunk) = chunks.message().await.unwrap() {
+            bytes += chunk.blob.len() as u64;
+            assert!(
+                remaining
+                    .is_none_or(|left| left == chunk.remaining_bytes + chunk.blob.len() as u64)
+            );
+            remaining = Some(chunk.remaining_bytes);
+        }
+        assert_eq!(remaining, Some(0));
+        assert!(bytes > 100, "{bytes} bytes hold no key");
+    });
+}
+
 #[test]
 fn what_is_not_there_says_so() {
     with_server(|server, client| async move {
@@ -129,8 +150,6 @@ fn what_is_not_there_says_so() {
         let resign = client.election.clone().resign(ResignRequest::default()).await;
         let missing = "\"leader\" field must be provided";
         assert_refused(&resign.unwrap_err(), Code::InvalidArgument, missing);
-        let snapshot = client.maintenance.clone().snapshot(SnapshotRequest {}).await;
-        assert_eq!(snapshot.unwrap_err().code(), Code::Unimplemented);
         let url = format!("http://{}", server.clients()[0]);
         let mut auth = AuthClient::connect(url).await.unwrap();
         let enable = auth.auth_enable(AuthEnableRequest {}).await.unwrap_err();

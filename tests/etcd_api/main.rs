@@ -7,5 +7,6 @@ mod errors;
 mod keys;
 mod leases;
 mod served;
+mod strangers;
 mod turns;
 mod watches;

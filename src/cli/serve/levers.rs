@@ -5,6 +5,7 @@ use crate::raft::{self, ApplyOn, Batch, Fsync, Linger, Publish};
 use crate::store::{self, EngineKind, Parallelism, PathKind, StateSync};
 use crate::units::ByteSize;
 use clap::{Args, ValueEnum};
+use std::hash::{BuildHasher, RandomState};
 
 /// Most shards there can be.
 const SHARDS_MAX: u32 = 65_536;
@@ -12,6 +13,11 @@ const SHARDS_MAX: u32 = 65_536;
 /// How requests are packed where that is not set: as in scenarios.
 const BATCH: Batch =
     Batch { ops_max: 1024, bytes_max: ByteSize(1 << 20), linger: Linger::None, in_flight: 1 };
+
+/// A seed that strangers do not know, so that they cannot choose keys that all fall into one shard.
+fn unpredictable() -> u64 {
+    RandomState::new().hash_one(())
+}
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Levers of the store")]
@@ -119,7 +125,7 @@ impl LeverArgs {
                 Engine::Memory => EngineKind::Memory,
                 Engine::Rocksdb => EngineKind::RocksDb { state_sync: self.state_sync() },
             },
-            hash_seed: 0,
+            hash_seed: unpredictable(),
             parallelism: Parallelism::default(),
         }
     }

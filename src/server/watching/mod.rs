@@ -30,8 +30,8 @@ impl Watch for WatchService {
         request: Request<Streaming<WatchRequest>>,
     ) -> Result<Response<Self::WatchStream>, Status> {
         let (sending, responses) = mpsc::channel(SENDING_MAX);
-        let session = Session::new(self.0.clone(), sending);
-        tokio::spawn(session.run(request.into_inner()));
+        let session = Session::new(self.0.clone());
+        tokio::spawn(session.run(request.into_inner(), sending));
         Ok(Response::new(ReceiverStream::new(responses)))
     }
 }

@@ -9,6 +9,7 @@ use crate::rpc::etcdserverpb::{WatchCreateRequest, WatchRequest, WatchResponse};
 use crate::rpc::{Failure, event_to};
 use crate::server::context::Context;
 use crate::store::{self, WatchSpec, watch};
+use prost::Message;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -21,6 +22,9 @@ const WAITING_MAX: usize = 16;
 /// Most watches on a stream; a client that wants more opens another. Each costs some kilobytes even when it is quiet.
 const WATCHES_MAX: usize = 100_000;
 
+/// Bytes of events from which a response is not made longer: well below what clients take at once.
+const TOGETHER_BYTES: usize = 512 * 1024;
+
 /// Stands for all watches of a stream, and for one that could not be made.
 const NO_WATCH: i64 = -1;
 
@@ -29,7 +33,6 @@ type Sending = mpsc::Sender<Result<WatchResponse, Status>>;
 /// A stream being served.
 pub(super) struct Session {
     context: Arc<Context>,
-    sending: Sending,
     /// What is to be sent next.
     waiting: VecDeque<WatchResponse>,
     watches: Watches,
@@ -37,14 +40,14 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(context: Arc<Context>, sending: Sending) -> Session {
+    pub(super) fn new(context: Arc<Context>) -> Session {
         let (waiting, watches) = (VecDeque::new(), Watches::default());
-        Session { context, sending, waiting, watches, asked: None }
+        Session { context, waiting, watches, asked: None }
     }
 
     /// Until the client or the server ends. A client that only stops asking still hears of its watches.
-    pub(super) async fn run(mut self, mut requests: Streaming<WatchRequest>) {
-        let (context, sending) = (self.context.clone(), self.sending.clone());
+    pub(super) async fn run(mut self, mut requests: Streaming<WatchRequest>, sending: Sending) {
+        let context = self.context.clone();
         let every = context.progress_interval;
         let mut quiet = interval_at(Instant::now() + every, every);
         let mut has_more = true;
@@ -56,7 +59,7 @@ impl Session {
                     (Ok(place), Some(response)) => place.send(Ok(response)),
                     _ => return,
                 },
-                request = next_of(&mut requests), if takes_more => match request {
+                request = requests.message(), if takes_more => match request {
                     Ok(Some(request)) => self.take(request),
                     Ok(None) => has_more = false,
                     Err(_) => return,
@@ -125,8 +128,8 @@ impl Session {
         match response {
             store::WatchResponse::Events { revision, events, fragment } => {
                 let events = events.iter().map(|event| event_to(event)).collect();
-                let response = self.response(id, revision);
-                self.waiting.push_back(WatchResponse { events, fragment, ..response });
+                let told = WatchResponse { events, fragment, ..self.response(id, revision) };
+                self.tell_events(id, told);
             }
             store::WatchResponse::Progress { revision } => self.progress(id, revision),
             store::WatchResponse::Cancelled { compact_revision } => {
@@ -140,6 +143,28 @@ impl Session {
                 self.forget(id);
             }
         }
+    }
+
+    /// Tells events together with those of later revisions that are ready, as etcd does, so that catching up does not take
+    /// a response for each revision.
+    fn tell_events(&mut self, id: i64, mut told: WatchResponse) {
+        let mut bytes = told.encoded_len();
+        while !told.fragment && bytes < TOGETHER_BYTES {
+            match self.watches.ready(id) {
+                Some(store::WatchResponse::Events { revision, events, fragment: false }) => {
+                    let events: Vec<_> = events.iter().map(|event| event_to(event)).collect();
+                    bytes += events.iter().map(Message::encoded_len).sum::<usize>();
+                    told.events.extend(events);
+                    told.header = Some(self.context.header(revision));
+                }
+                Some(other) => {
+                    self.waiting.push_back(told);
+                    return self.tell(id, other);
+                }
+                None => break,
+            }
+        }
+        self.waiting.push_back(told);
     }
 
     fn progress(&mut self, id: i64, revision: MainRevision) {
@@ -170,11 +195,6 @@ impl Session {
         let header = Some(self.context.header(revision));
         WatchResponse { header, watch_id, ..WatchResponse::default() }
     }
-}
-
-/// The next request. Once the client has none, this is not asked again.
-async fn next_of(requests: &mut Streaming<WatchRequest>) -> Result<Option<WatchRequest>, Status> {
-    requests.message().await
 }
 
 /// What the store is to watch. A watch from now on begins after `revision`. An empty key means the smallest there is, as

@@ -98,6 +98,12 @@ impl Watches {
         }
     }
 
+    /// What watch `id` has ready now, without waiting for more.
+    pub(super) fn ready(&self, id: i64) -> Option<WatchResponse> {
+        let watcher = &self.by_id.get(&id)?.watcher;
+        watcher.lock().unwrap_or_else(PoisonError::into_inner).try_next()
+    }
+
     /// Asks every watch that wants it and heard nothing since the last time to tell its progress.
     pub(super) fn ask_quiet(&mut self) {
         for watch in self.by_id.values_mut().filter(|watch| watch.wants_progress) {

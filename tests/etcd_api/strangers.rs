@@ -1,0 +1,112 @@
+//! Who comes without an invitation: tools that ask what is served, and those who send what they should not.
+
+use crate::served::with_server;
+use kvbench::rpc::etcdserverpb::PutRequest;
+use kvbench::server::Server;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+use tokio_stream::once;
+use tonic::Code;
+use tonic::transport::Channel;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_reflection::pb::v1::ServerReflectionRequest;
+use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
+use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
+use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
+
+async fn channel(server: &Server) -> Channel {
+    let url = format!("http://{}", server.clients()[0]);
+    Channel::from_shared(url).unwrap().connect().await.unwrap()
+}
+
+async fn stop(server: Server) {
+    tokio::task::spawn_blocking(|| server.stop()).await.unwrap();
+}
+
+#[test]
+fn tools_find_out_what_is_served_and_that_it_is() {
+    with_server(|server, _| async move {
+        let channel = channel(&server).await;
+        let health = HealthClient::new(channel.clone()).check(HealthCheckRequest::default()).await;
+        assert_eq!(health.unwrap().into_inner().status(), ServingStatus::Serving);
+        let list = ServerReflectionRequest {
+            host: String::new(),
+            message_request: Some(MessageRequest::ListServices(String::new())),
+        };
+        let mut reflection = ServerReflectionClient::new(channel);
+        let mut told = reflection.server_reflection_info(once(list)).await.unwrap().into_inner();
+        let told = told.message().await.unwrap().unwrap().message_response.unwrap();
+        let MessageResponse::ListServicesResponse(services) = told else {
+            panic!("no services: {told:?}")
+        };
+        let names: Vec<_> = services.service.into_iter().map(|service| service.name).collect();
+        for name in
+            ["etcdserverpb.KV", "etcdserverpb.Watch", "v3lockpb.Lock", "v3electionpb.Election"]
+        {
+            assert!(names.iter().any(|found| found == name), "{names:?}");
+        }
+        stop(server).await;
+    });
+}
+
+#[test]
+fn a_message_beyond_every_request_is_not_even_decoded() {
+    with_server(|server, client| async move {
+        let huge =
+            PutRequest { key: b"k".into(), value: vec![0; 3 << 20], ..PutRequest::default() };
+        let refused = client.kv.clone().put(huge).await.unwrap_err();
+        assert_eq!(refused.code(), Code::OutOfRange, "{refused}");
+        assert_eq!(client.get("k").await, None);
+        stop(server).await;
+    });
+}
+
+/// The frames of a request for the status, from a client that takes its endpoint's URL for a host.
+fn status_request() -> Vec<u8> {
+    let text = |first: u8, text: &str| {
+        let length = u8::try_from(text.len()).unwrap();
+        [&[first, length], text.as_bytes()].concat()
+    };
+    let frame = |kind: u8, flags: u8, stream: u8, payload: &[u8]| {
+        let length = u8::try_from(payload.len()).unwrap();
+        [&[0, 0, length, kind, flags, 0, 0, 0, stream], payload].concat()
+    };
+    let headers = [
+        vec![0x83, 0x86],
+        text(0x44, "/etcdserverpb.Maintenance/Status"),
+        text(0x41, "http://127.0.0.1:2379"),
+        text(0x5f, "application/grpc"),
+        text(0x40, "te"),
+        text(0x08, "trailers")[1..].to_vec(),
+    ];
+    [
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(),
+        frame(4, 0, 0, &[]),
+        frame(1, 4, 1, &headers.concat()),
+        frame(0, 1, 1, &[0; 5]),
+    ]
+    .concat()
+}
+
+#[test]
+fn a_client_that_takes_a_url_for_a_host_is_served() {
+    with_server(|server, _| async move {
+        let address = server.clients()[0];
+        let told = tokio::task::spawn_blocking(move || {
+            let mut stream = TcpStream::connect(address).unwrap();
+            stream.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+            stream.write_all(&status_request()).unwrap();
+            let (mut told, mut piece) = (Vec::new(), [0; 4096]);
+            while let Ok(length @ 1..) = stream.read(&mut piece) {
+                told.extend_from_slice(&piece[..length]);
+            }
+            String::from_utf8_lossy(&told).into_owned()
+        });
+        // Its version is in the answer's body, which is not encoded.
+        assert!(told.await.unwrap().contains("3.5.0"));
+        stop(server).await;
+    });
+}
