@@ -12,6 +12,7 @@ use crate::rpc::etcdserverpb::{
     MoveLeaderResponse, ResponseHeader, SnapshotRequest, SnapshotResponse, StatusRequest,
     StatusResponse,
 };
+use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 use tokio::io::AsyncReadExt;
 use tokio::sync::mpsc;
@@ -26,8 +27,11 @@ const API_VERSION: &str = "3.5.0";
 const HASH_PAGE: i64 = 1024;
 
 /// Bytes of an image in one answer (etcd's), and answers that wait for a client.
-const CHUNK_BYTES: usize = 32 << 10;
+const CHUNK_BYTES: u64 = 32 << 10;
 const CHUNKS_MAX: usize = 8;
+/// What etcd's clients count a snapshot in, and what they expect behind it.
+const PAGE_BYTES: u64 = 512;
+const SHA256_BYTES: u64 = 32;
 
 /// The service.
 pub(super) struct MaintenanceService(pub(super) Arc<Context>);
@@ -125,23 +129,33 @@ impl Maintenance for MaintenanceService {
     }
 }
 
+/// etcd's clients take a snapshot only if it is whole pages with a SHA-256 of them behind: zeros fill the last page, which
+/// nobody reads.
 async fn send_chunks(
     file: std::fs::File,
     size: u64,
     header: ResponseHeader,
     chunks: &mpsc::Sender<Result<SnapshotResponse, Status>>,
 ) -> std::io::Result<()> {
-    let mut file = tokio::fs::File::from_std(file);
-    let mut remaining = size;
-    while remaining > 0 {
-        let mut blob = vec![0; CHUNK_BYTES.min(remaining as usize)];
-        file.read_exact(&mut blob).await?;
+    let padded = size.next_multiple_of(PAGE_BYTES);
+    let padding = tokio::io::repeat(0).take(padded - size);
+    let mut pages = tokio::fs::File::from_std(file).take(size).chain(padding);
+    let mut hash = Sha256::new();
+    let mut remaining = padded + SHA256_BYTES;
+    while remaining > SHA256_BYTES {
+        let mut blob = vec![0; (remaining - SHA256_BYTES).min(CHUNK_BYTES) as usize];
+        pages.read_exact(&mut blob).await?;
+        hash.update(&blob);
         remaining -= blob.len() as u64;
         let response = SnapshotResponse { header: Some(header), remaining_bytes: remaining, blob };
         if chunks.send(Ok(response)).await.is_err() {
             return Ok(());
         }
     }
+    let blob = hash.finalize().to_vec();
+    let last = SnapshotResponse { header: Some(header), remaining_bytes: 0, blob };
+    // A client that went away needs no last word.
+    let _ = chunks.send(Ok(last)).await;
     Ok(())
 }
 

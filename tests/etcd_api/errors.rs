@@ -136,7 +136,8 @@ fn a_snapshot_is_streamed_to_its_end() {
             remaining = Some(chunk.remaining_bytes);
         }
         assert_eq!(remaining, Some(0));
-        assert!(bytes > 100, "{bytes} bytes hold no key");
+        // Pages and a hash: etcd's own client takes nothing else.
+        assert_eq!(bytes % 512, 32);
     });
 }
 
