@@ -1,30 +1,32 @@
 //! The Ready loop: take what is new, propose, send, persist, commit, apply; one thread, in that order. A leader's appends are
 //! on their way to the others before its own sync begins; what a follower answers waits for its sync.
 
-use super::applier::{self, Applier, Committed, CommittedEntry, Group, GroupTimes};
-use super::forwarded::Forwarded;
-use super::images::{Image, Images};
-use super::inbox::{Applied, Inbox, News, Submission, What, Wish, WishReply, WrittenImage};
-use super::log::{LogStore, Round, Written};
-use super::members::{BadChange, Change, Members};
-use super::packing::{EntryId, pack};
-use super::pipeline::Setup;
-use super::proposer::{self, Proposer, Situation, Turn, Waiting};
-use super::reads::WaitingReads;
-use super::status::{Board, Role};
-use super::transport::{Envelope, MemberId, Received, Report, Transport};
-use super::{ImagePolicy, PipelineError, Publish, Rejected, StateMachine, Timing, Waiter};
 use crate::clock::Clock;
 use crate::measure::pipeline::PipelineMeter;
 use crate::measure::stage::Probe;
+use crate::raft::applier::{self, Applier, Committed, CommittedEntry, Group, GroupTimes};
+use crate::raft::forwarded::Forwarded;
+use crate::raft::images::Images;
+use crate::raft::inbox::{Applied, Inbox, News, Submission, WishReply};
+use crate::raft::log::{LogStore, Round, Written};
+use crate::raft::members::Members;
+use crate::raft::packing::{EntryId, pack};
+use crate::raft::pipeline::Setup;
+use crate::raft::proposer::{self, Proposer, Situation, Turn, Waiting};
+use crate::raft::reads::WaitingReads;
+use crate::raft::status::Board;
+use crate::raft::transport::{MemberId, Transport};
+use crate::raft::{ImagePolicy, PipelineError, Publish, Rejected, StateMachine, Timing, Waiter};
 use crate::units::Nanos;
-use protobuf::Message as _;
-use raft::eraftpb::{ConfChange, Entry, EntryType, HardState, Message, MessageType, Snapshot};
-use raft::{RawNode, SnapshotStatus, StateRole};
+use raft::eraftpb::{Entry, EntryType, HardState};
+use raft::{RawNode, StateRole};
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
+
+mod group;
+mod imaging;
 
 /// Shortest wait that is slept; the kernel's default timer slack is 50 µs.
 const SHORTEST_SLEEP: Nanos = Nanos(100_000);
@@ -481,264 +483,6 @@ where
                 applier::answer_read(&*self.machine, query, group.taken);
             }
         }
-    }
-}
-
-/// The group: messages, roles, changes.
-impl<M, W, L> ReadyLoop<M, W, L>
-where
-    M: StateMachine,
-    W: Waiter<M::Reply>,
-    L: LogStore,
-{
-    fn send(&mut self, messages: Vec<Message>) {
-        if messages.is_empty() {
-            return;
-        }
-        let envelopes =
-            messages.into_iter().filter_map(|message| self.envelope(&message)).collect();
-        self.transport.send(envelopes);
-    }
-
-    /// A message about an image that has been replaced meanwhile is not sent; the library asks again.
-    fn envelope(&mut self, message: &Message) -> Option<Envelope> {
-        let mut image = None;
-        if message.get_msg_type() == MessageType::MsgSnapshot {
-            let index = message.get_snapshot().get_metadata().index;
-            match self.images.newest().filter(|newest| newest.index == index) {
-                Some(newest) => image = Some(newest.path.clone()),
-                None => {
-                    self.raft.report_snapshot(message.to, SnapshotStatus::Failure);
-                    return None;
-                }
-            }
-        }
-        let bytes = message.write_to_bytes().expect("a message in memory can be written");
-        Some(Envelope { to: message.to, bytes, image })
-    }
-
-    /// Whatever is wrong with a message, it is not worth more than not being heard.
-    fn receive(&mut self, received: Received) {
-        let mut message = Message::default();
-        let is_for_me = message.merge_from_bytes(&received.bytes).is_ok() && message.to == self.me;
-        let brings_image = message.get_msg_type() == MessageType::MsgSnapshot;
-        let is_whole = brings_image == received.image.is_some();
-        if is_for_me && is_whole && self.may_step(&message) {
-            // Unknown senders and the like; the library says which, and nobody could do anything.
-            let _ = self.raft.step(message);
-        }
-        if let Some(path) = received.image {
-            match self.raft.snap() {
-                Some(_) if is_for_me => self.incoming = Some(path),
-                // It came too late to be of use, or was for somebody else. Left behind, the next start removes it.
-                _ => drop(std::fs::remove_file(path)),
-            }
-        }
-    }
-
-    /// Whether the library may see it: a forwarded proposal only by the leader, and once.
-    fn may_step(&mut self, message: &Message) -> bool {
-        let mut ids = message.get_entries().iter().map(|entry| EntryId::from_bytes(&entry.context));
-        match message.get_msg_type() {
-            MessageType::MsgPropose => {
-                self.raft.raft.state == StateRole::Leader
-                    && ids.all(|id| id.is_some_and(|id| self.forwarded.is_new(id)))
-            }
-            _ => true,
-        }
-    }
-
-    fn note_report(&mut self, report: Report) {
-        match report {
-            Report::Unreachable(id) => self.raft.report_unreachable(id),
-            Report::Image(id, true) => self.raft.report_snapshot(id, SnapshotStatus::Finish),
-            Report::Image(id, false) => self.raft.report_snapshot(id, SnapshotStatus::Failure),
-        }
-    }
-
-    fn note_role(&mut self) {
-        let leader = self.raft.raft.leader_id;
-        let leads = self.raft.raft.state == StateRole::Leader;
-        if leads != self.leads {
-            self.leads = leads;
-            self.machine.lead(leads);
-        }
-        self.leaderless = match leader {
-            0 => self.leaderless.or(Some(self.clock.now())),
-            _ => None,
-        };
-        if let Some((_, _, reply)) = self.transfer.take_if(|(to, ..)| *to == leader) {
-            reply(Ok(()));
-        }
-    }
-
-    fn grant(&mut self, wish: Wish) {
-        let leader = self.raft.raft.leader_id;
-        let Wish { what, reply } = wish;
-        match what {
-            What::Image => {
-                self.begin_image();
-                reply(Ok(()));
-            }
-            What::Stand => {
-                // A member without a vote, or one that leads, has nothing to ask for.
-                let _ = self.raft.campaign();
-                reply(Ok(()));
-            }
-            _ if leader == 0 => reply(Err(Rejected::NoLeader)),
-            // What a member says of itself is sent on like any proposal.
-            What::Change(ref change @ Change::Describe(id, _)) if id == self.me => {
-                self.propose_wish(change, reply);
-            }
-            _ if leader != self.me => reply(Err(Rejected::NotLeader(leader))),
-            What::Transfer(to) if to == self.me => reply(Ok(())),
-            What::Transfer(to) if !self.members.conf.voters.contains(&to) => {
-                reply(Err(Rejected::BadChange(BadChange::NotFound)));
-            }
-            What::Transfer(to) => {
-                self.raft.transfer_leader(to);
-                self.transfer = Some((to, self.clock.now(), reply));
-            }
-            What::Change(change) => self.propose_wish(&change, reply),
-        }
-    }
-
-    fn propose_wish(&mut self, change: &Change, reply: WishReply) {
-        match self.propose_change(change) {
-            Ok(sequence) => drop(self.changes.insert(sequence, (self.clock.now(), reply))),
-            Err(rejected) => reply(Err(rejected)),
-        }
-    }
-
-    fn propose_change(&mut self, change: &Change) -> Result<u64, Rejected> {
-        if self.raft.raft.has_pending_conf() {
-            return Err(Rejected::BadChange(BadChange::Busy));
-        }
-        let last = self.raft.raft.raft_log.last_index();
-        // etcd's measure of a learner that may vote.
-        let is_ready = |id| {
-            let matched = self.raft.raft.prs().get(id).map_or(0, |progress| progress.matched);
-            matched * 10 >= last * 9
-        };
-        let change = self.members.proposal(change, is_ready).map_err(Rejected::BadChange)?;
-        let id = self.next_id();
-        match self.raft.propose_conf_change(id.to_bytes(), change) {
-            Ok(()) => Ok(id.sequence),
-            Err(_) => Err(Rejected::NoLeader),
-        }
-    }
-
-    /// The group changes where the entry is committed; the state machine sees an entry without commands.
-    fn change_group(&mut self, entry: &Entry) -> Result<CommittedEntry<W>, PipelineError> {
-        // A change that was in the members' list before is seen again after a restart.
-        if entry.index > self.members.index {
-            let mut change = ConfChange::default();
-            change.merge_from_bytes(&entry.data).expect("a committed change can be read");
-            let conf = self.raft.apply_conf_change(&change)?;
-            self.members.follow(entry.index, &change, conf);
-            self.raft.mut_store().put_members(&self.members)?;
-            self.show_members();
-        }
-        let waiting = self.own_sequence(entry).and_then(|sequence| self.changes.remove(&sequence));
-        self.committed_changes.extend(waiting.map(|(_, reply)| (entry.index, reply)));
-        Ok(CommittedEntry { index: entry.index, data: Vec::new().into(), group: None })
-    }
-
-    fn show_members(&self) {
-        let members = Arc::new(self.members.list());
-        self.board.change(|status| status.members = members);
-    }
-
-    fn show(&self) {
-        let raft = &self.raft.raft;
-        let role = match raft.state {
-            StateRole::Leader => Role::Leader,
-            StateRole::Follower => Role::Follower,
-            StateRole::Candidate | StateRole::PreCandidate => Role::Candidate,
-        };
-        self.board.change(|status| {
-            (status.me, status.role) = (self.me, role);
-            (status.leader, status.term) = (raft.leader_id, raft.term);
-            (status.last, status.committed) = (raft.raft_log.last_index(), raft.raft_log.committed);
-            status.applied = self.applied;
-        });
-    }
-}
-
-/// Images of the state.
-impl<M, W, L> ReadyLoop<M, W, L>
-where
-    M: StateMachine,
-    W: Waiter<M::Reply>,
-    L: LogStore,
-{
-    fn image_if_due(&mut self) {
-        let imaged = self.images.newest().map_or(0, |image| image.index);
-        let entries = self.applied.saturating_sub(imaged);
-        let bytes = self.meter.counts().log_bytes.saturating_sub(self.bytes_at_image);
-        let policy = self.image_policy;
-        if entries > 0 && (entries >= policy.entries || bytes >= policy.bytes.0) {
-            self.begin_image();
-        }
-    }
-
-    /// Whatever was published is in it.
-    fn begin_image(&mut self) {
-        if !self.imaging {
-            self.imaging = true;
-            self.bytes_at_image = self.meter.counts().log_bytes;
-            self.applier.write_image(self.images.unfinished(self.applied));
-        }
-    }
-
-    /// An image that could not be written is tried again when the next one is due: the log is longer for it, nothing else.
-    fn note_image(&mut self, written: WrittenImage) -> Result<(), PipelineError> {
-        self.imaging = false;
-        let WrittenImage { index, path, outcome } = written;
-        let newest = self.images.newest().map_or(0, |image| image.index);
-        if outcome.is_err() || index <= newest {
-            // Left behind, the next start removes it.
-            let _ = std::fs::remove_file(path);
-            return Ok(());
-        }
-        let term = self.raft.raft.raft_log.term(index)?;
-        match self.images.finish(&path, index, term) {
-            Ok(()) => self.cut_log(),
-            Err(_) => Ok(()),
-        }
-    }
-
-    fn cut_log(&mut self) -> Result<(), PipelineError> {
-        let keep = self.image_policy.keep;
-        if let Some(image) = self.images.newest().cloned() {
-            self.raft.mut_store().imaged(&image, keep)?;
-        }
-        Ok(())
-    }
-
-    /// Puts an image that the leader sent in place of the state and of the log before it.
-    fn install(&mut self, snapshot: &Snapshot) -> Result<(), PipelineError> {
-        let metadata = snapshot.get_metadata();
-        let (index, term) = (metadata.index, metadata.term);
-        let path = self.incoming.take().expect("an image came with the message about it");
-        let members = Members::from_bytes(&snapshot.data).expect("the leader says who belongs");
-        // Before the image: a start that finds it must not look for these changes in the log.
-        if members.index > self.members.index {
-            self.members = members;
-            self.raft.mut_store().put_members(&self.members)?;
-            self.show_members();
-        }
-        self.images.finish(&path, index, term)?;
-        let Image { path, .. } = self.images.newest().cloned().expect("it was just finished");
-        self.applier.load_image(&path)?;
-        // What was applied before has been reported by now, and is older.
-        for applied in self.inbox.take_applied() {
-            self.in_flight -= applied.own_entries;
-        }
-        self.held.clear();
-        self.cut_log()?;
-        self.applied = index;
-        Ok(())
     }
 }
 
