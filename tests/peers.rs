@@ -9,8 +9,8 @@ use kvbench::model::{Request, Response};
 use kvbench::node::{Compaction, Config, Node, Peers};
 use kvbench::peer::{About, GrpcTransport, PeerService, Security, group_of};
 use kvbench::raft::{
-    self, ApplyOn, Batch, Door, Fsync, Group, ImagePolicy, Linger, Member, MemberId, Propose,
-    Publish, Rejected, Role, Timing,
+    self, ApplyOn, Batch, Fsync, Group, ImagePolicy, Linger, Member, MemberId, Propose, Publish,
+    Rejected, Role, Timing,
 };
 use kvbench::rpc::kvbenchpb::peer_client::PeerClient;
 use kvbench::rpc::kvbenchpb::{Address, MessageBatch};
@@ -235,23 +235,4 @@ fn strangers_are_refused_and_newcomers_are_told_who_is_there() {
     refused(CLUSTER, 1, garbage).unwrap();
     rig.put("k", "still here");
     rig.check_equal();
-}
-
-#[test]
-fn a_door_that_is_gone_is_no_trouble() {
-    let transport = {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        GrpcTransport::new(CLUSTER, 1, Security::default(), runtime.handle().clone())
-    };
-    let nobody: std::sync::Weak<dyn Door> = std::sync::Weak::<Gone>::new();
-    transport.open(nobody, |_| Vec::new());
-    let bytes = b"lost".to_vec();
-    raft::Transport::send(&transport, vec![raft::Envelope { to: 2, bytes, image: None }]);
-}
-
-struct Gone;
-
-impl Door for Gone {
-    fn receive(&self, _: raft::Received) {}
-    fn report(&self, _: raft::Report) {}
 }

@@ -70,6 +70,8 @@ pub enum NodeError {
 
 /// How often is looked whether an image is finished.
 const IMAGE_NAP: Duration = Duration::from_millis(20);
+/// Looks before it is given up, two minutes: a full disk never finishes one.
+const IMAGE_LOOKS: u32 = 6_000;
 
 /// A request's outcome: the response with its stage clock, or why there is none.
 pub type Outcome = Result<Delivered<Response>, Rejected>;
@@ -218,14 +220,17 @@ impl Node {
         let applied = self.status().applied;
         let newest = || raft::newest_image(&self.incoming()).map_err(io);
         let mut found = newest()?.filter(|(index, _)| *index >= applied);
-        while found.is_none() {
+        for _ in 0..IMAGE_LOOKS {
+            if found.is_some() {
+                break;
+            }
             // Each time: one that is under way may have begun too early.
             self.write_image().await.map_err(NodeError::Image)?;
             tokio::time::sleep(IMAGE_NAP).await;
             found = newest()?.filter(|(index, _)| *index >= applied);
         }
         // Replaced by a newer one meanwhile, it is not there any more: then that is the one.
-        let (_, path) = newest()?.or(found).ok_or(NodeError::Image(Rejected::Stopped))?;
+        let (_, path) = found.and(newest()?).ok_or(NodeError::Image(Rejected::TimedOut))?;
         File::open(path).map_err(io)
     }
 
