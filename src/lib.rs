@@ -2,6 +2,7 @@
 //! key-value store, which carries the system under test inside it. See ARCHITECTURE.md for the floors.
 
 pub mod cli;
+pub mod client;
 pub mod clock;
 pub mod compare;
 pub mod load;

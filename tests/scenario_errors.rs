@@ -176,8 +176,7 @@ fn levers_are_checked() {
     let system = |levers: &str, line, expected| {
         one_mistake("[arms.before]", &format!("[system]\n{levers}\n[arms.before]"), line, expected);
     };
-    system("layer = \"rpc\"", 4, "layer is \"rpc\", which is not built yet");
-    system("layer = \"disk\"", 4, "allowed: store, apply, raft");
+    system("layer = \"disk\"", 4, "allowed: store, apply, raft, rpc, etcd");
     system("nodes = 4", 4, "nodes is 4; allowed: 1, 3 and 5");
     system("shards = 100", 4, "powers of two from 1 to 65536");
     system("shards = 131072", 4, "shards is 131072; allowed: 1 to 65536");
@@ -205,6 +204,63 @@ fn levers_are_checked() {
     let apply = "apply = \"global-mutex\"\napply_workers = 2";
     system(apply, 5, "apply `global-mutex` ignores `apply_workers`");
     system("layer = \"apply\"\nbatch = { ops_max = 2 }", 5, "layer `apply` ignores `batch`");
+    system("connections = 2", 4, "layer `raft` ignores `connections`");
+    system("etcd = { endpoints = [\"http://h:1\"] }", 4, "or use layer = \"etcd\"");
+    let rpc = |lever: &str, expected| system(&format!("layer = \"rpc\"\n{lever}"), 5, expected);
+    rpc("instruments = false", "layer `rpc` ignores `instruments`");
+    rpc("connections = 0", "connections is 0; allowed: 1 to 10k");
+    rpc(
+        "connections = \"each\"",
+        "connections is \"each\"; allowed: 1 to 10000, or \"per-client\"",
+    );
+    let etcd = |lever: &str, expected| {
+        let text = format!("layer = \"etcd\"\n{lever}\n[trials]\naa = false");
+        system(&text, 5, expected);
+    };
+    etcd("propose = \"serial\"", "layer `etcd` ignores `propose`");
+    etcd("etcd = { endpoints = [\"localhost:2379\"] }", "which is no endpoint");
+    etcd("etcd = { user = \"root\", password_env = \"P\" }", "etcd has no endpoints");
+    etcd("etcd = { endpoints = [], key = 1 }", "unknown key `key`");
+    for (more, expected) in [
+        ("user = \"u\"", "`user` without `password_env`"),
+        ("key_file = \"k\"", "`key_file` without `cert_file`"),
+    ] {
+        let etcd = format!("layer = \"etcd\"\netcd = {{ endpoints = [\"http://h:1\"], {more} }}");
+        let text = SHORTEST.replace("[arms.before]", &format!("[arms.before]\n{etcd}"));
+        let text =
+            text.replace("[arms.after]", "[trials]\naa = false\n[arms.after]\nlayer = \"rpc\"");
+        let shown = problems(&text, &[]);
+        assert!(shown.total == 1 && shown.to_string().contains(expected), "{shown}");
+    }
+}
+
+#[test]
+fn a_running_etcd_takes_one_trial_at_a_time() {
+    let etcd = "layer = \"etcd\"\netcd = { endpoints = [\"http://h:1\"] }\n";
+    let text = SHORTEST.replace("[arms.before]", &format!("[arms.before]\n{etcd}"));
+    let text = text.replace("[arms.after]", "[arms.after]\nlayer = \"rpc\"");
+    let shown = problems(&text, &[]).to_string();
+    assert!(shown.contains("would run two trials on them at once"), "{shown}");
+    let alone = format!("{text}\n[trials]\naa = false\n");
+    assert!(kvbench::scenario::parse("x.toml", &alone, &Default::default()).is_ok());
+    let both = alone.replace("[arms.after]\nlayer = \"rpc\"", &format!("[arms.after]\n{etcd}"));
+    let shown = problems(&both, &[]).to_string();
+    assert!(shown.contains("before and after name the same servers"), "{shown}");
+}
+
+#[test]
+fn only_rpc_and_etcd_are_compared_with_each_other() {
+    let text = SHORTEST.replace("[arms.before]", "[arms.before]\nlayer = \"etcd\"");
+    let shown = problems(&text, &[]).to_string();
+    assert!(shown.contains("layer is etcd before and raft after"), "{shown}");
+    let text = text.replace("[arms.after]", "[arms.after]\nlayer = \"rpc\"");
+    let scenario = kvbench::scenario::parse("x.toml", &text, &Default::default()).unwrap();
+    assert_eq!(scenario.after().lever, "layer rpc");
+    let names = |levers: Vec<(&'static str, String)>| -> Vec<&str> {
+        levers.into_iter().map(|(name, _)| name).collect()
+    };
+    let etcds = names(scenario.before().system.levers());
+    assert_eq!(etcds, ["layer", "nodes", "auto_compaction", "connections", "etcd"]);
 }
 
 #[test]

@@ -54,8 +54,12 @@ fn show(scenario: &Scenario, out: &mut dyn Write) -> io::Result<()> {
 fn arms(scenario: &Scenario) -> Vec<Vec<String>> {
     let first = |scenario: &Scenario| {
         let system = &scenario.before().system;
-        let (apply, propose, layer) = (system.apply, system.propose, system.layer);
-        format!("apply {apply} · propose {propose} · layer {layer} · engine {}", system.engine)
+        let shown = ["apply", "propose", "layer", "engine"];
+        let levers = system.levers().into_iter().filter(|(name, _)| shown.contains(name));
+        let mut levers: Vec<_> = levers.collect();
+        levers.sort_by_key(|(name, _)| shown.iter().position(|shown| shown == name));
+        let levers = levers.iter().map(|(name, value)| format!("{name} {value}"));
+        levers.collect::<Vec<_>>().join(" · ")
     };
     let line = |arm: &crate::scenario::spec::Arm| match arm.lever.as_str() {
         "" if arm == scenario.before() => first(scenario),

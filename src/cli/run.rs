@@ -8,6 +8,7 @@ use crate::record::bundle::Bundle;
 use crate::runner::{self, Finished, RunError};
 use crate::scenario::missing;
 use crate::scenario::spec::Scenario;
+use crate::target::Builtin;
 use clap::Args;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -91,7 +92,9 @@ fn run_one(
     };
     let finished = {
         let mut shown = Shown::new(terminal.live, terminal.err);
-        runner::run(scenario, &options, &mut shown).map_err(|error| with_hint(&error, &options))?
+        let launch = Builtin { program: std::env::current_exe()? };
+        runner::run(scenario, &options, &launch, &mut shown)
+            .map_err(|error| with_hint(&error, &options))?
     };
     let bundle = Bundle::create(&args.out, &finished.run)?;
     bundle.write_run(&finished.run)?;
@@ -144,7 +147,7 @@ fn scratch(args: &RunArgs) -> anyhow::Result<tempfile::TempDir> {
 /// What a user can do about a failure.
 fn with_hint(error: &RunError, options: &runner::Options) -> anyhow::Error {
     let hint = match error {
-        RunError::Node { .. } | RunError::Host(_) => format!(
+        RunError::Launch { .. } | RunError::Host(_) => format!(
             "check space and permissions under {}, or choose another folder with --data",
             options.scratch.display()
         ),

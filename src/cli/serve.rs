@@ -11,10 +11,11 @@ use anyhow::Context;
 use clap::Args;
 use levers::LeverArgs;
 use membership::{ClusterArgs, Membership};
+use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tonic::transport::{Certificate, ClientTlsConfig};
 use url::ListenUrl;
 
@@ -70,6 +71,9 @@ pub(super) struct ServeArgs {
     insecure_allow_remote: bool,
     #[command(flatten)]
     levers: LeverArgs,
+    /// End when standard input ends, as it does when whoever started this has gone
+    #[arg(long)]
+    until_stdin_closes: bool,
 }
 
 #[derive(Debug, Args)]
@@ -93,6 +97,9 @@ pub(super) fn serve(args: &ServeArgs, terminal: &mut Terminal<'_>) -> anyhow::Re
     if let Err(wrong) = check(args) {
         writeln!(terminal.err, "error: {wrong}")?;
         return Ok(Exit::Usage);
+    }
+    if args.until_stdin_closes {
+        stop_with_stdin(terminal.interrupted.clone())?;
     }
     let folder = args.data_dir.clone().unwrap_or_else(|| format!("{}.kvbench", args.name).into());
     let clock = Clock::start();
@@ -147,6 +154,16 @@ pub(super) fn serve(args: &ServeArgs, terminal: &mut Terminal<'_>) -> anyhow::Re
     server.stop();
     writeln!(terminal.err, "kvbench serve: stopped")?;
     Ok(Exit::Met)
+}
+
+/// Asks for the end when standard input ends.
+fn stop_with_stdin(interrupted: Arc<AtomicBool>) -> io::Result<()> {
+    let wait = move || {
+        // However it ends: nobody is there any more.
+        let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+        interrupted.store(true, Ordering::Relaxed);
+    };
+    std::thread::Builder::new().name("stdin".into()).spawn(wait).map(drop)
 }
 
 /// What the command line says that cannot be, or should not.

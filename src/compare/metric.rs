@@ -17,8 +17,10 @@ pub(super) enum Measure {
     Throughput,
     /// Service time, ns, at this percentile.
     Percentile(Percentile),
-    /// CPU time of the whole process per operation, ns.
+    /// CPU time per operation of everybody, ns.
     CpuPerOp,
+    /// CPU time per operation of the system under test alone, ns.
+    SystemCpuPerOp,
     /// Syncs of the log per operation.
     FsyncsPerOp,
     /// Events given to all watchers per second.
@@ -84,6 +86,7 @@ impl Measure {
             "p99" => Measure::Percentile(Percentile::P99),
             "p999" => Measure::Percentile(Percentile::P999),
             "cpu_per_op" => Measure::CpuPerOp,
+            "system_cpu_per_op" => Measure::SystemCpuPerOp,
             "fsyncs_per_op" => Measure::FsyncsPerOp,
             "watch_events" => Measure::WatchEvents,
             _ => return None,
@@ -181,15 +184,25 @@ pub(super) fn value(cell: &Cell, measure: Measure) -> Option<f64> {
         Measure::Throughput => cell.throughput_per_s,
         Measure::Percentile(percentile) => percentile.ns(cell) as f64,
         Measure::CpuPerOp => cpu_ns(cell) / cell.ops as f64,
+        Measure::SystemCpuPerOp => system_cpu_ns(cell) / cell.ops as f64,
         Measure::FsyncsPerOp => cell.counters.fsyncs as f64 / cell.ops as f64,
         Measure::WatchEvents => cell.watch.as_ref()?.events_per_s,
     };
     (value.is_finite() && value > 0.0).then_some(value)
 }
 
-/// CPU time of the whole process in a cell, ns.
+/// CPU time of everybody in a cell, ns.
 pub(super) fn cpu_ns(cell: &Cell) -> f64 {
     cell.cpu.iter().map(|role| role.cpu_ns as f64).sum()
+}
+
+/// Roles that are the harness's own: those who offer load, who watch, and who measures.
+const OF_HARNESS: [&str; 3] = ["load", "watch", "other"];
+
+/// CPU time of the system under test in a cell, ns.
+fn system_cpu_ns(cell: &Cell) -> f64 {
+    let of_system = cell.cpu.iter().filter(|role| !OF_HARNESS.contains(&role.role.as_str()));
+    of_system.map(|role| role.cpu_ns as f64).sum()
 }
 
 #[cfg(test)]

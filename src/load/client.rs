@@ -5,7 +5,7 @@ use super::window::Window;
 use crate::measure::stage::{STAGES, Stage, Timeline};
 use crate::model::{Request, Response};
 use crate::scenario::spec::OpKind;
-use crate::target::Target;
+use crate::target::{self, Target};
 use crate::units::Nanos;
 use crate::workload::{Operation, Stream};
 use std::cell::RefCell;
@@ -15,16 +15,24 @@ use std::sync::atomic::Ordering;
 use tokio::task::LocalSet;
 
 /// One load thread: its clients as tasks of a runtime that never leaves it.
-pub(super) fn run_clients(
-    target: &Arc<Target>,
+pub(super) fn run_clients<T: Target>(
+    target: &T,
     streams: Vec<Stream>,
     window: &Arc<Window>,
 ) -> std::io::Result<Seen> {
-    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let seen = Rc::new(RefCell::new(Seen::nothing(1)));
     let tasks = LocalSet::new();
-    for stream in streams {
-        let client = Client { target: target.clone(), window: window.clone(), seen: seen.clone() };
+    let ways = match tasks.block_on(&runtime, target.connect(streams.len() as u32)) {
+        Ok(ways) => ways,
+        Err(error) => {
+            window.answered.fetch_add(streams.len() as u32, Ordering::Relaxed);
+            seen.borrow_mut().failed(error.to_string());
+            Vec::new()
+        }
+    };
+    for (stream, way) in streams.into_iter().zip(ways) {
+        let client = Client { way, window: window.clone(), seen: seen.clone() };
         tasks.spawn_local(client.run(stream));
     }
     runtime.block_on(tasks);
@@ -32,8 +40,9 @@ pub(super) fn run_clients(
 }
 
 /// One client: send, wait, note, again.
-struct Client {
-    target: Arc<Target>,
+struct Client<W> {
+    /// What it sends through.
+    way: W,
     window: Arc<Window>,
     seen: Rc<RefCell<Seen>>,
 }
@@ -47,7 +56,7 @@ struct Done {
     spans: [Nanos; STAGES],
 }
 
-impl Client {
+impl<W: target::Client> Client<W> {
     async fn run(self, mut stream: Stream) {
         let mut is_first = true;
         loop {
@@ -92,13 +101,13 @@ impl Client {
     async fn send(&self, request: Request) -> Option<(Response, Timeline, Nanos)> {
         let is_write = request.is_write();
         let is_revoke = matches!(request, Request::LeaseRevoke { .. });
-        let outcome = self.target.call(request).await;
+        let outcome = self.way.call(request).await;
         let done = self.window.clock.now();
         let mut seen = self.seen.borrow_mut();
         let mut delivered = match outcome {
             Ok(delivered) => delivered,
-            Err(rejected) => {
-                seen.failed(rejected.to_string());
+            Err(error) => {
+                seen.failed(error.to_string());
                 return None;
             }
         };

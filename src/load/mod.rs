@@ -13,7 +13,7 @@ use crate::target::Target;
 use crate::units::Nanos;
 use crate::workload::Workload;
 use client::run_clients;
-pub use fanout::{Fanout, Unserved, Watched};
+pub use fanout::{Fanout, FanoutError, Watched};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use window::Window;
@@ -83,8 +83,8 @@ pub trait Watcher {
 
 /// Runs the load for warm-up and duration; `stop` ends it early. The measured span lies between the two calls of
 /// `watcher`, so operations and whatever it reads cover the same time.
-pub fn closed_loop(
-    target: &Arc<Target>,
+pub fn closed_loop<T: Target>(
+    target: &T,
     workload: &Workload,
     span: Span,
     clock: Clock,
@@ -127,7 +127,7 @@ pub fn closed_loop(
 }
 
 /// A layer that keeps its caller gets a thread per client; otherwise one thread carries them all.
-fn load_threads(target: &Target, clients: u32) -> u32 {
+fn load_threads(target: &impl Target, clients: u32) -> u32 {
     if target.blocks_its_caller() { clients } else { 1 }
 }
 

@@ -1,11 +1,17 @@
-//! CPU by thread role, from `/proc/self/task/*/{comm,schedstat}`. Roles are the thread names up to the first `-`.
+//! CPU by thread role, from `/proc/<pid>/task/*/{comm,schedstat}`. Roles are the thread names up to the first `-`.
 //! Threads that ended before a sample are not in it; the harness samples while its threads live.
 
 use std::collections::BTreeMap;
 use std::fs;
 
-/// Roles that reports name; every other thread is `other`.
+/// Roles that reports name; every other thread of this process is `other`.
 pub const ROLES: [&str; 4] = ["load", "raft", "apply", "watch"];
+
+/// The role of threads of other processes that have none of their own.
+pub const SERVER: &str = "server";
+
+/// The role of threads of this process that have none of their own.
+const OTHER: &str = "other";
 
 /// What the threads of one role used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,10 +31,16 @@ pub struct CpuSample {
 impl CpuSample {
     /// Reads all threads now. A thread that vanishes meanwhile is left out.
     pub fn now() -> CpuSample {
-        let threads = fs::read_dir("/proc/self/task")
-            .map(|folder| folder.flatten().filter_map(|entry| read_thread(&entry)).collect())
-            .unwrap_or_default();
-        CpuSample { threads }
+        CpuSample { threads: threads("self", OTHER) }
+    }
+
+    /// As [`CpuSample::now`], and the threads of `processes` besides.
+    pub fn with(processes: &[u32]) -> CpuSample {
+        let mut sample = CpuSample::now();
+        for process in processes {
+            sample.threads.extend(threads(&process.to_string(), SERVER));
+        }
+        sample
     }
 
     /// What each role used since `earlier`; only roles that have threads.
@@ -44,11 +56,20 @@ impl CpuSample {
     }
 }
 
-fn read_thread(entry: &fs::DirEntry) -> Option<(u64, (&'static str, CpuUse))> {
+/// A thread's number in the system, its role, and what it used.
+type Thread = (u64, (&'static str, CpuUse));
+
+/// The threads of a process; those without a role of their own get `rest`.
+fn threads(process: &str, rest: &'static str) -> BTreeMap<u64, (&'static str, CpuUse)> {
+    let Ok(folder) = fs::read_dir(format!("/proc/{process}/task")) else { return BTreeMap::new() };
+    folder.flatten().filter_map(|entry| read_thread(&entry, rest)).collect()
+}
+
+fn read_thread(entry: &fs::DirEntry, rest: &'static str) -> Option<Thread> {
     let id = entry.file_name().to_str()?.parse().ok()?;
     let comm = fs::read_to_string(entry.path().join("comm")).ok()?;
     let usage = parse_schedstat(&fs::read_to_string(entry.path().join("schedstat")).ok()?)?;
-    Some((id, (role_of(comm.trim()), usage)))
+    Some((id, (role_of(comm.trim()).unwrap_or(rest), usage)))
 }
 
 /// `schedstat` is "cpu_ns runqueue_ns timeslices" (kernel documentation, sched-stats).
@@ -59,9 +80,37 @@ fn parse_schedstat(text: &str) -> Option<CpuUse> {
     Some(CpuUse { cpu_ns, runqueue_ns })
 }
 
-fn role_of(thread: &str) -> &'static str {
+fn role_of(thread: &str) -> Option<&'static str> {
     let prefix = thread.split('-').next().unwrap_or(thread);
-    ROLES.iter().find(|role| **role == prefix).copied().unwrap_or("other")
+    ROLES.iter().find(|role| **role == prefix).copied()
+}
+
+/// The process on this machine that listens on a TCP port, as far as this one may see it (`/proc/net/tcp`, proc(5)).
+pub fn listening_on(port: u16) -> Option<u32> {
+    let tables = ["/proc/net/tcp", "/proc/net/tcp6"];
+    let socket = tables.iter().find_map(|table| {
+        let table = fs::read_to_string(table).ok()?;
+        table.lines().find_map(|line| listener(line, port)).map(str::to_owned)
+    })?;
+    let socket = format!("socket:[{socket}]");
+    let processes = fs::read_dir("/proc").ok()?.flatten();
+    let mut ids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    ids.find(|id: &u32| {
+        let Ok(files) = fs::read_dir(format!("/proc/{id}/fd")) else { return false };
+        files.flatten().any(|file| {
+            fs::read_link(file.path()).is_ok_and(|to| to.as_os_str() == socket.as_str())
+        })
+    })
+}
+
+/// The socket of a line of the table, if it listens on `port`.
+fn listener(line: &str, port: u16) -> Option<&str> {
+    const LISTENS: &str = "0A";
+    let mut fields = line.split_whitespace().skip(1);
+    let local = fields.next()?;
+    let state = fields.nth(1)?;
+    let is_it = state == LISTENS && local.ends_with(&format!(":{port:04X}"));
+    is_it.then(|| fields.nth(5)).flatten()
 }
 
 #[cfg(test)]
@@ -89,7 +138,27 @@ mod tests {
     fn schedstat_lines() {
         assert_eq!(parse_schedstat("12 34 5\n"), Some(CpuUse { cpu_ns: 12, runqueue_ns: 34 }));
         assert_eq!(parse_schedstat("x"), None);
-        assert_eq!(role_of("load-12"), "load");
-        assert_eq!(role_of("kvbench"), "other");
+        assert_eq!(role_of("load-12"), Some("load"));
+        assert_eq!(role_of("kvbench"), None);
+    }
+
+    #[test]
+    fn a_process_is_found_by_the_port_it_listens_on() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        assert_eq!(listening_on(port), Some(std::process::id()));
+        drop(listener);
+        assert_eq!(listening_on(port), None);
+    }
+
+    #[test]
+    fn another_process_is_the_servers() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let sample = CpuSample::with(&[child.id()]);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let roles: Vec<_> = sample.threads.values().map(|(role, _)| *role).collect();
+        assert_eq!(roles.iter().filter(|role| **role == SERVER).count(), 1, "{roles:?}");
+        assert_eq!(CpuSample::with(&[child.id()]).since(&sample).get(SERVER), None);
     }
 }

@@ -63,10 +63,13 @@ pub(super) fn arm_label(run: &Run, name: &str) -> String {
     }
 }
 
+/// Stands for a lever that an arm does not have.
+pub(super) const NOT_SET: &str = "not set";
+
 /// The levers in which two arms differ: name, value in the first, value in the second.
 pub(super) fn differing_levers<'a>(a: &'a Arm, b: &'a Arm) -> Vec<(&'a str, &'a str, &'a str)> {
     let keys: BTreeSet<&String> = a.levers.keys().chain(b.levers.keys()).collect();
-    let value = |arm: &'a Arm, key: &String| arm.levers.get(key).map_or("not set", String::as_str);
+    let value = |arm: &'a Arm, key: &String| arm.levers.get(key).map_or(NOT_SET, String::as_str);
     keys.into_iter()
         .map(|key| (key.as_str(), value(a, key), value(b, key)))
         .filter(|(_, before, after)| before != after)

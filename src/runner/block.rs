@@ -3,18 +3,17 @@
 use super::cell::{self, Measured};
 use super::prepare::{self, data_folder, start_target};
 use super::{RunError, Stage};
-use crate::load::{Acked, Unserved};
+use crate::load::Acked;
 use crate::record::{Replayed, Sharing, Trial, TrialEnd};
 use crate::scenario::plan::{Block, PlannedTrial};
 use crate::scenario::spec::{Arm, Phase};
 use crate::store::{Calibration, Digest};
-use crate::target::Target;
+use crate::target::{Launch, Target};
 use std::path::Path;
-use std::sync::Arc;
 
 /// A target under measurement.
-struct Running {
-    target: Arc<Target>,
+struct Running<T> {
+    target: T,
     /// Removed with everything in it when the trial ends.
     folder: tempfile::TempDir,
     trial: Trial,
@@ -22,7 +21,10 @@ struct Running {
 }
 
 /// Runs `block`; none if the run was stopped meanwhile: a block with a hole in it compares nothing.
-pub(super) fn run(stage: &mut Stage<'_>, block: &Block) -> Result<Option<Vec<Trial>>, RunError> {
+pub(super) fn run<L: Launch>(
+    stage: &mut Stage<'_, L>,
+    block: &Block,
+) -> Result<Option<Vec<Trial>>, RunError> {
     let mut running = Vec::with_capacity(block.trials.len());
     for planned in &block.trials {
         running.push(start(stage, block, planned)?);
@@ -53,11 +55,11 @@ pub(super) fn run(stage: &mut Stage<'_>, block: &Block) -> Result<Option<Vec<Tri
 }
 
 /// Starts a target and fills it; all of that is preparation and none of it is measured.
-fn start(
-    stage: &mut Stage<'_>,
+fn start<L: Launch>(
+    stage: &mut Stage<'_, L>,
     block: &Block,
     planned: &PlannedTrial,
-) -> Result<Running, RunError> {
+) -> Result<Running<L::Target>, RunError> {
     let arm = &stage.scenario.arms[planned.arm_idx];
     let folder = tempfile::Builder::new().prefix("trial-").tempdir_in(&stage.options.scratch)?;
     let began = stage.clock.now();
@@ -83,12 +85,12 @@ fn start(
             replayed: None,
         },
     };
-    Ok(Running { target: Arc::new(target), folder, trial, acked })
+    Ok(Running { target, folder, trial, acked })
 }
 
-fn measure(
-    stage: &mut Stage<'_>,
-    running: &mut Running,
+fn measure<L: Launch>(
+    stage: &mut Stage<'_, L>,
+    running: &mut Running<L::Target>,
     phase: &Phase,
     clients: u32,
     (position, block): (u32, &Block),
@@ -96,32 +98,28 @@ fn measure(
     let name = format!("{}@{clients}", phase.name);
     stage.step(&format!("{name} {}", running.trial.arm));
     let seed = block.seed.child(&phase.name, u64::from(clients));
-    let at = cell::At { phase, clients, position, seed };
-    let Measured { cell, acked, first_error, unserved } =
-        cell::measure(stage, &running.target, &at)?;
-    if let Some(first) = first_error {
-        let arm = running.trial.arm.clone();
-        return Err(RunError::Operations { arm, cell: name, errors: cell.errors, first });
-    }
-    if let Some(Unserved { watchers }) = unserved {
-        return Err(RunError::Watchers { arm: running.trial.arm.clone(), cell: name, watchers });
-    }
+    let at = cell::At { arm: &running.trial.arm, phase, clients, position, seed };
+    let Measured { cell, acked } = cell::measure(stage, &running.target, &at)?;
     running.acked.add(acked);
     running.trial.cells.push(cell);
     Ok(())
 }
 
 /// Notes the state, and with `restart` also what the log gives back to a node started on it.
-fn end(stage: &Stage<'_>, running: Running, restart: bool) -> Result<Trial, RunError> {
+fn end<L: Launch>(
+    stage: &Stage<'_, L>,
+    running: Running<L::Target>,
+    restart: bool,
+) -> Result<Trial, RunError> {
     let Running { target, folder, mut trial, acked } = running;
     if stage.scenario.checks.bank {
         trial.end.bank = Some(prepare::count_money(stage, &target, &trial.arm)?);
     }
-    let digests = target.digests();
-    let has_log = matches!(*target, Target::Raft(_));
+    let digests = digests(&target, &trial.arm)?;
+    let comes_back = target.comes_back();
     drop(target);
     note_end(&mut trial.end, &digests, acked);
-    if restart && has_log {
+    if restart && comes_back {
         let arm = stage.scenario.arms.iter().find(|arm| arm.name == trial.arm);
         let arm = arm.expect("a trial runs an arm of the scenario");
         trial.end.replayed = Some(replay(stage, arm, &data_folder(folder.path())));
@@ -129,11 +127,28 @@ fn end(stage: &Stage<'_>, running: Running, restart: bool) -> Result<Trial, RunE
     Ok(trial)
 }
 
-/// A node that does not even start on its own log gave nothing back; the check that reads this says so.
-fn replay(stage: &Stage<'_>, arm: &Arm, folder: &Path) -> Replayed {
-    match start_target(stage, arm, folder).map(|target| target.digests()[0]) {
+/// A system that does not even start on its own log gave nothing back; the check that reads this says so.
+fn replay<L: Launch>(stage: &Stage<'_, L>, arm: &Arm, folder: &Path) -> Replayed {
+    let again = start_target(stage, arm, folder).and_then(|target| digests(&target, &arm.name));
+    match again.map(|digests| digests[0]) {
         Ok(again) => Replayed { revision: again.revision, state_hash: hex(again.hash) },
         Err(error) => Replayed { revision: 0, state_hash: format!("not started: {error}") },
+    }
+}
+
+/// The state of every replica, at least one.
+pub(super) fn digests(target: &impl Target, arm: &str) -> Result<Vec<Digest>, RunError> {
+    let unknown = |first: String| RunError::Operations {
+        arm: arm.to_owned(),
+        cell: "digest".to_owned(),
+        errors: 1,
+        first,
+    };
+    let digests = target.digests().map_err(|error| unknown(error.to_string()))?;
+    if digests.is_empty() {
+        Err(unknown("the target told no state".to_owned()))
+    } else {
+        Ok(digests)
     }
 }
 

@@ -1,7 +1,7 @@
 //! One measurement: load on one target at one client count, with every instrument read at both ends of the span.
 
-use super::Stage;
-use crate::load::{self, Acked, Fanout, Seen, Span, Unserved, Watched};
+use super::{RunError, Stage};
+use crate::load::{self, Acked, Fanout, FanoutError, Seen, Span, Watched};
 use crate::measure::cpu::CpuSample;
 use crate::measure::lock::LockTally;
 use crate::measure::pipeline::PipelineCounts;
@@ -11,13 +11,13 @@ use crate::record::bundle::histogram_text;
 use crate::record::{Cell, Counters, Latency, LockUse, OpCell, RoleCpu, StageMean, WatchCell};
 use crate::scenario::spec::{OpKind, Phase};
 use crate::seed::Seed;
-use crate::target::Target;
+use crate::target::{Launch, Target};
 use crate::units::Nanos;
 use crate::workload::Workload;
-use std::sync::Arc;
 
 /// Which cell.
 pub(super) struct At<'a> {
+    pub(super) arm: &'a str,
     pub(super) phase: &'a Phase,
     pub(super) clients: u32,
     pub(super) position: u32,
@@ -28,17 +28,29 @@ pub(super) struct At<'a> {
 pub(super) struct Measured {
     pub(super) cell: Cell,
     pub(super) acked: Acked,
-    pub(super) first_error: Option<String>,
-    /// Watchers that were not given everything.
-    pub(super) unserved: Option<Unserved>,
+}
+
+impl At<'_> {
+    fn name(&self) -> String {
+        format!("{}@{}", self.phase.name, self.clients)
+    }
+
+    fn failed(&self, source: FanoutError) -> RunError {
+        RunError::Watchers { arm: self.arm.to_owned(), cell: self.name(), source }
+    }
+
+    fn broken(&self, cell: &Cell, first: String) -> RunError {
+        let arm = self.arm.to_owned();
+        RunError::Operations { arm, cell: self.name(), errors: cell.errors, first }
+    }
 }
 
 /// Measures one cell, with its watchers from before the load until they have everything.
-pub(super) fn measure(
-    stage: &Stage<'_>,
-    target: &Arc<Target>,
+pub(super) fn measure<L: Launch>(
+    stage: &Stage<'_, L>,
+    target: &L::Target,
     at: &At<'_>,
-) -> std::io::Result<Measured> {
+) -> Result<Measured, RunError> {
     let span = Span {
         clients: at.clients,
         warmup: at.phase.warmup,
@@ -47,19 +59,21 @@ pub(super) fn measure(
     };
     let workload = Workload::of(stage.scenario);
     let watchers = at.phase.watchers;
-    let watching = || Fanout::start(&target.store(), watchers, stage.clock);
-    let fanout = (watchers > 0).then(watching).transpose()?;
-    let mut ends = Ends { target, clock: stage.clock, begin: None, end: None };
+    let watching = || Fanout::start(&target.watched(), watchers, stage.clock);
+    let deaf = |source| at.failed(source);
+    let fanout = (watchers > 0).then(watching).transpose().map_err(deaf)?;
+    let mut ends =
+        Ends { target, fanout: fanout.as_ref(), clock: stage.clock, begin: None, end: None };
     let stop = &stage.options.interrupted;
     let seen = load::closed_loop(target, &workload, span, stage.clock, stop, &mut ends)?;
     let (begin, end) = ends.both();
-    let (watched, unserved) = match fanout.map(|fanout| fanout.finish(stop)).transpose() {
-        Ok(watched) => (watched, None),
-        Err(unserved) => (None, Some(unserved)),
-    };
+    let watched = fanout.map(|fanout| fanout.finish(stop)).transpose().map_err(deaf);
     let mut cell = cell(at, &seen, &begin, &end);
-    cell.watch = watched.map(|watched| watch(&watched, cell.elapsed_s, &begin, &end));
-    Ok(Measured { cell, acked: seen.acked, first_error: seen.first_error, unserved })
+    if let Some(first) = seen.first_error {
+        return Err(at.broken(&cell, first));
+    }
+    cell.watch = watched?.map(|watched| watch(&watched, cell.elapsed_s, &begin, &end));
+    Ok(Measured { cell, acked: seen.acked })
 }
 
 /// Every instrument at one moment.
@@ -68,26 +82,27 @@ struct Reading {
     counts: PipelineCounts,
     locks: Vec<(&'static str, LockTally, u32)>,
     cpu: CpuSample,
-    /// Events given to watchers since the start.
+    /// Events given to watchers since they listen.
     delivered: u64,
 }
 
 /// The readings at both ends of the measured span.
-struct Ends<'a> {
-    target: &'a Target,
+struct Ends<'a, T> {
+    target: &'a T,
+    fanout: Option<&'a Fanout>,
     clock: crate::clock::Clock,
     begin: Option<Reading>,
     end: Option<Reading>,
 }
 
-impl Ends<'_> {
+impl<T: Target> Ends<'_, T> {
     fn read(&self) -> Reading {
         Reading {
             at: self.clock.now(),
             counts: self.target.counts(),
             locks: self.target.locks(),
-            cpu: CpuSample::now(),
-            delivered: self.target.store().watches().counts().delivered,
+            cpu: CpuSample::with(&self.target.processes()),
+            delivered: self.fanout.map_or(0, Fanout::delivered),
         }
     }
 
@@ -96,7 +111,7 @@ impl Ends<'_> {
     }
 }
 
-impl load::Watcher for Ends<'_> {
+impl<T: Target> load::Watcher for Ends<'_, T> {
     fn begin(&mut self) {
         self.begin = Some(self.read());
     }

@@ -1,12 +1,12 @@
 //! Questions about answers, not speed: do all arms reach the same state, is every acknowledged write there, does the
 //! log give back what was acknowledged?
 
-use super::{RunError, Stage, prepare};
+use super::{RunError, Stage, block, prepare};
 use crate::model::{Request, Response};
-use crate::node::Outcome;
 use crate::record::{Cell, Check, Run, Trial, WatchCell};
 use crate::scenario::spec::{Arm, KeyDist, Keys, Op, Scenario, TxnKind, Values, WeightedOp};
 use crate::store::Digest;
+use crate::target::{Answer, Launch, Target};
 use crate::units::ByteSize;
 use crate::workload::Workload;
 
@@ -16,7 +16,7 @@ const REQUESTS: usize = 500;
 const KEYS: u64 = 64;
 
 /// Every arm executes the same requests in the same order, from empty: states and responses must be equal.
-pub(super) fn same_state(stage: &mut Stage<'_>) -> Result<Option<Check>, RunError> {
+pub(super) fn same_state<L: Launch>(stage: &mut Stage<'_, L>) -> Result<Option<Check>, RunError> {
     let requests = requests(stage.scenario);
     let mut answers: Vec<(String, Answers)> = Vec::new();
     for arm in &stage.scenario.arms {
@@ -63,7 +63,11 @@ fn writes() -> Vec<WeightedOp> {
     ops.map(|(op, weight)| WeightedOp { op, weight }).into()
 }
 
-fn execute(stage: &Stage<'_>, arm: &Arm, requests: &[Request]) -> Result<Answers, RunError> {
+fn execute<L: Launch>(
+    stage: &Stage<'_, L>,
+    arm: &Arm,
+    requests: &[Request],
+) -> Result<Answers, RunError> {
     let folder = tempfile::Builder::new().prefix("check-").tempdir_in(&stage.options.scratch)?;
     let target = prepare::start_target(stage, arm, &prepare::data_folder(folder.path()))?;
     let failed = |first: String| RunError::Operations {
@@ -72,15 +76,15 @@ fn execute(stage: &Stage<'_>, arm: &Arm, requests: &[Request]) -> Result<Answers
         errors: 1,
         first,
     };
-    let answered = |outcomes: Vec<Outcome>| {
-        let outcomes = outcomes.into_iter().map(|outcome| outcome.map(|answer| answer.reply));
-        outcomes.collect::<Result<Vec<_>, _>>().map_err(|rejected| failed(rejected.to_string()))
+    let answered = |answers: Vec<Answer>| {
+        let answers = answers.into_iter().map(|answer| answer.map(|answer| answer.reply));
+        answers.collect::<Result<Vec<_>, _>>().map_err(|error| failed(error.to_string()))
     };
     let writes = answered(target.call_all(requests))?;
     let gets = (0..KEYS).map(|key| Request::get(format!("{key:08x}")));
     let questions: Vec<_> = gets.chain([Request::Leases]).collect();
     let reads = answered(target.call_all(&questions))?;
-    Ok(Answers { digest: target.digests()[0], writes, reads })
+    Ok(Answers { digest: block::digests(&target, &arm.name)?[0], writes, reads })
 }
 
 fn compare(answers: &[(String, Answers)]) -> Check {

@@ -11,10 +11,11 @@ mod warnings;
 
 use crate::clock::Clock;
 use crate::compare;
-use crate::node::NodeError;
+use crate::load::FanoutError;
 use crate::record::{self, Run, SCHEMA};
 use crate::scenario::plan::Plan;
 use crate::scenario::spec::Scenario;
+use crate::target::{Launch, LaunchError};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -71,13 +72,13 @@ pub struct Finished {
 /// Why a run could not go on. Not a verdict: the system or the host failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// A node would not start.
+    /// A system would not start.
     #[error("arm {arm}: {source}")]
-    Node {
+    Launch {
         /// Which arm.
         arm: String,
         /// Why.
-        source: NodeError,
+        source: LaunchError,
     },
     /// Requests failed.
     #[error("arm {arm}, {cell}: {errors} operations failed, the first with: {first}")]
@@ -92,24 +93,25 @@ pub enum RunError {
         first: String,
     },
     /// Watchers were not given everything.
-    #[error("arm {arm}, {cell}: {watchers} watchers were not given every event, and no more came")]
+    #[error("arm {arm}, {cell}: {source}")]
     Watchers {
         /// Which arm.
         arm: String,
         /// `phase@clients`.
         cell: String,
-        /// How many.
-        watchers: u32,
+        /// Why.
+        source: FanoutError,
     },
     /// The host would not give a thread or a folder.
     #[error("the host failed: {0}")]
     Host(#[from] std::io::Error),
 }
 
-/// Runs `scenario` as planned.
-pub fn run(
+/// Runs `scenario` as planned on what `launch` starts.
+pub fn run<L: Launch>(
     scenario: &Scenario,
     options: &Options,
+    launch: &L,
     watcher: &mut dyn Watcher,
 ) -> Result<Finished, RunError> {
     let clock = Clock::start();
@@ -118,6 +120,7 @@ pub fn run(
     let mut stage = Stage {
         scenario,
         options,
+        launch,
         clock,
         watcher,
         plan: &plan,
@@ -147,9 +150,10 @@ enum Ended {
 }
 
 /// What every part of a run needs, and where it is.
-struct Stage<'a> {
+struct Stage<'a, L> {
     scenario: &'a Scenario,
     options: &'a Options,
+    launch: &'a L,
     clock: Clock,
     watcher: &'a mut dyn Watcher,
     plan: &'a Plan,
@@ -160,7 +164,7 @@ struct Stage<'a> {
     ratio: Option<f64>,
 }
 
-impl Stage<'_> {
+impl<L: Launch> Stage<'_, L> {
     /// Everything there is to run; gives the files of the profiles.
     fn all(&mut self, run: &mut Run) -> Result<Vec<(String, Vec<u8>)>, RunError> {
         if self.blocks(run)? == Ended::Early {

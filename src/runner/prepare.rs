@@ -6,7 +6,7 @@ use crate::load::Acked;
 use crate::model::{Body, KeyValue, Request, Response};
 use crate::record::Bank;
 use crate::scenario::spec::Arm;
-use crate::target::Target;
+use crate::target::{Launch, Target};
 use crate::workload::{Workload, balance};
 use std::path::{Path, PathBuf};
 
@@ -14,13 +14,13 @@ use std::path::{Path, PathBuf};
 const AT_ONCE: usize = 32;
 
 /// Starts `arm` in `folder`.
-pub(super) fn start_target(
-    stage: &Stage<'_>,
+pub(super) fn start_target<L: Launch>(
+    stage: &Stage<'_, L>,
     arm: &Arm,
     folder: &Path,
-) -> Result<Target, RunError> {
-    Target::start(&arm.system, folder, stage.clock)
-        .map_err(|source| RunError::Node { arm: arm.name.clone(), source })
+) -> Result<L::Target, RunError> {
+    let launched = stage.launch.launch(arm, folder, stage.clock);
+    launched.map_err(|source| RunError::Launch { arm: arm.name.clone(), source })
 }
 
 /// Where a trial's node lives within the trial's own folder.
@@ -29,7 +29,11 @@ pub(super) fn data_folder(trial: &Path) -> PathBuf {
 }
 
 /// Puts the keys of the preload; gives what was acknowledged. Stopped early, it leaves the rest out.
-pub(super) fn fill(stage: &Stage<'_>, target: &Target, arm: &str) -> Result<Acked, RunError> {
+pub(super) fn fill<L: Launch>(
+    stage: &Stage<'_, L>,
+    target: &L::Target,
+    arm: &str,
+) -> Result<Acked, RunError> {
     let workload = Workload::of(stage.scenario);
     let mut acked = Acked::default();
     let mut requests = workload.preload(stage.scenario.seed);
@@ -46,7 +50,11 @@ pub(super) fn fill(stage: &Stage<'_>, target: &Target, arm: &str) -> Result<Acke
 }
 
 /// Reads every account.
-pub(super) fn count_money(stage: &Stage<'_>, target: &Target, arm: &str) -> Result<Bank, RunError> {
+pub(super) fn count_money<L: Launch>(
+    stage: &Stage<'_, L>,
+    target: &L::Target,
+    arm: &str,
+) -> Result<Bank, RunError> {
     let workload = Workload::of(stage.scenario);
     let accounts = stage.scenario.keys.space;
     let mut bank = Bank { accounts, found: 0, money: workload.money(), sum: 0 };
@@ -63,9 +71,9 @@ pub(super) fn count_money(stage: &Stage<'_>, target: &Target, arm: &str) -> Resu
     Ok(bank)
 }
 
-/// The answers to `requests`, sent in this order; a refusal is a failure.
+/// The answers to `requests`, which do not depend on one another; a refusal is a failure.
 fn answers(
-    target: &Target,
+    target: &impl Target,
     requests: &[Request],
     arm: &str,
     doing: &str,
@@ -76,13 +84,13 @@ fn answers(
         errors: 1,
         first,
     };
-    let outcomes = target.call_all(requests).into_iter();
-    let replies = outcomes.map(|outcome| match outcome {
+    let answers = target.call_any(requests).into_iter();
+    let replies = answers.map(|answer| match answer {
         Ok(delivered) => match &delivered.reply.result {
             Ok(_) => Ok(delivered.reply),
             Err(refusal) => Err(failed(refusal.to_string())),
         },
-        Err(rejected) => Err(failed(rejected.to_string())),
+        Err(error) => Err(failed(error.to_string())),
     });
     replies.collect()
 }

@@ -6,9 +6,9 @@ use crate::measure::cpu::CpuSample;
 use crate::profile::{self, Folded, ProfileError, Sampled, Session};
 use crate::record::{Profile, Run, Warning};
 use crate::scenario::spec::{Arm, Scenario};
+use crate::target::{Launch, Target};
 use crate::units::Nanos;
 use crate::workload::Workload;
-use std::sync::Arc;
 
 /// Length of one profile; an idle arm gives few samples per second, so it takes a while to fill a picture.
 const SPAN: Nanos = Nanos::from_millis(3000);
@@ -31,8 +31,8 @@ impl Profiled {
 
 /// Profiles both arms, notes them in `run`, and gives the files for the bundle. A sampler that does not work is a
 /// warning, not the end of the run.
-pub(super) fn profiles(
-    stage: &mut Stage<'_>,
+pub(super) fn profiles<L: Launch>(
+    stage: &mut Stage<'_, L>,
     run: &mut Run,
 ) -> Result<Vec<(String, Vec<u8>)>, RunError> {
     let clients = clients(stage.scenario);
@@ -78,15 +78,14 @@ fn clients(scenario: &Scenario) -> u32 {
     named.or(largest).unwrap_or(1)
 }
 
-fn profile(
-    stage: &Stage<'_>,
+fn profile<L: Launch>(
+    stage: &Stage<'_, L>,
     arm: &Arm,
     clients: u32,
 ) -> Result<Result<Profiled, ProfileError>, RunError> {
     let folder = tempfile::Builder::new().prefix("profile-").tempdir_in(&stage.options.scratch)?;
     let target = prepare::start_target(stage, arm, &prepare::data_folder(folder.path()))?;
     prepare::fill(stage, &target, &arm.name)?;
-    let target = Arc::new(target);
     let workload = Workload::of(stage.scenario);
     let duration = if stage.options.quick { SPAN_QUICK } else { SPAN };
     let seed = stage.scenario.seed.child("profile", 0);
@@ -94,8 +93,10 @@ fn profile(
     let mut sampler = Sampler::default();
     let stop = &stage.options.interrupted;
     let watchers = watchers(stage.scenario);
-    let watching = || Fanout::start(&target.store(), watchers, stage.clock);
-    let fanout = (watchers > 0).then(watching).transpose()?;
+    let watching = || Fanout::start(&target.watched(), watchers, stage.clock);
+    let fanout = (watchers > 0).then(watching).transpose().map_err(|source| {
+        RunError::Watchers { arm: arm.name.clone(), cell: "profile".to_owned(), source }
+    })?;
     let seen = load::closed_loop(&target, &workload, span, stage.clock, stop, &mut sampler)?;
     drop(fanout);
     if let Some(first) = seen.first_error {

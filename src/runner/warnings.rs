@@ -1,6 +1,7 @@
 //! Circumstances a reader must know, found in the record itself. Data, not prints.
 
 use crate::record::{Cell, Run, Warning};
+use crate::scenario::spec::Layer;
 use crate::stats::median;
 use std::collections::BTreeMap;
 
@@ -27,7 +28,11 @@ pub(super) fn add(run: &mut Run) {
     let mut has_any_log = false;
     for arm in &run.arms {
         let fsync = arm.levers.get("fsync").map_or("real", String::as_str);
-        let has_log = arm.levers.get("layer").is_some_and(|layer| layer == "raft");
+        let has_log = arm
+            .levers
+            .get("layer")
+            .and_then(|layer| Layer::from_word(layer))
+            .is_some_and(Layer::has_log);
         has_any_log |= has_log;
         if has_log && fsync != "real" {
             let fsync = fsync.to_owned();

@@ -47,6 +47,7 @@ pub(super) fn scenario(root: &Node, text: String, findings: &mut Findings) -> Sc
         phases: (findings.count() == before_phases).then_some(phases.as_slice()),
     };
     let trials = trials::read(&mut root, findings);
+    arms::report_shared(&arms, trials.aa, findings);
     let targets = targets::read(&mut root, &known, findings);
     root.finish(findings);
     let ops = ops::weighted(&ops);

@@ -1,7 +1,7 @@
 //! What a scenario would run: every trial of every block in its order, with its seed, and what that costs.
 //! Pure: the same scenario gives the same plan, on any machine; nothing is started or measured.
 
-use super::spec::{Layer, Scenario, Values};
+use super::spec::{Scenario, Values};
 use crate::seed::Seed;
 use crate::units::{ByteSize, Nanos};
 use rand::seq::SliceRandom;
@@ -129,7 +129,7 @@ fn trial_load(scenario: &Scenario) -> Nanos {
 }
 
 fn disk_bytes(scenario: &Scenario, busy: Nanos) -> ByteSize {
-    if scenario.before().system.layer != Layer::Raft {
+    if !scenario.before().system.layer.has_log() {
         return ByteSize(0);
     }
     let value = match scenario.values {

@@ -9,7 +9,8 @@ use crate::units::{ByteSize, Nanos};
 pub use op::{Op, OpKind, Range, RangeAnswer, TxnKind, WeightedOp};
 use std::fmt;
 pub use system::{
-    Apply, ApplyOn, Batch, CommitPublish, Engine, Fsync, Layer, Linger, Propose, StateSync, System,
+    Apply, ApplyOn, Batch, CommitPublish, Connections, Engine, Etcd, Fsync, Layer, Linger, Propose,
+    StateSync, System,
 };
 
 /// Gives an enum of plain words its spelling in scenario files, both ways, from one table.
@@ -186,8 +187,10 @@ pub enum Measure {
     P99,
     /// 99.9th percentile of service time.
     P999,
-    /// CPU time of the whole process per operation.
+    /// CPU time per operation of everybody: load, watchers, system.
     CpuPerOp,
+    /// CPU time of the system under test per operation, without those who offer load and watch.
+    SystemCpuPerOp,
     /// Syncs of the log per operation.
     FsyncsPerOp,
     /// Events given to all watchers per second.
@@ -234,6 +237,7 @@ words!(Measure {
     P99 = "p99",
     P999 = "p999",
     CpuPerOp = "cpu_per_op",
+    SystemCpuPerOp = "system_cpu_per_op",
     FsyncsPerOp = "fsyncs_per_op",
     WatchEvents = "watch_events",
 });

@@ -1,213 +1,202 @@
-//! Who answers: the layer a scenario asks for, built from an arm's levers. This is where scenario words become
-//! the system's own; below it nothing knows of scenarios.
+//! What answers: anything that takes a request of the model and gives a response. The harness asks nothing else of what it
+//! measures, so whoever implements [`Target`] and [`Launch`] for a store of their own gets trials in pairs, intervals, verdicts
+//! and reports for it (`examples/own_store.rs`). [`Builtin`] launches what scenario files describe: nodes within the
+//! process, servers as processes of their own, and etcd.
 
+mod builtin;
+mod etcd;
+mod inside;
+mod levers;
+mod process;
+mod remote;
+mod served;
+
+pub use builtin::{Builtin, System, SystemClient};
+pub use inside::{BareStore, Inside};
+pub use remote::Remote;
+
+use crate::client::{ClientError, Endpoint};
 use crate::clock::Clock;
 use crate::measure::lock::LockTally;
 use crate::measure::pipeline::PipelineCounts;
-use crate::measure::stage::{Probe, Stage, Timeline};
-use crate::model::{Position, Request, Response};
-use crate::node::{self, ApplyOnly, Cluster, Compaction, NodeError, Outcome};
-use crate::raft::{self, Delivered};
+use crate::model::{Request, Response};
+use crate::node::{self, NodeError};
+use crate::raft::{Delivered, Rejected};
 use crate::scenario::spec;
-use crate::store::{
-    self, ApplyPath, Calibration, Command, Digest, EngineKind, Parallelism, PathKind, StateSync,
-};
-use std::path::Path;
+use crate::store::{ApplyPath, Calibration, Digest};
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Something that answers requests.
-pub enum Target {
-    /// Nodes with their logs.
-    Raft(Box<Cluster>),
-    /// An applier without a log.
-    Apply(ApplyOnly),
-    /// The bare apply path, run by the caller's own thread.
-    Store(BareStore),
-}
+/// A system that answers requests. One is launched for every trial, and dropped at its end with all it started.
+pub trait Target: Send + Sync + 'static {
+    /// What one client sends through.
+    type Client: Client;
 
-/// An apply path called directly.
-pub struct BareStore {
-    store: Arc<dyn ApplyPath>,
-    compaction: Compaction,
-    probe: Probe,
-}
+    /// A way in for each of `clients` clients of one load thread. It is called on that thread, within the runtime that the
+    /// clients will use.
+    fn connect(&self, clients: u32) -> impl Future<Output = Result<Vec<Self::Client>, CallError>>;
 
-impl Target {
-    /// Starts what `system` describes; only the raft layer writes to `folder`.
-    pub fn start(system: &spec::System, folder: &Path, clock: Clock) -> Result<Target, NodeError> {
-        let probe = if system.instruments { Probe::on(clock) } else { Probe::off() };
-        let store = store(system);
-        let compaction = Compaction { keep_revisions: system.auto_compaction };
-        Ok(match system.layer {
-            spec::Layer::Raft => {
-                let config = node::Config { store, compaction, pipeline: pipeline(system) };
-                let size = u64::from(system.nodes);
-                Target::Raft(Box::new(Cluster::start(config, size, folder, clock, probe)?))
-            }
-            spec::Layer::Apply => {
-                Target::Apply(ApplyOnly::start(store, compaction, folder, probe)?)
-            }
-            spec::Layer::Store => Target::Store(BareStore {
-                store: store::open(store, folder, probe)?,
-                compaction,
-                probe,
-            }),
-        })
+    /// Executes requests in this order, not as part of any measurement.
+    fn call_all(&self, requests: &[Request]) -> Vec<Answer>;
+
+    /// Executes requests that do not depend on one another, in any order, many at once if that is faster.
+    fn call_any(&self, requests: &[Request]) -> Vec<Answer> {
+        self.call_all(requests)
     }
 
+    /// Whether a call keeps the calling thread until it is answered. Such a target gets a load thread for every client;
+    /// others get one for all.
+    fn blocks_its_caller(&self) -> bool {
+        false
+    }
+
+    /// The state of every replica now, the one that answers first. Two that hold the same have equal digests.
+    fn digests(&self) -> Result<Vec<Digest>, CallError>;
+
+    /// Whether launching again in the same folder, after this one was dropped, must give the same state back.
+    fn comes_back(&self) -> bool {
+        false
+    }
+
+    /// What its pipeline did since it was launched; zeros where that cannot be seen.
+    fn counts(&self) -> PipelineCounts {
+        PipelineCounts::default()
+    }
+
+    /// The named locks, with how many share the name; none where that cannot be seen.
+    fn locks(&self) -> Vec<(&'static str, LockTally, u32)> {
+        Vec::new()
+    }
+
+    /// What sharing a batch among apply workers costs here, if it does.
+    fn calibration(&self) -> Option<Calibration> {
+        None
+    }
+
+    /// Processes on this machine that do its work, for the account of CPU time; none if it runs within this one.
+    fn processes(&self) -> Vec<u32> {
+        Vec::new()
+    }
+
+    /// Where watchers listen; a target without watches cannot run phases with watchers.
+    fn watched(&self) -> Watched {
+        Watched::Nowhere
+    }
+}
+
+/// What one client sends through. A request goes out once: what got no answer is an error.
+pub trait Client: 'static {
     /// Executes one request.
-    pub async fn call(&self, request: Request) -> Outcome {
-        match self {
-            Target::Raft(cluster) => cluster.call(request).await,
-            Target::Apply(applier) => applier.call(request).await,
-            Target::Store(store) => Ok(store.call(request)),
-        }
-    }
+    fn call(&self, request: Request) -> impl Future<Output = Answer>;
+}
 
-    /// Executes requests in this order, as many at once as the layer takes.
-    pub fn call_all(&self, requests: &[Request]) -> Vec<Outcome> {
-        match self {
-            Target::Raft(cluster) => cluster.call_all(requests),
-            Target::Apply(applier) => applier.call_all(requests),
-            Target::Store(store) => {
-                requests.iter().map(|request| Ok(store.call(request.clone()))).collect()
-            }
-        }
-    }
+/// Starts what an arm of a scenario describes.
+pub trait Launch {
+    /// What it starts.
+    type Target: Target;
 
-    /// Whether a call keeps the calling thread until it is answered.
-    pub fn blocks_its_caller(&self) -> bool {
-        matches!(self, Target::Store(_))
-    }
+    /// Starts a fresh system, or one with the state that an earlier one left in `folder`. Its files go there and nowhere
+    /// else.
+    fn launch(
+        &self,
+        arm: &spec::Arm,
+        folder: &Path,
+        clock: Clock,
+    ) -> Result<Self::Target, LaunchError>;
+}
 
-    /// What the pipeline did since the start; zeros where there is none.
-    pub fn counts(&self) -> PipelineCounts {
-        match self {
-            Target::Raft(cluster) => cluster.counts(),
-            Target::Apply(applier) => applier.counts(),
-            Target::Store(_) => PipelineCounts::default(),
-        }
-    }
+/// A response with its stage clock, or why there is none.
+pub type Answer = Result<Delivered<Response>, CallError>;
 
-    /// The named locks, with how many share the name.
-    pub fn locks(&self) -> Vec<(&'static str, LockTally, u32)> {
-        match self {
-            Target::Raft(cluster) => cluster.locks(),
-            Target::Apply(applier) => applier.locks(),
-            Target::Store(bare) => {
-                let (tally, count) = bare.store.locks();
-                vec![("store", tally, count)]
-            }
-        }
-    }
+/// Why a request got no answer; what it asked for may or may not have been done.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct CallError(pub String);
 
-    /// What sharing a batch among apply workers costs here; none with one worker.
-    pub fn calibration(&self) -> Option<Calibration> {
-        self.store().calibration()
-    }
+/// Where watchers listen.
+pub enum Watched {
+    /// In the process.
+    Store(Arc<dyn ApplyPath>),
+    /// At a server.
+    Server(Endpoint),
+    /// There are no watches.
+    Nowhere,
+}
 
-    /// The state machine, for watching.
-    pub fn store(&self) -> Arc<dyn ApplyPath> {
-        match self {
-            Target::Raft(cluster) => cluster.store(),
-            Target::Apply(applier) => applier.store().clone(),
-            Target::Store(bare) => bare.store.clone(),
-        }
-    }
+/// Why a system did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum LaunchError {
+    /// A node in this process.
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    /// Nobody to talk to.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// A file or folder.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A program could not be started.
+    #[error("{program} cannot be started: {source}")]
+    Program {
+        /// Which.
+        program: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// A process ended that should serve.
+    #[error("{program} ended at once ({status}); it said:\n{said}")]
+    Ended {
+        /// Which.
+        program: String,
+        /// How.
+        status: String,
+        /// The end of what it wrote.
+        said: String,
+    },
+    /// A server did not get ready.
+    #[error("{address} was not ready within {seconds} s: {why}")]
+    NotReady {
+        /// Where.
+        address: String,
+        /// How long was waited.
+        seconds: u64,
+        /// What was wrong last.
+        why: String,
+    },
+    /// A server that is not ours has keys already.
+    #[error(
+        "the servers at {address} hold {keys} keys already; kvbench writes and deletes keys of its own making there"
+    )]
+    NotEmpty {
+        /// Where.
+        address: String,
+        /// How many.
+        keys: i64,
+    },
+    /// Something of one's own.
+    #[error("{0}")]
+    Other(String),
+}
 
-    /// The state of every member now; the first is the one that answers.
-    pub fn digests(&self) -> Vec<Digest> {
-        match self {
-            Target::Raft(cluster) => cluster.digests(),
-            Target::Apply(_) | Target::Store(_) => vec![self.store().digest()],
-        }
+impl From<Rejected> for CallError {
+    fn from(rejected: Rejected) -> CallError {
+        CallError(rejected.to_string())
     }
 }
 
-impl BareStore {
-    fn call(&self, request: Request) -> Delivered<Response> {
-        let mut timeline = Timeline::submitted(self.probe.now());
-        let answer = if request.is_write() {
-            let mut answers = Vec::with_capacity(1);
-            self.store
-                .apply(vec![Command { position: Position::default(), request }], &mut answers);
-            if let Some(request) = self.compaction.due(&answers) {
-                let compact = Command { position: Position::default(), request };
-                self.store.apply(vec![compact], &mut Vec::new());
-            }
-            answers.pop().expect("one request has one answer")
-        } else {
-            self.store.read(&request)
-        };
-        timeline.end(Stage::ApplyWait, answer.locked);
-        timeline.end(Stage::Apply, answer.applied);
-        Delivered { reply: answer.response, timeline }
+impl From<ClientError> for CallError {
+    fn from(error: ClientError) -> CallError {
+        CallError(error.to_string())
     }
 }
 
-/// What keys are hashed with in a run; no answer depends on it.
-const HASH_SEED: u64 = 0;
-
-fn store(system: &spec::System) -> store::Config {
-    store::Config {
-        path: match system.apply {
-            spec::Apply::GlobalMutex => PathKind::GlobalMutex,
-            spec::Apply::Sharded => {
-                PathKind::Sharded { shards: system.shards, workers: system.apply_workers }
-            }
-        },
-        engine: match system.engine {
-            spec::Engine::Memory => EngineKind::Memory,
-            spec::Engine::Rocksdb => {
-                EngineKind::RocksDb { state_sync: state_sync(system.state_sync) }
-            }
-        },
-        hash_seed: HASH_SEED,
-        parallelism: Parallelism::default(),
-    }
-}
-
-fn state_sync(state_sync: spec::StateSync) -> StateSync {
-    match state_sync {
-        spec::StateSync::PerOp => StateSync::PerOp,
-        spec::StateSync::PerBatch => StateSync::PerBatch,
-        spec::StateSync::RaftLogOnly => StateSync::RaftLogOnly,
-    }
-}
-
-fn pipeline(system: &spec::System) -> raft::Config {
-    raft::Config {
-        propose: match system.propose {
-            spec::Propose::Serial => raft::Propose::Serial,
-            spec::Propose::Pipelined => raft::Propose::Pipelined,
-            spec::Propose::Batched => raft::Propose::Batched(batch(system.batch)),
-        },
-        apply_on: match system.apply_on {
-            spec::ApplyOn::RaftThread => raft::ApplyOn::RaftThread,
-            spec::ApplyOn::ApplyThread => raft::ApplyOn::ApplyThread,
-        },
-        publish: match system.commit_publish {
-            spec::CommitPublish::Ready => raft::Publish::Ready,
-            spec::CommitPublish::NextReady => raft::Publish::NextReady,
-        },
-        fsync: match system.fsync {
-            spec::Fsync::Real => raft::Fsync::Real,
-            spec::Fsync::Off => raft::Fsync::Off,
-            spec::Fsync::Delay(span) => raft::Fsync::Delay(span),
-        },
-    }
-}
-
-fn batch(batch: spec::Batch) -> raft::Batch {
-    raft::Batch {
-        ops_max: batch.ops_max as usize,
-        bytes_max: batch.bytes_max,
-        linger: match batch.linger {
-            spec::Linger::None => raft::Linger::None,
-            spec::Linger::Ticker(every) => raft::Linger::Ticker(every),
-            spec::Linger::Armed(span) => raft::Linger::Armed(span),
-            spec::Linger::Siblings(span) => raft::Linger::Siblings(span),
-        },
-        in_flight: batch.in_flight as usize,
-    }
+/// As the harness takes it.
+fn answer(outcome: node::Outcome) -> Answer {
+    outcome.map_err(CallError::from)
 }

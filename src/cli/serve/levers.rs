@@ -3,16 +3,16 @@
 use crate::node::{self, Compaction};
 use crate::raft::{self, ApplyOn, Batch, Fsync, Linger, Publish};
 use crate::store::{self, EngineKind, Parallelism, PathKind, StateSync};
-use crate::units::ByteSize;
+use crate::units::{ByteSize, Nanos, parse_bytes, parse_nanos};
 use clap::{Args, ValueEnum};
 use std::hash::{BuildHasher, RandomState};
 
+/// Fewest and most bytes of a batch, as in scenarios.
+const BATCH_BYTES: (u64, u64) = (1 << 10, 64 << 20);
+/// Longest wait that can be asked for, as in scenarios.
+const TIME_NS_MAX: u64 = 10_000_000_000;
 /// Most shards there can be.
 const SHARDS_MAX: u32 = 65_536;
-
-/// How requests are packed where that is not set: as in scenarios.
-const BATCH: Batch =
-    Batch { ops_max: 1024, bytes_max: ByteSize(1 << 20), linger: Linger::None, in_flight: 1 };
 
 /// A seed that strangers do not know, so that they cannot choose keys that all fall into one shard.
 fn unpredictable() -> u64 {
@@ -40,9 +40,30 @@ pub(super) struct LeverArgs {
     /// How requests become log entries
     #[arg(long, value_enum, default_value_t = Propose::Batched)]
     propose: Propose,
-    /// What a sync of the log does; off loses writes when the machine fails
-    #[arg(long, value_enum, default_value_t = SyncOfLog::Real)]
-    fsync: SyncOfLog,
+    /// Most requests in one log entry
+    #[arg(long, value_name = "COUNT", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    batch_ops_max: u32,
+    /// Most bytes in one log entry
+    #[arg(long, value_name = "SIZE", default_value = "1MiB", value_parser = batch_bytes)]
+    batch_bytes_max: ByteSize,
+    /// How long a batch waits for company: 0s, ticker:TIME, armed:TIME or siblings:TIME
+    #[arg(long, value_name = "WAIT", default_value = "0s", value_parser = linger)]
+    batch_linger: Linger,
+    /// Most batches proposed and not yet applied
+    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    batch_in_flight: u32,
+    /// Which thread applies committed entries
+    #[arg(long, value_enum, default_value_t = Thread::RaftThread)]
+    apply_on: Thread,
+    /// When committed entries go to apply
+    #[arg(long, value_enum, default_value_t = Published::Ready)]
+    commit_publish: Published,
+    /// What a sync of the log does: real, off (loses writes when the machine fails) or delay:TIME (models another disk)
+    #[arg(long, value_name = "SYNC", default_value = "real", value_parser = fsync)]
+    fsync: Fsync,
+    /// Revisions of history that stay readable, at least; 0 keeps all
+    #[arg(long, value_name = "COUNT", default_value_t = 0)]
+    keep_revisions: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -72,9 +93,53 @@ enum Propose {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum SyncOfLog {
-    Real,
-    Off,
+enum Thread {
+    RaftThread,
+    ApplyThread,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Published {
+    Ready,
+    NextReady,
+}
+
+fn batch_bytes(text: &str) -> Result<ByteSize, String> {
+    let size = match text.parse() {
+        Ok(bytes) => ByteSize(bytes),
+        Err(_) => parse_bytes(text).map_err(|error| error.to_string())?,
+    };
+    match (BATCH_BYTES.0..=BATCH_BYTES.1).contains(&size.0) {
+        true => Ok(size),
+        false => Err("allowed: 1KiB to 64MiB".to_owned()),
+    }
+}
+
+fn linger(text: &str) -> Result<Linger, String> {
+    match text.split_once(':') {
+        Some(("ticker", span)) => time(span).map(Linger::Ticker),
+        Some(("armed", span)) => time(span).map(Linger::Armed),
+        Some(("siblings", span)) => time(span).map(Linger::Siblings),
+        None if parse_nanos(text) == Ok(Nanos::ZERO) => Ok(Linger::None),
+        _ => Err("allowed: 0s, ticker:5ms, armed:1ms, siblings:50us".to_owned()),
+    }
+}
+
+fn fsync(text: &str) -> Result<Fsync, String> {
+    match (text, text.strip_prefix("delay:")) {
+        ("real", _) => Ok(Fsync::Real),
+        ("off", _) => Ok(Fsync::Off),
+        (_, Some(span)) => time(span).map(Fsync::Delay),
+        _ => Err("allowed: real, off, delay:TIME, e.g. delay:22ms".to_owned()),
+    }
+}
+
+fn time(text: &str) -> Result<Nanos, String> {
+    let span = parse_nanos(text).map_err(|error| error.to_string())?;
+    match (1_000..=TIME_NS_MAX).contains(&span.0) {
+        true => Ok(span),
+        false => Err("allowed: 1us to 10s".to_owned()),
+    }
 }
 
 impl LeverArgs {
@@ -101,16 +166,29 @@ impl LeverArgs {
             propose: match self.propose {
                 Propose::Serial => raft::Propose::Serial,
                 Propose::Pipelined => raft::Propose::Pipelined,
-                Propose::Batched => raft::Propose::Batched(BATCH),
+                Propose::Batched => raft::Propose::Batched(self.batch()),
             },
-            apply_on: ApplyOn::RaftThread,
-            publish: Publish::Ready,
-            fsync: match self.fsync {
-                SyncOfLog::Real => Fsync::Real,
-                SyncOfLog::Off => Fsync::Off,
+            apply_on: match self.apply_on {
+                Thread::RaftThread => ApplyOn::RaftThread,
+                Thread::ApplyThread => ApplyOn::ApplyThread,
             },
+            publish: match self.commit_publish {
+                Published::Ready => Publish::Ready,
+                Published::NextReady => Publish::NextReady,
+            },
+            fsync: self.fsync,
         };
-        node::Config { store: self.store(), compaction: Compaction::NEVER, pipeline }
+        let compaction = Compaction { keep_revisions: self.keep_revisions };
+        node::Config { store: self.store(), compaction, pipeline }
+    }
+
+    fn batch(&self) -> Batch {
+        Batch {
+            ops_max: self.batch_ops_max as usize,
+            bytes_max: self.batch_bytes_max,
+            linger: self.batch_linger,
+            in_flight: self.batch_in_flight as usize,
+        }
     }
 
     fn store(&self) -> store::Config {

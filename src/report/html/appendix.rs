@@ -5,6 +5,7 @@ use super::table::{Table, slug};
 use crate::record::{Cell, Run, Trial};
 use crate::report::markup::{self, text};
 use crate::report::story;
+use crate::report::view;
 use crate::report::words::{self, count, grouped, significant};
 use crate::units::ByteSize;
 use std::collections::BTreeSet;
@@ -58,7 +59,7 @@ pub(super) fn arms(out: &mut String, run: &Run) {
     table.column("", "");
     for key in keys {
         let values =
-            || run.arms.iter().map(|arm| arm.levers.get(key).map_or("not set", String::as_str));
+            || run.arms.iter().map(|arm| arm.levers.get(key).map_or(view::NOT_SET, String::as_str));
         let differ = values().collect::<BTreeSet<_>>().len() > 1;
         let mut cells = vec![key.clone()];
         cells.extend(values().map(str::to_string));

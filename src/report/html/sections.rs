@@ -275,8 +275,8 @@ pub(super) fn costs(out: &mut String, run: &Run, headline: &Headline<'_>) {
             significant(1.0 / costs.fsyncs_per_op),
             significant(costs.cpu_us_per_op),
             significant(costs.cores_busy),
-            significant(costs.requests_per_ready),
-            significant(costs.entries_per_ready),
+            told(costs.requests_per_ready),
+            told(costs.entries_per_ready),
             words::percent(costs.load_share),
         ]);
     }
@@ -284,6 +284,11 @@ pub(super) fn costs(out: &mut String, run: &Run, headline: &Headline<'_>) {
     roles(out, run, headline);
     locks(out, run, headline);
     close(out);
+}
+
+/// What a system does not tell is nothing, not 0.
+fn told(number: f64) -> String {
+    if number > 0.0 { significant(number) } else { "–".to_string() }
 }
 
 fn roles(out: &mut String, run: &Run, headline: &Headline<'_>) {

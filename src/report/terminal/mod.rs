@@ -74,11 +74,9 @@ fn arms(page: &mut Page, run: &Run) {
         return page.item("levers", "the same in both arms");
     }
     let of = |pick: fn(&(&str, &str, &str)) -> String| {
-        levers
-            .iter()
-            .map(|lever| format!("{} {}", lever.0, pick(lever)))
-            .collect::<Vec<_>>()
-            .join(" · ")
+        // Systems of different layers have different levers; each is told by its own.
+        let own = levers.iter().filter(|lever| pick(lever) != view::NOT_SET);
+        own.map(|lever| format!("{} {}", lever.0, pick(lever))).collect::<Vec<_>>().join(" · ")
     };
     page.item(&first.name, &of(|lever| lever.1.to_string()));
     page.item(&last.name, &of(|lever| lever.2.to_string()));

@@ -218,14 +218,22 @@ pub(super) fn costs(page: &mut Page, headline: &Headline<'_>) {
     page.heading("COST PER OP", &format!("{} → {}, {at}", headline.before.arm, headline.after.arm));
     let change = |a: f64, b: f64| format!("{} → {}", significant(a), significant(b));
     let per_fsync = change(1.0 / before.fsyncs_per_op, 1.0 / after.fsyncs_per_op);
-    let cells = [
+    // What a system does not tell is nothing, not 0.
+    let told = |n: f64| if n > 0.0 { significant(n) } else { NOTHING.to_string() };
+    let told = |a: f64, b: f64| format!("{} → {}", told(a), told(b));
+    let mut cells = vec![
         ("fsyncs per op", change(before.fsyncs_per_op, after.fsyncs_per_op)),
         ("ops per fsync", per_fsync),
         ("CPU µs per op", change(before.cpu_us_per_op, after.cpu_us_per_op)),
         ("cores busy", change(before.cores_busy, after.cores_busy)),
-        ("requests per Ready", change(before.requests_per_ready, after.requests_per_ready)),
-        ("entries per Ready", change(before.entries_per_ready, after.entries_per_ready)),
     ];
+    if before.requests_per_ready + after.requests_per_ready > 0.0 {
+        cells.push((
+            "requests per Ready",
+            told(before.requests_per_ready, after.requests_per_ready),
+        ));
+        cells.push(("entries per Ready", told(before.entries_per_ready, after.entries_per_ready)));
+    }
     let mut grid = Grid::new("llll", &["", "", "", ""]);
     for pair in cells.chunks(2) {
         grid.row(

@@ -4,7 +4,8 @@ use super::field::Field;
 use super::levers::{self, Typed};
 use super::section::Section;
 use crate::scenario::findings::Findings;
-use crate::scenario::spec::{Arm, System};
+use crate::scenario::source::Place;
+use crate::scenario::spec::{Arm, Layer, System};
 
 /// Most steps of a ladder; each costs a trial in every block.
 const STEPS_MAX: usize = 16;
@@ -17,7 +18,6 @@ pub(super) fn read(root: &mut Section<'_>, findings: &mut Findings) -> Vec<Arm> 
     if let Some(system) = root.take("system").and_then(|field| field.section(findings)) {
         typed = levers::read(system, &mut base, findings);
     }
-    let typed_for_both = typed.clone();
     let (mut before, mut after) = (base.clone(), base);
     let hint = "a scenario compares [arms.before] with [arms.after]";
     let arms = root.require("arms", hint, findings);
@@ -25,17 +25,17 @@ pub(super) fn read(root: &mut Section<'_>, findings: &mut Findings) -> Vec<Arm> 
         let typed_before = arm(&mut arms, "before", &mut before, findings);
         let typed_after = arm(&mut arms, "after", &mut after, findings);
         report_layers(&before, &after, &typed_before, &typed_after, findings);
-        levers::report_idle(&typed_before, &[&before], findings);
-        levers::report_idle(&typed_after, &[&after], findings);
-        typed.extend(typed_before.into_iter().chain(typed_after));
+        report_useless(&typed_before, &[&before], findings);
+        report_useless(&typed_after, &[&after], findings);
         arms.finish(findings);
     }
-    levers::report_idle(&typed_for_both, &[&before, &after], findings);
     let steps = match root.take("ladder") {
-        Some(field) => ladder(&field, &before, &mut typed, findings),
+        Some(field) => ladder(&field, &before, findings),
         None => Vec::new(),
     };
-    levers::report_ignored(&typed, before.layer, findings);
+    let mut systems = vec![&before, &after];
+    systems.extend(steps.iter().map(|(state, _)| state));
+    report_useless(&typed, &systems, findings);
     if let Some((last, field)) = steps.last()
         && findings.count() == start
         && *last != after
@@ -59,6 +59,42 @@ fn arm(
     section.map(|section| levers::read(section, system, findings)).unwrap_or_default()
 }
 
+/// Reports levers that were typed for `systems` although none of these makes anything of them.
+fn report_useless(typed: &[Typed], systems: &[&System], findings: &mut Findings) {
+    let layers: Vec<Layer> = systems.iter().map(|system| system.layer).collect();
+    levers::report_ignored(typed, &layers, findings);
+    levers::report_idle(typed, systems, findings);
+}
+
+/// Whether a ratio between two layers means anything: both are the same, or both are servers behind gRPC.
+fn are_comparable(a: Layer, b: Layer) -> bool {
+    a == b || a.is_remote() && b.is_remote()
+}
+
+/// Reports servers that run already and would have to take two trials of a block at once.
+pub(super) fn report_shared(arms: &[Arm], aa: bool, findings: &mut Findings) {
+    let mut named: Vec<&Arm> =
+        arms.iter().filter(|arm| !arm.system.etcd.endpoints.is_empty()).collect();
+    named.retain(|arm| arm.system.layer == Layer::Etcd);
+    let ends = [arms.first(), arms.last()];
+    if aa && let Some(arm) = named.iter().find(|arm| ends.contains(&Some(**arm))) {
+        let message = format!(
+            "etcd.endpoints of {} are one store, and trials.aa would run two trials on them at once",
+            arm.name
+        );
+        findings.wrong(Place::FILE, message, "add [trials] aa = false");
+    }
+    for (index, arm) in named.iter().enumerate() {
+        let same = |other: &&&Arm| other.system.etcd.endpoints == arm.system.etcd.endpoints;
+        if let Some(earlier) = named[..index].iter().find(same) {
+            let message = format!("{} and {} name the same servers", earlier.name, arm.name);
+            let hint =
+                "trials of a block run side by side: give each its own, or leave the endpoints out";
+            findings.wrong(Place::FILE, message, hint);
+        }
+    }
+}
+
 fn report_layers(
     before: &System,
     after: &System,
@@ -66,7 +102,7 @@ fn report_layers(
     typed_after: &[Typed],
     findings: &mut Findings,
 ) {
-    if before.layer != after.layer {
+    if !are_comparable(before.layer, after.layer) {
         let layer = |typed: &&Typed| typed.lever == "layer";
         let typed = typed_after.iter().find(layer).or_else(|| typed_before.iter().find(layer));
         let place = typed.expect("layers differ only if an arm typed one").place;
@@ -74,7 +110,7 @@ fn report_layers(
         findings.wrong(
             place,
             message,
-            "ratios across layers mean nothing: set it once, in [system]",
+            "ratios across layers mean nothing, but for rpc and etcd: set it once, in [system]",
         );
     }
 }
@@ -83,7 +119,6 @@ fn report_layers(
 fn ladder<'a>(
     field: &Field<'a>,
     before: &System,
-    typed: &mut Vec<Typed>,
     findings: &mut Findings,
 ) -> Vec<(System, Field<'a>)> {
     let Some(mut section) = field.section(findings) else { return Vec::new() };
@@ -104,43 +139,39 @@ fn ladder<'a>(
     let mut state = before.clone();
     let mut states = Vec::new();
     for item in items {
-        let next = step(&item, &state, typed, findings);
+        let next = step(&item, &state, findings);
         states.push((next.clone(), item));
         state = next;
     }
     states
 }
 
-fn step(
-    item: &Field<'_>,
-    from: &System,
-    typed: &mut Vec<Typed>,
-    findings: &mut Findings,
-) -> System {
+fn step(item: &Field<'_>, from: &System, findings: &mut Findings) -> System {
     let start = findings.count();
     let mut state = from.clone();
     let Some(section) = item.section(findings) else { return state };
     let typed_here = levers::read(section, &mut state, findings);
-    if let Some(layer) =
-        typed_here.iter().find(|typed| typed.lever == "layer" && state.layer != from.layer)
+    if !are_comparable(from.layer, state.layer)
+        && let Some(layer) = typed_here.iter().find(|typed| typed.lever == "layer")
     {
         let message = "a step may not change the layer".to_owned();
-        findings.wrong(layer.place, message, "ratios across layers mean nothing");
+        let hint = "ratios across layers mean nothing, but for rpc and etcd";
+        findings.wrong(layer.place, message, hint);
     }
     if findings.count() == start && state == *from {
         let hint = "each step moves at least one lever; the ladder starts at [arms.before]";
         findings.wrong(item.place, "this step changes nothing".to_owned(), hint);
     }
-    levers::report_idle(&typed_here, &[&state], findings);
-    typed.extend(typed_here);
+    report_useless(&typed_here, &[&state], findings);
     state
 }
 
 fn report_end(last: &System, after: &System, field: &Field<'_>, findings: &mut Findings) {
+    let here = last.levers();
     let differing: Vec<String> = moved(last, after)
         .map(|(lever, there)| {
-            let here = last.levers().into_iter().find(|(name, _)| *name == lever);
-            let here = here.map(|(_, value)| value).unwrap_or_default();
+            let here = here.iter().find(|(name, _)| *name == lever);
+            let here = here.map_or("not set", |(_, value)| value.as_str());
             format!("{lever} is {here}, not {there}")
         })
         .collect();
@@ -152,10 +183,12 @@ fn report_end(last: &System, after: &System, field: &Field<'_>, findings: &mut F
     );
 }
 
-/// The levers of `to` that differ from `from`, as spelled in scenario files.
+/// The levers of `to` that differ from `from`, as spelled in scenario files. Another layer has other levers: then it is
+/// the layer alone.
 fn moved(from: &System, to: &System) -> impl Iterator<Item = (&'static str, String)> {
-    let pairs = from.levers().into_iter().zip(to.levers());
-    pairs.filter(|(from, to)| from != to).map(|(_, to)| to)
+    let (before, is_same_layer) = (from.levers(), from.layer == to.layer);
+    let moved = to.levers().into_iter().filter(move |lever| !before.contains(lever));
+    moved.filter(move |(lever, _)| is_same_layer || *lever == "layer")
 }
 
 fn named(before: System, steps: Vec<System>, after: System) -> Vec<Arm> {

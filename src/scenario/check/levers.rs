@@ -4,14 +4,16 @@ use super::field::{Field, Words};
 use super::section::Section;
 use crate::scenario::findings::Findings;
 use crate::scenario::problem::quoted;
+use crate::scenario::raw::Value;
 use crate::scenario::source::Place;
 use crate::scenario::spec::{
-    Apply, ApplyOn, Batch, CommitPublish, Engine, Fsync, Layer, Linger, Propose, StateSync, System,
+    Apply, ApplyOn, Batch, CommitPublish, Connections, Engine, Etcd, Fsync, Layer, Linger, Propose,
+    StateSync, System,
 };
 use crate::units::{ByteSize, Nanos, parse_nanos};
 
 const LAYER: Words<Layer> =
-    Words { allowed: Layer::WORDS, planned: &["rpc", "etcd"], from_word: Layer::from_word };
+    Words { allowed: Layer::WORDS, planned: &[], from_word: Layer::from_word };
 const ENGINE: Words<Engine> =
     Words { allowed: Engine::WORDS, planned: &[], from_word: Engine::from_word };
 const STATE_SYNC: Words<StateSync> =
@@ -27,11 +29,19 @@ const COMMIT_PUBLISH: Words<CommitPublish> =
 
 const MICROSECOND: Nanos = Nanos(1_000);
 
-/// Levers that do something in the raft layer only.
-const RAFT_ONLY: [&str; 5] = ["apply_on", "propose", "batch", "commit_publish", "fsync"];
+/// Levers that do something where there is a log only.
+const WITH_LOG: [&str; 5] = ["apply_on", "propose", "batch", "commit_publish", "fsync"];
 
 /// Levers that do something with batches only, which the store layer has none of.
 const NOT_IN_STORE: [&str; 1] = ["apply_workers"];
+
+/// Levers that etcd has as well; the last two only where it is started for the trial.
+const OF_ETCD: [&str; 5] = ["layer", "connections", "etcd", "nodes", "auto_compaction"];
+
+/// Longest URL, path or name in an `etcd` table.
+const TEXT_BYTES_MAX: usize = 1024;
+/// Most servers that are named.
+const ENDPOINTS_MAX: usize = 16;
 
 /// A lever that was typed, and where.
 #[derive(Clone, Copy)]
@@ -64,6 +74,8 @@ pub(super) fn defaults() -> System {
         fsync: Fsync::Real,
         nodes: 1,
         instruments: true,
+        connections: Connections::Count(1),
+        etcd: Etcd::default(),
     }
 }
 
@@ -98,22 +110,38 @@ pub(super) fn read(
     });
     reader.lever("fsync", &mut system.fsync, fsync);
     reader.lever("instruments", &mut system.instruments, Field::flag);
+    reader.lever("connections", &mut system.connections, connections);
+    reader.lever("etcd", &mut system.etcd, etcd);
     let typed = reader.typed;
     section.finish(findings);
     typed
 }
 
-/// Reports levers that were typed although `layer` makes nothing of them.
-pub(super) fn report_ignored(typed: &[Typed], layer: Layer, findings: &mut Findings) {
+/// Reports levers that were typed although none of `layers` makes anything of them.
+pub(super) fn report_ignored(typed: &[Typed], layers: &[Layer], findings: &mut Findings) {
     for typed in typed {
-        let better = match layer {
-            Layer::Store | Layer::Apply if RAFT_ONLY.contains(&typed.lever) => Layer::Raft,
-            Layer::Store if NOT_IN_STORE.contains(&typed.lever) => Layer::Apply,
-            _ => continue,
-        };
-        let message = format!("layer `{layer}` ignores `{}`", typed.lever);
-        let hint = format!("leave it out, or use layer = \"{better}\"");
-        findings.wrong(typed.place, message, hint);
+        let better: Option<Vec<_>> =
+            layers.iter().map(|layer| Some((layer, better(typed.lever, *layer)?))).collect();
+        if let Some((layer, better)) = better.and_then(|better| better.first().copied()) {
+            let message = format!("layer `{layer}` ignores `{}`", typed.lever);
+            let hint = format!("leave it out, or use layer = \"{better}\"");
+            findings.wrong(typed.place, message, hint);
+        }
+    }
+}
+
+/// A layer that makes something of `lever`, if `layer` does not.
+fn better(lever: &str, layer: Layer) -> Option<Layer> {
+    match layer {
+        Layer::Store | Layer::Apply | Layer::Raft if lever == "connections" => Some(Layer::Rpc),
+        Layer::Store | Layer::Apply | Layer::Raft | Layer::Rpc if lever == "etcd" => {
+            Some(Layer::Etcd)
+        }
+        Layer::Store | Layer::Apply if WITH_LOG.contains(&lever) => Some(Layer::Raft),
+        Layer::Store if NOT_IN_STORE.contains(&lever) => Some(Layer::Apply),
+        Layer::Rpc if lever == "instruments" => Some(Layer::Raft),
+        Layer::Etcd if !OF_ETCD.contains(&lever) => Some(Layer::Rpc),
+        _ => None,
     }
 }
 
@@ -137,6 +165,11 @@ fn idle(lever: &str, system: &System) -> Option<(&'static str, &'static str)> {
         )),
         "apply_workers" if system.apply == Apply::GlobalMutex && system.apply_workers > 1 => {
             Some(("apply `global-mutex`", "use apply = \"sharded\", or leave it out"))
+        }
+        "nodes" | "auto_compaction"
+            if system.layer == Layer::Etcd && !system.etcd.endpoints.is_empty() =>
+        {
+            Some(("an etcd that runs already", "leave it out: the servers are as they are"))
         }
         _ => None,
     }
@@ -176,6 +209,88 @@ fn nodes(field: &Field<'_>, findings: &mut Findings) -> Option<u8> {
         );
     }
     found
+}
+
+fn connections(field: &Field<'_>, findings: &mut Findings) -> Option<Connections> {
+    match field.value {
+        Value::Text(text) if text == &Connections::PerClient.to_string() => {
+            Some(Connections::PerClient)
+        }
+        Value::Text(text) if text.parse::<f64>().is_err() => {
+            let (name, shown) = (&field.name, quoted(text));
+            let message = format!("{name} is \"{shown}\"; allowed: 1 to 10000, or \"per-client\"");
+            findings.wrong(field.place, message, "clients share connections in turn");
+            None
+        }
+        _ => field.count32(1..=10_000, findings).map(Connections::Count),
+    }
+}
+
+fn etcd(field: &Field<'_>, findings: &mut Findings) -> Option<Etcd> {
+    let mut section = field.section(findings)?;
+    let endpoints = section.take("endpoints").and_then(|field| endpoints(&field, findings));
+    let mut text = |key| section.take(key).and_then(|field| short(&field, findings));
+    let etcd = Etcd {
+        endpoints: endpoints.unwrap_or_default(),
+        ca_file: text("ca_file"),
+        cert_file: text("cert_file"),
+        key_file: text("key_file"),
+        user: text("user"),
+        password_env: text("password_env"),
+    };
+    for (one, other, has_one, has_other) in [
+        ("cert_file", "key_file", etcd.cert_file.is_some(), etcd.key_file.is_some()),
+        ("user", "password_env", etcd.user.is_some(), etcd.password_env.is_some()),
+    ] {
+        if has_one != has_other {
+            let (there, absent) = if has_one { (one, other) } else { (other, one) };
+            let message = format!("{} has `{there}` without `{absent}`", field.name);
+            findings.wrong(field.place, message, "they belong together");
+        }
+    }
+    if etcd.endpoints.is_empty() && etcd != Etcd::default() {
+        let message = format!("{} has no endpoints", field.name);
+        let hint = "name the servers that the rest is for, or leave all of it out: then etcd is started for each trial";
+        findings.wrong(field.place, message, hint);
+    }
+    section.finish(findings);
+    Some(etcd)
+}
+
+fn endpoints(field: &Field<'_>, findings: &mut Findings) -> Option<Vec<String>> {
+    let items = field.list(findings)?;
+    if items.len() > ENDPOINTS_MAX {
+        let message =
+            format!("{} has {} servers; allowed: up to {ENDPOINTS_MAX}", field.name, items.len());
+        findings.wrong(field.place, message, "");
+        return None;
+    }
+    items.iter().map(|item| endpoint(item, findings)).collect()
+}
+
+fn endpoint(field: &Field<'_>, findings: &mut Findings) -> Option<String> {
+    let text = short(field, findings)?;
+    let rest = ["http://", "https://"].iter().find_map(|scheme| text.strip_prefix(scheme));
+    let port = rest.and_then(|rest| rest.rsplit_once(':')?.1.parse::<u16>().ok());
+    if port.is_none() {
+        let message = format!("{} is \"{}\", which is no endpoint", field.name, quoted(&text));
+        findings.wrong(field.place, message, "write \"http://127.0.0.1:2379\"");
+    }
+    port.map(|_| text)
+}
+
+fn short(field: &Field<'_>, findings: &mut Findings) -> Option<String> {
+    let text = field.text(findings)?;
+    let is_good = (1..=TEXT_BYTES_MAX).contains(&text.len()) && !text.contains(char::is_control);
+    if !is_good {
+        let message = format!(
+            "{} has {} bytes; allowed: 1 to {TEXT_BYTES_MAX}, no control characters",
+            field.name,
+            text.len()
+        );
+        findings.wrong(field.place, message, "");
+    }
+    is_good.then(|| text.to_owned())
 }
 
 fn shards(field: &Field<'_>, findings: &mut Findings) -> Option<u32> {
@@ -256,6 +371,6 @@ fn suffix(
     allowed: std::ops::RangeInclusive<Nanos>,
     findings: &mut Findings,
 ) -> Option<Nanos> {
-    let value = crate::scenario::raw::Value::Text(span.to_owned());
+    let value = Value::Text(span.to_owned());
     Field { name: field.name.clone(), value: &value, ..*field }.time(allowed, findings)
 }

@@ -96,9 +96,14 @@ fn measure_of(
     let value = crate::scenario::raw::Value::Text(typed.to_owned());
     let name = format!("the measure of {}", field.name);
     let measure = Field { name, value: &value, ..*field }.word(&MEASURE, findings)?;
-    if measure == Measure::FsyncsPerOp && layer != Layer::Raft {
+    if measure == Measure::FsyncsPerOp && !layer.has_log() {
         let message = format!("layer `{layer}` has no log, so `{typed}` is not measured");
         findings.wrong(field.place, message, "choose another measure, or use layer = \"raft\"");
+    }
+    if measure == Measure::SystemCpuPerOp && layer == Layer::Store {
+        let message =
+            format!("layer `{layer}` runs on the clients' threads, so `{typed}` is not measured");
+        findings.wrong(field.place, message, "use cpu_per_op, or another layer");
     }
     Some(measure)
 }

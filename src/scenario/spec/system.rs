@@ -35,6 +35,10 @@ pub struct System {
     pub nodes: u8,
     /// Whether the per-request stage clock and lock clocks run.
     pub instruments: bool,
+    /// Connections that clients share, where there are any.
+    pub connections: Connections,
+    /// The etcd that is measured.
+    pub etcd: Etcd,
 }
 
 /// Where the load enters; a store-only ratio is never an end-to-end one.
@@ -46,6 +50,36 @@ pub enum Layer {
     Apply,
     /// In-process, propose to reply, through the log.
     Raft,
+    /// gRPC to servers of this program in processes of their own.
+    Rpc,
+    /// gRPC to etcd.
+    Etcd,
+}
+
+/// How clients share connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Connections {
+    /// So many, each used by clients in turn, 1..=10000.
+    Count(u32),
+    /// Each client has one of its own.
+    PerClient,
+}
+
+/// Which etcd is measured. Without endpoints one is started for each trial.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Etcd {
+    /// Running servers of one empty group, `http://host:port`.
+    pub endpoints: Vec<String>,
+    /// PEM file of who signed the servers' certificates.
+    pub ca_file: Option<String>,
+    /// PEM file of the clients' certificate, together with its key.
+    pub cert_file: Option<String>,
+    /// PEM file of that key.
+    pub key_file: Option<String>,
+    /// Who the clients are.
+    pub user: Option<String>,
+    /// The environment variable that holds the user's password.
+    pub password_env: Option<String>,
 }
 
 /// State machine storage.
@@ -143,7 +177,13 @@ pub enum Fsync {
     Delay(Nanos),
 }
 
-words!(Layer { Store = "store", Apply = "apply", Raft = "raft" });
+words!(Layer {
+    Store = "store",
+    Apply = "apply",
+    Raft = "raft",
+    Rpc = "rpc",
+    Etcd = "etcd",
+});
 words!(Engine { Memory = "memory", Rocksdb = "rocksdb" });
 words!(Apply { GlobalMutex = "global-mutex", Sharded = "sharded" });
 words!(ApplyOn { RaftThread = "raft-thread", ApplyThread = "apply-thread" });
@@ -162,6 +202,27 @@ impl fmt::Display for Linger {
     }
 }
 
+impl Layer {
+    /// Whether requests go through a log that is synced.
+    pub fn has_log(self) -> bool {
+        matches!(self, Layer::Raft | Layer::Rpc | Layer::Etcd)
+    }
+
+    /// Whether the system runs in processes of its own, behind gRPC.
+    pub fn is_remote(self) -> bool {
+        matches!(self, Layer::Rpc | Layer::Etcd)
+    }
+}
+
+impl fmt::Display for Connections {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Connections::Count(count) => write!(f, "{count}"),
+            Connections::PerClient => f.write_str("per-client"),
+        }
+    }
+}
+
 impl fmt::Display for Fsync {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -172,9 +233,34 @@ impl fmt::Display for Fsync {
     }
 }
 
+impl fmt::Display for Etcd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.endpoints.as_slice() {
+            [] => f.write_str("started for each trial"),
+            endpoints => f.write_str(&endpoints.join(" ")),
+        }
+    }
+}
+
 impl System {
-    /// Every lever with its value as spelled in scenario files, in a fixed order.
+    /// Every lever that its system has, with the value as spelled in scenario files, in a fixed order.
     pub fn levers(&self) -> Vec<(&'static str, String)> {
+        self.all_levers().into_iter().filter(|(lever, _)| self.has_lever(lever)).collect()
+    }
+
+    fn has_lever(&self, lever: &str) -> bool {
+        match self.layer {
+            Layer::Store | Layer::Apply | Layer::Raft => lever != "connections" && lever != "etcd",
+            Layer::Rpc => lever != "etcd" && lever != "instruments",
+            Layer::Etcd => {
+                ["layer", "connections", "etcd"].contains(&lever)
+                    || self.etcd.endpoints.is_empty()
+                        && ["nodes", "auto_compaction"].contains(&lever)
+            }
+        }
+    }
+
+    fn all_levers(&self) -> Vec<(&'static str, String)> {
         vec![
             ("layer", self.layer.to_string()),
             ("engine", self.engine.to_string()),
@@ -193,6 +279,8 @@ impl System {
             ("commit_publish", self.commit_publish.to_string()),
             ("fsync", self.fsync.to_string()),
             ("instruments", self.instruments.to_string()),
+            ("connections", self.connections.to_string()),
+            ("etcd", self.etcd.to_string()),
         ]
     }
 }

@@ -1,0 +1,127 @@
+//! Watches of everything, many on one stream.
+
+use super::connection::{check, next_chunk};
+use super::grpc::{Frames, frame};
+use super::{ClientError, Connection};
+use crate::model::{Event, MainRevision};
+use crate::rpc::etcdserverpb::watch_request::RequestUnion;
+use crate::rpc::etcdserverpb::{
+    WatchCreateRequest, WatchProgressRequest, WatchRequest, WatchResponse,
+};
+use crate::rpc::event_from;
+use bytes::Bytes;
+use h2::{RecvStream, SendStream};
+
+/// A stream of watches.
+pub struct Watching {
+    requests: SendStream<Bytes>,
+    answers: RecvStream,
+    frames: Frames,
+}
+
+/// What a stream of watches is told.
+#[derive(Debug, PartialEq)]
+pub enum WatchNews {
+    /// A watch is there.
+    Created {
+        /// Its number.
+        watch: i64,
+    },
+    /// Changes, in the order of their revisions, whole revisions only.
+    Events {
+        /// For which watch.
+        watch: i64,
+        /// The changes; an event's place in its revision counts up from 0 in each answer.
+        events: Vec<Event>,
+    },
+    /// All watches of the stream have everything up to this revision.
+    Progress {
+        /// The revision.
+        revision: MainRevision,
+    },
+    /// A watch ended.
+    Ended {
+        /// Which.
+        watch: i64,
+        /// Revision of the compaction that took what it wanted; 0 if it was something else.
+        compact_revision: MainRevision,
+    },
+}
+
+impl Connection {
+    /// Opens a stream with `watches` watches of every key, from `start` on.
+    pub async fn watch_all(
+        &self,
+        watches: u32,
+        start: MainRevision,
+    ) -> Result<Watching, ClientError> {
+        let (mut requests, answer) = self.open_stream("/etcdserverpb.Watch/Watch").await?;
+        for _ in 0..watches {
+            requests.send_data(frame(&create(start)), false)?;
+        }
+        let (head, answers) = answer.await?.into_parts();
+        check(&head.headers)?;
+        Ok(Watching { requests, answers, frames: Frames::default() })
+    }
+}
+
+impl Watching {
+    /// Watches once more, from `start` on.
+    pub fn again(&mut self, start: MainRevision) -> Result<(), ClientError> {
+        Ok(self.requests.send_data(frame(&create(start)), false)?)
+    }
+
+    /// Asks how far the stream has come.
+    pub fn ask_progress(&mut self) -> Result<(), ClientError> {
+        let asked = RequestUnion::ProgressRequest(WatchProgressRequest {});
+        let asked = WatchRequest { request_union: Some(asked) };
+        Ok(self.requests.send_data(frame(&asked), false)?)
+    }
+
+    /// What comes next; waits for it.
+    pub async fn next(&mut self) -> Result<WatchNews, ClientError> {
+        loop {
+            if let Some(answer) = self.frames.next::<WatchResponse>()? {
+                return Ok(news(answer));
+            }
+            match next_chunk(&mut self.answers).await? {
+                Some(chunk) => self.frames.add(&chunk),
+                None => {
+                    check(&self.answers.trailers().await?.unwrap_or_default())?;
+                    return Err(ClientError::Cut);
+                }
+            }
+        }
+    }
+}
+
+fn create(start: MainRevision) -> WatchRequest {
+    let everything = WatchCreateRequest {
+        key: vec![0],
+        range_end: vec![0],
+        start_revision: start,
+        ..WatchCreateRequest::default()
+    };
+    WatchRequest { request_union: Some(RequestUnion::CreateRequest(everything)) }
+}
+
+fn news(answer: WatchResponse) -> WatchNews {
+    let watch = answer.watch_id;
+    if answer.canceled {
+        return WatchNews::Ended { watch, compact_revision: answer.compact_revision };
+    }
+    if answer.created {
+        return WatchNews::Created { watch };
+    }
+    if answer.events.is_empty() {
+        return WatchNews::Progress { revision: answer.header.unwrap_or_default().revision };
+    }
+    let (mut revision, mut sub) = (0, 0);
+    let events = answer.events.into_iter().map(|event| {
+        let event = event_from(event, 0);
+        sub = if event.kv.mod_revision == revision { sub + 1 } else { 0 };
+        revision = event.kv.mod_revision;
+        Event { sub, ..event }
+    });
+    WatchNews::Events { watch, events: events.collect() }
+}

@@ -1,0 +1,158 @@
+//! Systems within the process: nodes with their logs, an applier, a bare store.
+
+use super::{Answer, CallError, answer, levers};
+use crate::clock::Clock;
+use crate::measure::lock::LockTally;
+use crate::measure::pipeline::PipelineCounts;
+use crate::measure::stage::{Probe, Stage, Timeline};
+use crate::model::{Position, Request, Response};
+use crate::node::{ApplyOnly, Cluster, Compaction, NodeError};
+use crate::raft::Delivered;
+use crate::scenario::spec;
+use crate::store::{self, ApplyPath, Command, Digest};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Something in this process that answers requests.
+pub enum Inside {
+    /// Nodes with their logs.
+    Raft(Box<Cluster>),
+    /// An applier without a log.
+    Apply(ApplyOnly),
+    /// The bare apply path, run by the caller's own thread.
+    Store(BareStore),
+}
+
+/// An apply path called directly.
+pub struct BareStore {
+    store: Arc<dyn ApplyPath>,
+    compaction: Compaction,
+    probe: Probe,
+}
+
+impl Inside {
+    /// Starts nodes with their logs in `folder`.
+    pub(super) fn raft(
+        system: &spec::System,
+        folder: &Path,
+        clock: Clock,
+    ) -> Result<Inside, NodeError> {
+        let (config, size) = (levers::node(system), u64::from(system.nodes));
+        let cluster = Cluster::start(config, size, folder, clock, probe(system, clock))?;
+        Ok(Inside::Raft(Box::new(cluster)))
+    }
+
+    /// Starts an applier without a log.
+    pub(super) fn apply(
+        system: &spec::System,
+        folder: &Path,
+        clock: Clock,
+    ) -> Result<Inside, NodeError> {
+        let (store, compaction) = (levers::store(system), levers::compaction(system));
+        Ok(Inside::Apply(ApplyOnly::start(store, compaction, folder, probe(system, clock))?))
+    }
+
+    /// Opens a bare store.
+    pub(super) fn store(
+        system: &spec::System,
+        folder: &Path,
+        clock: Clock,
+    ) -> Result<Inside, NodeError> {
+        let probe = probe(system, clock);
+        let store = store::open(levers::store(system), folder, probe)?;
+        Ok(Inside::Store(BareStore { store, compaction: levers::compaction(system), probe }))
+    }
+
+    /// Executes one request.
+    pub(super) async fn call(&self, request: Request) -> Answer {
+        match self {
+            Inside::Raft(cluster) => answer(cluster.call(request).await),
+            Inside::Apply(applier) => answer(applier.call(request).await),
+            Inside::Store(store) => Ok(store.call(request)),
+        }
+    }
+
+    /// Executes requests in this order, as many at once as the layer takes.
+    pub(super) fn call_all(&self, requests: &[Request]) -> Vec<Answer> {
+        match self {
+            Inside::Raft(cluster) => cluster.call_all(requests).into_iter().map(answer).collect(),
+            Inside::Apply(applier) => applier.call_all(requests).into_iter().map(answer).collect(),
+            Inside::Store(store) => {
+                requests.iter().map(|request| Ok(store.call(request.clone()))).collect()
+            }
+        }
+    }
+
+    /// Whether a call keeps the calling thread until it is answered.
+    pub(super) fn blocks_its_caller(&self) -> bool {
+        matches!(self, Inside::Store(_))
+    }
+
+    /// Whether its state outlives it.
+    pub(super) fn has_log(&self) -> bool {
+        matches!(self, Inside::Raft(_))
+    }
+
+    /// What the pipeline did since the start; zeros where there is none.
+    pub(super) fn counts(&self) -> PipelineCounts {
+        match self {
+            Inside::Raft(cluster) => cluster.counts(),
+            Inside::Apply(applier) => applier.counts(),
+            Inside::Store(_) => PipelineCounts::default(),
+        }
+    }
+
+    /// The named locks, with how many share the name.
+    pub(super) fn locks(&self) -> Vec<(&'static str, LockTally, u32)> {
+        match self {
+            Inside::Raft(cluster) => cluster.locks(),
+            Inside::Apply(applier) => applier.locks(),
+            Inside::Store(bare) => {
+                let (tally, count) = bare.store.locks();
+                vec![("store", tally, count)]
+            }
+        }
+    }
+
+    /// The state machine.
+    pub(super) fn state(&self) -> Arc<dyn ApplyPath> {
+        match self {
+            Inside::Raft(cluster) => cluster.store(),
+            Inside::Apply(applier) => applier.store().clone(),
+            Inside::Store(bare) => bare.store.clone(),
+        }
+    }
+
+    /// The state of every member now; the first is the one that answers.
+    pub(super) fn digests(&self) -> Result<Vec<Digest>, CallError> {
+        Ok(match self {
+            Inside::Raft(cluster) => cluster.digests(),
+            Inside::Apply(_) | Inside::Store(_) => vec![self.state().digest()],
+        })
+    }
+}
+
+fn probe(system: &spec::System, clock: Clock) -> Probe {
+    if system.instruments { Probe::on(clock) } else { Probe::off() }
+}
+
+impl BareStore {
+    fn call(&self, request: Request) -> Delivered<Response> {
+        let mut timeline = Timeline::submitted(self.probe.now());
+        let answer = if request.is_write() {
+            let mut answers = Vec::with_capacity(1);
+            self.store
+                .apply(vec![Command { position: Position::default(), request }], &mut answers);
+            if let Some(request) = self.compaction.due(&answers) {
+                let compact = Command { position: Position::default(), request };
+                self.store.apply(vec![compact], &mut Vec::new());
+            }
+            answers.pop().expect("one request has one answer")
+        } else {
+            self.store.read(&request)
+        };
+        timeline.end(Stage::ApplyWait, answer.locked);
+        timeline.end(Stage::Apply, answer.applied);
+        Delivered { reply: answer.response, timeline }
+    }
+}

@@ -1,0 +1,56 @@
+//! `kvbench serve` as processes of its own, so that load and system have separate accounts of CPU time.
+
+use super::process::{Process, free_ports};
+use super::remote::{Member, Numbers, Remote};
+use super::{LaunchError, levers};
+use crate::client::Endpoint;
+use crate::clock::Clock;
+use crate::scenario::spec;
+use std::path::Path;
+use std::process::Command;
+
+/// Ports of one member: for clients, for members, for its numbers.
+const PORTS: usize = 3;
+
+/// Starts the members that `system` describes in `folder`; returns when they answer.
+pub(super) fn launch(
+    program: &Path,
+    system: &spec::System,
+    folder: &Path,
+    clock: Clock,
+) -> Result<Remote, LaunchError> {
+    let size = usize::from(system.nodes);
+    let ports = free_ports(size * PORTS)
+        .map_err(|source| LaunchError::File { path: folder.to_path_buf(), source })?;
+    let ports: Vec<&[u16]> = ports.chunks(PORTS).collect();
+    let mut members = Vec::new();
+    for (index, mine) in ports.iter().enumerate() {
+        let folder = folder.join(format!("member-{}", index + 1));
+        let mut command = Command::new(program);
+        command.args(["serve", "--until-stdin-closes", "--name", &name(index)]);
+        command.arg("--data-dir").arg(folder.join("data"));
+        command.args(["--listen-client-urls", &url(mine[0])]);
+        command.args(["--listen-metrics-urls", &url(mine[2])]);
+        if size > 1 {
+            let named = ports.iter().enumerate();
+            let named = named.map(|(index, its)| format!("{}={}", name(index), url(its[1])));
+            command.args(["--listen-peer-urls", &url(mine[1])]);
+            command.args(["--initial-cluster", &named.collect::<Vec<_>>().join(",")]);
+        }
+        command.args(levers::flags(system));
+        members.push(Member {
+            endpoint: Endpoint::parse(&url(mine[0]), None)?,
+            numbers: Some(format!("127.0.0.1:{}", mine[2])),
+            process: Some(Process::start(command, &folder)?),
+        });
+    }
+    Remote::of(members, Numbers::KVBENCH, system, clock)
+}
+
+fn name(index: usize) -> String {
+    format!("m{}", index + 1)
+}
+
+fn url(port: u16) -> String {
+    format!("http://127.0.0.1:{port}")
+}
