@@ -3,6 +3,7 @@
 use crate::clock::Clock;
 use crate::record::{Arm, Build, Host, ScenarioText};
 use crate::scenario::spec::{self, Scenario, Values};
+use crate::target::Launch;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
@@ -58,8 +59,8 @@ fn share(kind: &str, share: f64) -> String {
 }
 
 /// An arm with all its levers.
-pub(super) fn arm(arm: &spec::Arm) -> Arm {
-    let levers = arm.system.levers().into_iter();
+pub(super) fn arm<L: Launch>(launch: &L, arm: &spec::Arm) -> Arm {
+    let levers = launch.levers(arm).into_iter();
     Arm {
         name: arm.name.clone(),
         lever: arm.lever.clone(),

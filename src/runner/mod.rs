@@ -116,7 +116,7 @@ pub fn run<L: Launch>(
 ) -> Result<Finished, RunError> {
     let clock = Clock::start();
     let plan = Plan::of(scenario);
-    let mut run = empty_record(scenario, options)?;
+    let mut run = empty_record(scenario, options, launch)?;
     let mut stage = Stage {
         scenario,
         options,
@@ -230,7 +230,11 @@ fn ratio_so_far(run: &Run) -> Option<f64> {
     }
 }
 
-fn empty_record(scenario: &Scenario, options: &Options) -> Result<Run, RunError> {
+fn empty_record<L: Launch>(
+    scenario: &Scenario,
+    options: &Options,
+    launch: &L,
+) -> Result<Run, RunError> {
     let trials = scenario.trials;
     let target = |target: &crate::scenario::spec::Target| record::Target {
         id: target.id.clone(),
@@ -247,7 +251,7 @@ fn empty_record(scenario: &Scenario, options: &Options) -> Result<Run, RunError>
         scenario: facts::scenario_text(scenario, &options.path),
         host: facts::host(&options.scratch)?,
         build: facts::build(),
-        arms: scenario.arms.iter().map(facts::arm).collect(),
+        arms: scenario.arms.iter().map(|arm| facts::arm(launch, arm)).collect(),
         targets: scenario.targets.iter().map(target).collect(),
         plan: record::Plan {
             pairs_min: trials.pairs_min,

@@ -104,6 +104,17 @@ pub trait Launch {
         folder: &Path,
         clock: Clock,
     ) -> Result<Self::Target, LaunchError>;
+
+    /// What sets an arm apart, as reports show it: name and value of each lever.
+    fn levers(&self, arm: &spec::Arm) -> Vec<(&'static str, String)> {
+        arm.system.levers()
+    }
+
+    /// Whether every kind of request is answered as the model says. If not, the arms' answers are compared on the
+    /// scenario's own writes and reads of its keys alone.
+    fn answers_everything(&self) -> bool {
+        true
+    }
 }
 
 /// A response with its stage clock, or why there is none.
