@@ -5,9 +5,7 @@ use super::grpc::{Frames, frame};
 use super::{ClientError, Connection};
 use crate::model::{Event, MainRevision};
 use crate::rpc::etcdserverpb::watch_request::RequestUnion;
-use crate::rpc::etcdserverpb::{
-    WatchCreateRequest, WatchProgressRequest, WatchRequest, WatchResponse,
-};
+use crate::rpc::etcdserverpb::{WatchCreateRequest, WatchRequest, WatchResponse};
 use crate::rpc::event_from;
 use bytes::Bytes;
 use h2::{RecvStream, SendStream};
@@ -34,7 +32,7 @@ pub enum WatchNews {
         /// The changes; an event's place in its revision counts up from 0 in each answer.
         events: Vec<Event>,
     },
-    /// All watches of the stream have everything up to this revision.
+    /// The stream has come to this revision, as the server says.
     Progress {
         /// The revision.
         revision: MainRevision,
@@ -69,13 +67,6 @@ impl Watching {
     /// Watches once more, from `start` on.
     pub fn again(&mut self, start: MainRevision) -> Result<(), ClientError> {
         Ok(self.requests.send_data(frame(&create(start)), false)?)
-    }
-
-    /// Asks how far the stream has come.
-    pub fn ask_progress(&mut self) -> Result<(), ClientError> {
-        let asked = RequestUnion::ProgressRequest(WatchProgressRequest {});
-        let asked = WatchRequest { request_union: Some(asked) };
-        Ok(self.requests.send_data(frame(&asked), false)?)
     }
 
     /// What comes next; waits for it.

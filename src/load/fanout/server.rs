@@ -8,10 +8,6 @@ use crate::units::Nanos;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
-use std::time::Duration;
-
-/// How often a server is asked how far it has come, once the load has ended.
-const ASKED_EVERY: Duration = Duration::from_millis(100);
 
 /// The thread: listens until it is told to end. `ready` is told when all watches are there, or why not.
 pub(super) fn serve(
@@ -85,9 +81,6 @@ impl Listener {
             tokio::select! {
                 news = self.watching.next() => self.take(news?, orders)?,
                 () = orders.bell.notified() => {}
-                () = tokio::time::sleep(ASKED_EVERY), if self.until.is_some() => {
-                    self.watching.ask_progress()?;
-                }
             }
         }
         Ok(())
@@ -108,14 +101,8 @@ impl Listener {
                 }
                 mark(reader, self.until, self.clock.now());
             }
-            WatchNews::Progress { revision } => {
-                if self.until.is_some_and(|until| until <= revision) {
-                    let now = self.clock.now();
-                    for reader in self.readers.values_mut() {
-                        reader.reached.get_or_insert((revision, now));
-                    }
-                }
-            }
+            // It is not taken at its word: etcd 3.4 tells it to watches that have yet to be given what came before.
+            WatchNews::Progress { .. } => {}
             WatchNews::Ended { watch, compact_revision } if compact_revision > 0 => {
                 if let Some(mut reader) = self.readers.remove(&watch) {
                     let next = reader.given.resume(compact_revision);
@@ -140,7 +127,7 @@ impl Listener {
     }
 }
 
-/// Whoever was given the last revision has everything before it too.
+/// Every revision has changes, so whoever was given the last one is through; what is missing before it is counted.
 fn mark(reader: &mut Reached, until: Option<MainRevision>, now: Nanos) {
     if let Some(until) = until
         && reader.given.next > until
