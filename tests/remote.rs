@@ -79,15 +79,25 @@ fn a_served_node_answers_and_comes_back_after_a_kill() {
 }
 
 #[test]
-fn three_served_members_end_in_one_state() {
+fn three_members_end_in_one_state() {
+    ends_in_one_state("layer = \"rpc\"\nnodes = 3");
+    if has_etcd() {
+        ends_in_one_state("layer = \"etcd\"\nnodes = 3");
+    }
+}
+
+fn ends_in_one_state(levers: &str) {
     let folder = tempfile::tempdir().unwrap();
-    let system = launch(&arm("layer = \"rpc\"\nnodes = 3"), folder.path());
+    let system = launch(&arm(levers), folder.path());
     let puts: Vec<_> = (0..500).map(|n| Request::put(format!("k{}", n % 100), "v")).collect();
     assert!(system.call_any(&puts).iter().all(Result::is_ok));
     let digests = system.digests().unwrap();
     assert_eq!(digests.len(), 3);
     assert!(digests.iter().all(|digest| *digest == digests[0]), "{digests:?}");
     assert_eq!((digests[0].revision, digests[0].keys), (501, 100));
+    drop(system);
+    // In the same folder, so with the same addresses: members know one another by them.
+    assert_eq!(launch(&arm(levers), folder.path()).digests().unwrap(), digests);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! etcd: its own processes, fresh for each trial, or servers that the user names.
 
 use super::LaunchError;
-use super::process::{Process, free_ports};
+use super::process::{Process, ports};
 use super::remote::{Member, Numbers, Remote};
 use crate::client::{Endpoint, Tls};
 use crate::clock::Clock;
@@ -31,8 +31,7 @@ pub(super) fn launch(
 
 fn start(system: &spec::System, folder: &Path, clock: Clock) -> Result<Remote, LaunchError> {
     let size = usize::from(system.nodes);
-    let ports = free_ports(size * PORTS)
-        .map_err(|source| LaunchError::File { path: folder.to_path_buf(), source })?;
+    let ports = ports(folder, size * PORTS)?;
     let ports: Vec<&[u16]> = ports.chunks(PORTS).collect();
     let named = ports.iter().enumerate();
     let named: Vec<_> =

@@ -55,8 +55,25 @@ impl Drop for Process {
     }
 }
 
-/// Ports of the loopback that nobody uses now. They are taken all at once, so that they differ.
-pub(super) fn free_ports(count: usize) -> io::Result<Vec<u16>> {
+/// `count` ports of the loopback for the servers of `folder`: those that an earlier launch used there, since members of a
+/// group remember one another by them, else some that nobody uses now.
+pub(super) fn ports(folder: &Path, count: usize) -> Result<Vec<u16>, LaunchError> {
+    let kept = folder.join("ports.txt");
+    let file = |source| LaunchError::File { path: kept.clone(), source };
+    if let Ok(text) = fs::read_to_string(&kept) {
+        let ports: Vec<u16> = text.lines().filter_map(|line| line.parse().ok()).collect();
+        if ports.len() == count {
+            return Ok(ports);
+        }
+    }
+    let ports = free_ports(count).map_err(file)?;
+    let text: String = ports.iter().map(|port| format!("{port}\n")).collect();
+    fs::create_dir_all(folder).and_then(|()| fs::write(&kept, text)).map_err(file)?;
+    Ok(ports)
+}
+
+/// They are taken all at once, so that they differ.
+fn free_ports(count: usize) -> io::Result<Vec<u16>> {
     let listeners: Vec<TcpListener> =
         (0..count).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<_, _>>()?;
     listeners.iter().map(|listener| Ok(listener.local_addr()?.port())).collect()

@@ -149,7 +149,12 @@ impl Remote {
         system: &spec::System,
         clock: Clock,
     ) -> Result<Remote, LaunchError> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        // With a thread of its own: servers close connections whose pings nobody answers between calls.
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("control")
+            .enable_all()
+            .build();
         let runtime = runtime
             .map_err(|source| LaunchError::Program { program: "a runtime".into(), source })?;
         let control = Mutex::new(Control { runtime, connections: Vec::new() });

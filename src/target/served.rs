@@ -1,6 +1,6 @@
 //! `kvbench serve` as processes of its own, so that load and system have separate accounts of CPU time.
 
-use super::process::{Process, free_ports};
+use super::process::{Process, ports};
 use super::remote::{Member, Numbers, Remote};
 use super::{LaunchError, levers};
 use crate::client::Endpoint;
@@ -20,8 +20,7 @@ pub(super) fn launch(
     clock: Clock,
 ) -> Result<Remote, LaunchError> {
     let size = usize::from(system.nodes);
-    let ports = free_ports(size * PORTS)
-        .map_err(|source| LaunchError::File { path: folder.to_path_buf(), source })?;
+    let ports = ports(folder, size * PORTS)?;
     let ports: Vec<&[u16]> = ports.chunks(PORTS).collect();
     let mut members = Vec::new();
     for (index, mine) in ports.iter().enumerate() {
