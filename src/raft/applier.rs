@@ -38,6 +38,8 @@ pub(super) struct Group<W> {
     pub(super) times: GroupTimes,
     /// When it was proposed.
     pub(super) proposed: Nanos,
+    /// In which term: whoever led then was given it.
+    pub(super) term: u64,
 }
 
 /// When the entry passed each stage of the pipeline.

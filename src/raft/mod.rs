@@ -121,6 +121,9 @@ pub enum Rejected {
     /// This takes the leader, which is another member.
     #[error("not leader")]
     NotLeader(MemberId),
+    /// Another term began before it was committed; a write may or may not be in the log.
+    #[error("leader changed")]
+    LeaderChanged,
     /// No answer within the time for one; a write may or may not be in the log, or get there yet.
     #[error("request timed out")]
     TimedOut,

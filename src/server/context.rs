@@ -139,6 +139,7 @@ pub(super) fn rejected(rejected: &Rejected) -> Status {
         Rejected::Stopped => Failure::Stopped,
         Rejected::NoLeader => Failure::NoLeader,
         Rejected::NotLeader(_) => Failure::NotLeader,
+        Rejected::LeaderChanged => Failure::LeaderChanged,
         Rejected::TimedOut => Failure::Timeout,
         Rejected::BadChange(bad) => return bad_change(*bad),
     };

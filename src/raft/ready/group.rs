@@ -1,6 +1,6 @@
 //! The group as the loop sees it: messages in and out, who leads, who belongs.
 
-use super::{ReadyLoop, StateRole};
+use super::{ReadyLoop, StateRole, reject};
 use crate::raft::applier::CommittedEntry;
 use crate::raft::inbox::{What, Wish, WishReply};
 use crate::raft::log::LogStore;
@@ -98,6 +98,19 @@ where
         };
         if let Some((_, _, reply)) = self.transfer.take_if(|(to, ..)| *to == leader) {
             reply(Ok(()));
+        }
+        if leader != 0 {
+            self.give_up_former_terms();
+        }
+    }
+
+    /// What a former leader was given and has not committed by now may be lost with it, and keeps others from being
+    /// proposed. It may still come to be: then it is applied, and nobody waits for it.
+    fn give_up_former_terms(&mut self) {
+        let term = self.raft.raft.term;
+        for (_, group) in self.proposed.extract_if(|_, group| group.term < term) {
+            self.in_flight -= 1;
+            reject(group.submissions, &Rejected::LeaderChanged);
         }
     }
 

@@ -328,7 +328,8 @@ where
             Err(error) => return Err(error.into()),
         }
         let times = GroupTimes { taken: self.stamp(taken), ..GroupTimes::default() };
-        self.proposed.insert(id.sequence, Group { submissions, times, proposed: taken });
+        let group = Group { submissions, times, proposed: taken, term: self.raft.raft.term };
+        self.proposed.insert(id.sequence, group);
         self.in_flight += 1;
         Ok(())
     }
