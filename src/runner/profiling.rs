@@ -35,9 +35,14 @@ pub(super) fn profiles<L: Launch>(
     stage: &mut Stage<'_, L>,
     run: &mut Run,
 ) -> Result<Vec<(String, Vec<u8>)>, RunError> {
-    let clients = clients(stage.scenario);
+    let (clients, scenario) = (clients(stage.scenario), stage.scenario);
+    if scenario.before().system.layer.is_remote() {
+        let reason =
+            "the servers are processes of their own, and what can be sampled here is the load";
+        run.warnings.push(Warning::NoProfile { reason: reason.to_owned() });
+        return Ok(Vec::new());
+    }
     let mut profiled = Vec::new();
-    let scenario = stage.scenario;
     for arm in [scenario.before(), scenario.after()] {
         stage.step(&format!("profiling {}", arm.name));
         match profile(stage, arm, clients)? {
