@@ -1,19 +1,40 @@
-//! What a scenario needs and this build lacks. Such a scenario is sound, so that files can be checked and planned on
-//! any build; only running it is refused, before anything is started.
+//! What a scenario needs and this build or this host lacks. Such a scenario is sound, so that files can be checked and
+//! planned anywhere; only running it is refused, before anything is started.
 
 use super::problem::{Problem, Problems};
-use super::spec::{Engine, Scenario};
+use super::spec::{Engine, Layer, Scenario, System};
 
-/// Why `scenario`, read from `file_name`, cannot run in this build; nothing if it can.
+/// The program that layer `etcd` starts where no endpoints are named.
+const ETCD: &str = "etcd";
+
+/// Why `scenario`, read from `file_name`, cannot run; nothing if it can.
 pub fn missing(file_name: &str, scenario: &Scenario) -> Option<Problems> {
-    let needs_rocksdb = scenario.arms.iter().any(|arm| arm.system.engine == Engine::Rocksdb);
-    if cfg!(feature = "rocksdb") || !needs_rocksdb {
+    let any = |needs: fn(&System) -> bool| scenario.arms.iter().any(|arm| needs(&arm.system));
+    let lacks_rocksdb =
+        !cfg!(feature = "rocksdb") && any(|system| system.engine == Engine::Rocksdb);
+    let (message, hint) = if lacks_rocksdb {
+        (
+            "engine rocksdb is not in this build",
+            "build with `cargo build --release --features rocksdb` (./scripts/setup rocksdb installs what it needs)",
+        )
+    } else if any(starts_etcd) && !is_in_path(ETCD) {
+        (
+            "etcd is not in the path",
+            "./scripts/setup etcd installs Debian's; or name running servers in etcd.endpoints",
+        )
+    } else {
         return None;
-    }
-    let mut problem = Problem::of_file(file_name, "engine rocksdb is not in this build".to_owned());
-    problem.hint = Some(
-        "build with `cargo build --release --features rocksdb` (./scripts/setup rocksdb installs what it needs)"
-            .to_owned(),
-    );
+    };
+    let mut problem = Problem::of_file(file_name, message.to_owned());
+    problem.hint = Some(hint.to_owned());
     Some(Problems::single(problem))
+}
+
+fn starts_etcd(system: &System) -> bool {
+    system.layer == Layer::Etcd && system.etcd.endpoints.is_empty()
+}
+
+fn is_in_path(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
