@@ -87,6 +87,8 @@ pub struct Remote {
     /// Revision at which the load began: 1 in a fresh store, and counted as such in one that is not.
     first: MainRevision,
     clock: Clock,
+    /// Whether its keys are deleted at the end: the servers are the user's, and were seen to be empty.
+    sweeps: bool,
     control: Mutex<Control>,
 }
 
@@ -140,6 +142,7 @@ impl Remote {
             return Err(LaunchError::NotEmpty { address, keys: found.count });
         }
         remote.first = revision;
+        remote.sweeps = true;
         Ok(remote)
     }
 
@@ -166,6 +169,7 @@ impl Remote {
             connections: system.connections,
             first: 1,
             clock,
+            sweeps: false,
             control,
         };
         remote.wait()?;
@@ -335,9 +339,9 @@ impl Control {
 }
 
 impl Drop for Remote {
-    /// Leaves the servers of the user as empty as they were.
+    /// Leaves the servers of the user as empty as they were. Whatever was not seen to be empty is not touched.
     fn drop(&mut self) {
-        if self.is_ours() {
+        if !self.sweeps {
             return;
         }
         let all = DeleteRange { interval: Interval::everything(), prev_kv: false };
