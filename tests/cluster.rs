@@ -172,6 +172,36 @@ fn any_member_takes_writes_and_reads() {
     }
 }
 
+/// What was sent on to a leader that is lost keeps nobody waiting once another leads, and no place in the pipeline: there
+/// is one batch in flight here.
+#[test]
+fn what_a_lost_leader_was_given_is_refused_when_another_leads() {
+    let mut config = config(EngineKind::Memory, SHARDED);
+    config.pipeline.propose = Propose::Batched(Batch::default());
+    let cluster = Cluster::start(config, 3, OFTEN);
+    let old = cluster.leader();
+    put_surely(&cluster, "k", "before");
+    cluster.network.isolate(old);
+    let others: Vec<_> = cluster.nodes.iter().filter(|(me, _)| **me != old).collect();
+    // They still follow the old one, so it is sent on to nobody.
+    let given: Vec<_> = others
+        .iter()
+        .map(|(me, node)| {
+            let (node, key) = ((*node).clone(), format!("lost-{me}"));
+            thread::spawn(move || call(&node, Request::put(key.as_str(), "v")))
+        })
+        .collect();
+    for put in given {
+        assert_eq!(put.join().unwrap(), Err(Rejected::LeaderChanged));
+    }
+    cluster.leader_but(old);
+    for (me, node) in &others {
+        call(node, Request::put(format!("after-{me}"), "v")).unwrap();
+    }
+    cluster.network.heal();
+    cluster.check_equal();
+}
+
 #[test]
 fn a_leader_that_is_cut_off_answers_nothing_and_comes_back_as_a_follower() {
     let cluster = Cluster::start(config(EngineKind::Memory, SHARDED), 3, OFTEN);
