@@ -10,11 +10,11 @@ use kvbench::measure::stage::Probe;
 use kvbench::model::Request;
 use kvbench::node::{Compaction, Config, Node, Peers};
 use kvbench::raft::{
-    self, ApplyOn, Batch, Fsync, Group, Linger, MemberId, Network, Propose, Publish, Role, Timing,
+    self, ApplyOn, Batch, Fsync, Group, MemberId, Network, Propose, Publish, Role, Timing,
 };
 use kvbench::seed::Seed;
 use kvbench::store::{self, PathKind};
-use kvbench::units::{ByteSize, Nanos};
+use kvbench::units::Nanos;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -143,13 +143,11 @@ impl Trio {
 }
 
 fn config() -> Config {
-    let bytes_max = ByteSize(1 << 20);
-    let batch = Batch { ops_max: 1024, bytes_max, linger: Linger::None, in_flight: 1 };
     Config {
         store: store::Config::in_memory(PathKind::Sharded { shards: 512, workers: 1 }),
         compaction: Compaction { keep_revisions: 100_000 },
         pipeline: raft::Config {
-            propose: Propose::Batched(batch),
+            propose: Propose::Batched(Batch::default()),
             apply_on: ApplyOn::RaftThread,
             publish: Publish::Ready,
             fsync: Fsync::Real,

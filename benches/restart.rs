@@ -9,7 +9,7 @@ use kvbench::clock::Clock;
 use kvbench::measure::stage::Probe;
 use kvbench::model::Request;
 use kvbench::node::{Compaction, Config, Node, Peers};
-use kvbench::raft::{self, ApplyOn, Batch, Fsync, Group, ImagePolicy, Linger, Propose, Publish};
+use kvbench::raft::{self, ApplyOn, Batch, Fsync, Group, ImagePolicy, Propose, Publish};
 use kvbench::store::{self, EngineKind, PathKind};
 use kvbench::units::{ByteSize, Nanos};
 use std::path::Path;
@@ -61,13 +61,11 @@ fn engines() -> Vec<(&'static str, EngineKind)> {
 
 fn start(engine: EngineKind, folder: &Path) -> Node {
     let path = PathKind::Sharded { shards: 512, workers: 1 };
-    let bytes_max = ByteSize(1 << 20);
-    let batch = Batch { ops_max: 1024, bytes_max, linger: Linger::None, in_flight: 1 };
     let config = Config {
         store: store::Config { engine, ..store::Config::in_memory(path) },
         compaction: Compaction { keep_revisions: 100_000 },
         pipeline: raft::Config {
-            propose: Propose::Batched(batch),
+            propose: Propose::Batched(Batch::default()),
             apply_on: ApplyOn::RaftThread,
             publish: Publish::Ready,
             fsync: Fsync::Real,

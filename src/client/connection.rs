@@ -1,8 +1,8 @@
 //! A connection to one server, shared by any number of clients of one thread.
 
+use super::ClientError;
 use super::grpc::{frame, only};
 use super::tls::{Tls, connector};
-use super::{ClientError, metrics};
 use crate::rpc::etcdserverpb::{AuthenticateRequest, AuthenticateResponse};
 use bytes::{Bytes, BytesMut};
 use h2::RecvStream;
@@ -58,11 +58,6 @@ impl Endpoint {
     /// `host:port`.
     pub fn address(&self) -> &str {
         self.authority.as_str()
-    }
-
-    /// Its page of numbers; none of what is behind TLS, or serves none.
-    pub fn metrics(&self) -> Option<metrics::Metrics> {
-        self.tls.is_none().then(|| metrics::scrape(self.address()).ok()).flatten()
     }
 
     fn failed(&self, source: io::Error) -> ClientError {

@@ -256,6 +256,14 @@ pub struct Batch {
     pub in_flight: usize,
 }
 
+impl Default for Batch {
+    /// As scenarios have it: takes what is there, one batch at a time.
+    fn default() -> Batch {
+        let bytes_max = ByteSize(1 << 20);
+        Batch { ops_max: 1024, bytes_max, linger: Linger::None, in_flight: 1 }
+    }
+}
+
 /// How long a batch waits for company.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Linger {

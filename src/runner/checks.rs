@@ -31,7 +31,7 @@ pub(super) fn same_state<L: Launch>(stage: &mut Stage<'_, L>) -> Result<Option<C
         stage.step(&format!("checking answers of {}", arm.name));
         answers.push((arm.name.clone(), execute(stage, arm, &requests)?));
     }
-    Ok(Some(compare(&answers)))
+    Ok(Some(compare(&answers, stage.launch.answers_everything())))
 }
 
 /// What an arm made of the requests.
@@ -102,7 +102,8 @@ fn execute<L: Launch>(
     Ok(Answers { digest: block::digests(&target, &arm.name)?[0], writes, reads })
 }
 
-fn compare(answers: &[(String, Answers)]) -> Check {
+fn compare(answers: &[(String, Answers)], has_leases: bool) -> Check {
+    let leases = if has_leases { ", leases" } else { "" };
     let differing: Vec<_> = answers
         .iter()
         .skip(1)
@@ -111,7 +112,7 @@ fn compare(answers: &[(String, Answers)]) -> Check {
         .collect();
     let detail = match differing.as_slice() {
         [] => format!(
-            "{} arms gave the same {REQUESTS} responses, {KEYS} keys, leases and state hash",
+            "{} arms gave the same {REQUESTS} responses, {KEYS} keys{leases} and state hash",
             answers.len()
         ),
         names => format!("differs from {}: {}", answers[0].0, names.join(", ")),

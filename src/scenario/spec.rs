@@ -9,8 +9,8 @@ use crate::units::{ByteSize, Nanos};
 pub use op::{Op, OpKind, Range, RangeAnswer, TxnKind, WeightedOp};
 use std::fmt;
 pub use system::{
-    Apply, ApplyOn, Batch, CommitPublish, Connections, Engine, Etcd, Fsync, Layer, Linger, Propose,
-    StateSync, System,
+    Apply, ApplyOn, Batch, CommitPublish, Connections, Engine, Etcd, FSYNC_DELAY, Fsync, LINGER,
+    Layer, Linger, Propose, StateSync, System,
 };
 
 /// Gives an enum of plain words its spelling in scenario files, both ways, from one table.

@@ -1,7 +1,7 @@
 //! etcd: its own processes, fresh for each trial, or servers that the user names.
 
 use super::LaunchError;
-use super::process::{Process, ports};
+use super::process::{Process, address, initial_cluster, name, ports, url};
 use super::remote::{Member, Numbers, Remote};
 use crate::client::{Endpoint, Tls};
 use crate::clock::Clock;
@@ -33,9 +33,7 @@ fn start(system: &spec::System, folder: &Path, clock: Clock) -> Result<Remote, L
     let size = usize::from(system.nodes);
     let ports = ports(folder, size * PORTS)?;
     let ports: Vec<&[u16]> = ports.chunks(PORTS).collect();
-    let named = ports.iter().enumerate();
-    let named: Vec<_> =
-        named.map(|(index, its)| format!("{}={}", name(index), url(its[1]))).collect();
+    let group = initial_cluster(ports.iter().map(|its| its[1]));
     let mut members = Vec::new();
     for (index, mine) in ports.iter().enumerate() {
         let folder = folder.join(format!("member-{}", index + 1));
@@ -45,7 +43,7 @@ fn start(system: &spec::System, folder: &Path, clock: Clock) -> Result<Remote, L
         command.arg("--data-dir").arg(folder.join("data"));
         command.args(["--listen-client-urls", &clients, "--advertise-client-urls", &clients]);
         command.args(["--listen-peer-urls", &peers, "--initial-advertise-peer-urls", &peers]);
-        command.args(["--initial-cluster", &named.join(","), "--log-level", "error"]);
+        command.args(["--initial-cluster", &group, "--log-level", "error"]);
         command.args(["--logger", "zap"]);
         if system.auto_compaction > 0 {
             command.args(["--auto-compaction-mode", "revision"]);
@@ -53,7 +51,7 @@ fn start(system: &spec::System, folder: &Path, clock: Clock) -> Result<Remote, L
         }
         members.push(Member {
             endpoint: Endpoint::parse(&clients, None)?,
-            numbers: Some(format!("127.0.0.1:{}", mine[0])),
+            numbers: Some(address(mine[0])),
             process: Some(Process::start(command, &folder).map_err(hinted)?),
         });
     }
@@ -127,12 +125,4 @@ fn user(etcd: &Etcd) -> Result<Option<(String, String)>, LaunchError> {
             "the environment has no {variable}, which etcd.password_env names as the password of {name}"
         ))),
     }
-}
-
-fn name(index: usize) -> String {
-    format!("m{}", index + 1)
-}
-
-fn url(port: u16) -> String {
-    format!("http://127.0.0.1:{port}")
 }

@@ -9,7 +9,7 @@ use crate::store::{self, EngineKind, Parallelism, PathKind, StateSync};
 const HASH_SEED: u64 = 0;
 
 /// The node that `system` describes.
-pub(super) fn node(system: &spec::System) -> node::Config {
+pub fn node(system: &spec::System) -> node::Config {
     let compaction = compaction(system);
     node::Config { store: store(system), compaction, pipeline: pipeline(system) }
 }
@@ -38,7 +38,7 @@ pub(super) fn store(system: &spec::System) -> store::Config {
 }
 
 /// The flags of `kvbench serve` that say the same.
-pub(super) fn flags(system: &spec::System) -> Vec<String> {
+pub fn flags(system: &spec::System) -> Vec<String> {
     let mut flags = vec![
         format!("--apply={}", system.apply),
         format!("--shards={}", system.shards),

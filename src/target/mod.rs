@@ -13,6 +13,7 @@ mod served;
 
 pub use builtin::{Builtin, System, SystemClient};
 pub use inside::{BareStore, Inside};
+pub use levers::{flags, node as node_of};
 pub use remote::Remote;
 
 use crate::client::{ClientError, Endpoint};

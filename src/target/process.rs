@@ -55,6 +55,27 @@ impl Drop for Process {
     }
 }
 
+/// What member number `index` of a group is called.
+pub(super) fn name(index: usize) -> String {
+    format!("m{}", index + 1)
+}
+
+/// Where a port of the loopback is.
+pub(super) fn url(port: u16) -> String {
+    format!("http://{}", address(port))
+}
+
+/// The same without its scheme.
+pub(super) fn address(port: u16) -> String {
+    format!("127.0.0.1:{port}")
+}
+
+/// The members' names and addresses as `--initial-cluster` takes them.
+pub(super) fn initial_cluster(peers: impl Iterator<Item = u16>) -> String {
+    let named = peers.enumerate().map(|(index, port)| format!("{}={}", name(index), url(port)));
+    named.collect::<Vec<_>>().join(",")
+}
+
 /// `count` ports of the loopback for the servers of `folder`: those that an earlier launch used there, since members of a
 /// group remember one another by them, else some that nobody uses now.
 pub(super) fn ports(folder: &Path, count: usize) -> Result<Vec<u16>, LaunchError> {

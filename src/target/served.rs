@@ -1,6 +1,6 @@
 //! `kvbench serve` as processes of its own, so that load and system have separate accounts of CPU time.
 
-use super::process::{Process, ports};
+use super::process::{Process, address, initial_cluster, name, ports, url};
 use super::remote::{Member, Numbers, Remote};
 use super::{LaunchError, levers};
 use crate::client::Endpoint;
@@ -22,6 +22,7 @@ pub(super) fn launch(
     let size = usize::from(system.nodes);
     let ports = ports(folder, size * PORTS)?;
     let ports: Vec<&[u16]> = ports.chunks(PORTS).collect();
+    let group = initial_cluster(ports.iter().map(|its| its[1]));
     let mut members = Vec::new();
     for (index, mine) in ports.iter().enumerate() {
         let folder = folder.join(format!("member-{}", index + 1));
@@ -31,25 +32,15 @@ pub(super) fn launch(
         command.args(["--listen-client-urls", &url(mine[0])]);
         command.args(["--listen-metrics-urls", &url(mine[2])]);
         if size > 1 {
-            let named = ports.iter().enumerate();
-            let named = named.map(|(index, its)| format!("{}={}", name(index), url(its[1])));
             command.args(["--listen-peer-urls", &url(mine[1])]);
-            command.args(["--initial-cluster", &named.collect::<Vec<_>>().join(",")]);
+            command.args(["--initial-cluster", &group]);
         }
         command.args(levers::flags(system));
         members.push(Member {
             endpoint: Endpoint::parse(&url(mine[0]), None)?,
-            numbers: Some(format!("127.0.0.1:{}", mine[2])),
+            numbers: Some(address(mine[2])),
             process: Some(Process::start(command, &folder)?),
         });
     }
     Remote::of(members, Numbers::KVBENCH, system, clock)
-}
-
-fn name(index: usize) -> String {
-    format!("m{}", index + 1)
-}
-
-fn url(port: u16) -> String {
-    format!("http://127.0.0.1:{port}")
 }

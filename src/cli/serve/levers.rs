@@ -1,16 +1,18 @@
-//! The levers of a node as flags, with the words that scenarios use for them.
+//! The levers of a node as flags: the words, ranges and defaults of scenarios, and what becomes of them.
 
-use crate::node::{self, Compaction};
-use crate::raft::{self, ApplyOn, Batch, Fsync, Linger, Publish};
-use crate::store::{self, EngineKind, Parallelism, PathKind, StateSync};
+use crate::node;
+use crate::scenario::spec;
+use crate::scenario::spec::{
+    Apply, ApplyOn, Batch, CommitPublish, Engine, Fsync, Linger, Propose, StateSync, System,
+};
+use crate::target;
 use crate::units::{ByteSize, Nanos, parse_bytes, parse_nanos};
-use clap::{Args, ValueEnum};
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::hash::{BuildHasher, RandomState};
 
 /// Fewest and most bytes of a batch, as in scenarios.
 const BATCH_BYTES: (u64, u64) = (1 << 10, 64 << 20);
-/// Longest wait that can be asked for, as in scenarios.
-const TIME_NS_MAX: u64 = 10_000_000_000;
 /// Most shards there can be.
 const SHARDS_MAX: u32 = 65_536;
 
@@ -19,11 +21,19 @@ fn unpredictable() -> u64 {
     RandomState::new().hash_one(())
 }
 
+/// One of the words of a lever.
+macro_rules! word {
+    ($type:ident) => {
+        PossibleValuesParser::new($type::WORDS)
+            .try_map(|word| $type::from_word(&word).ok_or("not one of the words"))
+    };
+}
+
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Levers of the store")]
 pub(super) struct LeverArgs {
     /// Who may touch the store at once
-    #[arg(long, value_enum, default_value_t = Apply::Sharded)]
+    #[arg(long, value_name = "WORD", default_value = "sharded", value_parser = word!(Apply))]
     apply: Apply,
     /// Locks of the sharded store, a power of two
     #[arg(long, value_name = "COUNT", default_value_t = 512)]
@@ -32,13 +42,13 @@ pub(super) struct LeverArgs {
     #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     apply_workers: u32,
     /// What keeps the state
-    #[arg(long, value_enum, default_value_t = Engine::Memory)]
+    #[arg(long, value_name = "WORD", default_value = "memory", value_parser = word!(Engine))]
     engine: Engine,
     /// When RocksDB has kept what was applied
-    #[arg(long, value_enum, default_value_t = Sync::RaftLogOnly)]
-    state_sync: Sync,
+    #[arg(long, value_name = "WORD", default_value = "raft-log-only", value_parser = word!(StateSync))]
+    state_sync: StateSync,
     /// How requests become log entries
-    #[arg(long, value_enum, default_value_t = Propose::Batched)]
+    #[arg(long, value_name = "WORD", default_value = "batched", value_parser = word!(Propose))]
     propose: Propose,
     /// Most requests in one log entry
     #[arg(long, value_name = "COUNT", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=65_536))]
@@ -53,55 +63,17 @@ pub(super) struct LeverArgs {
     #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
     batch_in_flight: u32,
     /// Which thread applies committed entries
-    #[arg(long, value_enum, default_value_t = Thread::RaftThread)]
-    apply_on: Thread,
+    #[arg(long, value_name = "WORD", default_value = "raft-thread", value_parser = word!(ApplyOn))]
+    apply_on: ApplyOn,
     /// When committed entries go to apply
-    #[arg(long, value_enum, default_value_t = Published::Ready)]
-    commit_publish: Published,
+    #[arg(long, value_name = "WORD", default_value = "ready", value_parser = word!(CommitPublish))]
+    commit_publish: CommitPublish,
     /// What a sync of the log does: real, off (loses writes when the machine fails) or delay:TIME (models another disk)
     #[arg(long, value_name = "SYNC", default_value = "real", value_parser = fsync)]
     fsync: Fsync,
     /// Revisions of history that stay readable, at least; 0 keeps all
     #[arg(long, value_name = "COUNT", default_value_t = 0)]
     keep_revisions: u64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Apply {
-    GlobalMutex,
-    Sharded,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Engine {
-    Memory,
-    Rocksdb,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Sync {
-    PerOp,
-    PerBatch,
-    RaftLogOnly,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Propose {
-    Serial,
-    Pipelined,
-    Batched,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Thread {
-    RaftThread,
-    ApplyThread,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Published {
-    Ready,
-    NextReady,
 }
 
 fn batch_bytes(text: &str) -> Result<ByteSize, String> {
@@ -116,29 +88,28 @@ fn batch_bytes(text: &str) -> Result<ByteSize, String> {
 }
 
 fn linger(text: &str) -> Result<Linger, String> {
-    match text.split_once(':') {
-        Some(("ticker", span)) => time(span).map(Linger::Ticker),
-        Some(("armed", span)) => time(span).map(Linger::Armed),
-        Some(("siblings", span)) => time(span).map(Linger::Siblings),
-        None if parse_nanos(text) == Ok(Nanos::ZERO) => Ok(Linger::None),
-        _ => Err("allowed: 0s, ticker:5ms, armed:1ms, siblings:50us".to_owned()),
+    let forms = || "allowed: 0s, ticker:5ms, armed:1ms, siblings:50us".to_owned();
+    if parse_nanos(text) == Ok(Nanos::ZERO) {
+        return Ok(Linger::None);
     }
+    let (kind, span) = text.split_once(':').ok_or_else(forms)?;
+    Linger::of(kind, time(span, spec::LINGER)?).ok_or_else(forms)
 }
 
 fn fsync(text: &str) -> Result<Fsync, String> {
     match (text, text.strip_prefix("delay:")) {
         ("real", _) => Ok(Fsync::Real),
         ("off", _) => Ok(Fsync::Off),
-        (_, Some(span)) => time(span).map(Fsync::Delay),
+        (_, Some(span)) => time(span, spec::FSYNC_DELAY).map(Fsync::Delay),
         _ => Err("allowed: real, off, delay:TIME, e.g. delay:22ms".to_owned()),
     }
 }
 
-fn time(text: &str) -> Result<Nanos, String> {
+fn time(text: &str, (least, most): (Nanos, Nanos)) -> Result<Nanos, String> {
     let span = parse_nanos(text).map_err(|error| error.to_string())?;
-    match (1_000..=TIME_NS_MAX).contains(&span.0) {
+    match (least..=most).contains(&span) {
         true => Ok(span),
-        false => Err("allowed: 1us to 10s".to_owned()),
+        false => Err(format!("allowed: {least} to {most}")),
     }
 }
 
@@ -151,7 +122,7 @@ impl LeverArgs {
                 self.shards
             ));
         }
-        if self.engine == Engine::Memory && self.state_sync != Sync::RaftLogOnly {
+        if self.engine == Engine::Memory && self.state_sync != StateSync::RaftLogOnly {
             return Err("--state-sync is for an engine on disk\n  hint: --engine rocksdb".into());
         }
         if self.apply == Apply::GlobalMutex && self.apply_workers > 1 {
@@ -162,57 +133,103 @@ impl LeverArgs {
 
     /// The node they describe.
     pub(super) fn config(&self) -> node::Config {
-        let pipeline = raft::Config {
-            propose: match self.propose {
-                Propose::Serial => raft::Propose::Serial,
-                Propose::Pipelined => raft::Propose::Pipelined,
-                Propose::Batched => raft::Propose::Batched(self.batch()),
+        let mut config = target::node_of(&self.system());
+        config.store.hash_seed = unpredictable();
+        config
+    }
+
+    fn system(&self) -> System {
+        System {
+            apply: self.apply,
+            shards: self.shards,
+            apply_workers: self.apply_workers,
+            engine: self.engine,
+            state_sync: self.state_sync,
+            propose: self.propose,
+            batch: Batch {
+                ops_max: self.batch_ops_max,
+                bytes_max: self.batch_bytes_max,
+                linger: self.batch_linger,
+                in_flight: self.batch_in_flight,
             },
-            apply_on: match self.apply_on {
-                Thread::RaftThread => ApplyOn::RaftThread,
-                Thread::ApplyThread => ApplyOn::ApplyThread,
-            },
-            publish: match self.commit_publish {
-                Published::Ready => Publish::Ready,
-                Published::NextReady => Publish::NextReady,
-            },
+            apply_on: self.apply_on,
+            commit_publish: self.commit_publish,
             fsync: self.fsync,
+            auto_compaction: self.keep_revisions,
+            ..System::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Flags {
+        #[command(flatten)]
+        levers: LeverArgs,
+    }
+
+    fn parse(flags: &[String]) -> Result<System, clap::Error> {
+        let args = std::iter::once("serve").chain(flags.iter().map(String::as_str));
+        Flags::try_parse_from(args).map(|flags| flags.levers.system())
+    }
+
+    /// A scenario's levers reach a served node as they are.
+    #[test]
+    fn every_lever_survives_its_flag() {
+        let base = System::default();
+        assert_eq!(parse(&[]).unwrap(), System { auto_compaction: 0, ..base.clone() });
+        let other = System {
+            apply: Apply::Sharded,
+            shards: 64,
+            apply_workers: 3,
+            engine: Engine::Rocksdb,
+            state_sync: StateSync::PerBatch,
+            propose: Propose::Pipelined,
+            batch: Batch {
+                ops_max: 7,
+                bytes_max: ByteSize(4096),
+                linger: Linger::Armed(Nanos(1_500)),
+                in_flight: 3,
+            },
+            apply_on: ApplyOn::ApplyThread,
+            commit_publish: CommitPublish::NextReady,
+            fsync: Fsync::Delay(Nanos(22_000_000)),
+            auto_compaction: 5,
+            ..base.clone()
         };
-        let compaction = Compaction { keep_revisions: self.keep_revisions };
-        node::Config { store: self.store(), compaction, pipeline }
-    }
-
-    fn batch(&self) -> Batch {
-        Batch {
-            ops_max: self.batch_ops_max as usize,
-            bytes_max: self.batch_bytes_max,
-            linger: self.batch_linger,
-            in_flight: self.batch_in_flight as usize,
+        let mutex = System { apply: Apply::GlobalMutex, propose: Propose::Serial, ..base.clone() };
+        let lingers = [
+            Linger::Ticker(Nanos(5_000_000)),
+            Linger::Siblings(Nanos(50_000)),
+            Linger::Armed(spec::LINGER.1),
+        ];
+        let lingering = lingers.map(|linger| System {
+            batch: Batch { linger, ..base.batch },
+            fsync: Fsync::Off,
+            ..base.clone()
+        });
+        for system in [base.clone(), other, mutex].into_iter().chain(lingering) {
+            assert_eq!(parse(&target::flags(&system)).unwrap(), system);
         }
     }
 
-    fn store(&self) -> store::Config {
-        store::Config {
-            path: match self.apply {
-                Apply::GlobalMutex => PathKind::GlobalMutex,
-                Apply::Sharded => {
-                    PathKind::Sharded { shards: self.shards, workers: self.apply_workers }
-                }
-            },
-            engine: match self.engine {
-                Engine::Memory => EngineKind::Memory,
-                Engine::Rocksdb => EngineKind::RocksDb { state_sync: self.state_sync() },
-            },
-            hash_seed: unpredictable(),
-            parallelism: Parallelism::default(),
-        }
-    }
-
-    fn state_sync(&self) -> StateSync {
-        match self.state_sync {
-            Sync::PerOp => StateSync::PerOp,
-            Sync::PerBatch => StateSync::PerBatch,
-            Sync::RaftLogOnly => StateSync::RaftLogOnly,
+    #[test]
+    fn flags_have_the_ranges_of_scenarios() {
+        for wrong in [
+            "--batch-linger=armed:2s",
+            "--batch-linger=5ms",
+            "--batch-linger=soon:5ms",
+            "--fsync=delay:11s",
+            "--fsync=never",
+            "--batch-bytes-max=1B",
+            "--batch-in-flight=0",
+            "--apply=both",
+        ] {
+            assert!(parse(&[wrong.to_owned()]).is_err(), "{wrong}");
         }
     }
 }

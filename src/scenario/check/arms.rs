@@ -13,7 +13,7 @@ const STEPS_MAX: usize = 16;
 /// The arms in ladder order: before, the rungs, after.
 pub(super) fn read(root: &mut Section<'_>, findings: &mut Findings) -> Vec<Arm> {
     let start = findings.count();
-    let mut base = levers::defaults();
+    let mut base = System::default();
     let mut typed = Vec::new();
     if let Some(system) = root.take("system").and_then(|field| field.section(findings)) {
         typed = levers::read(system, &mut base, findings);

@@ -7,8 +7,8 @@ use crate::scenario::problem::quoted;
 use crate::scenario::raw::Value;
 use crate::scenario::source::Place;
 use crate::scenario::spec::{
-    Apply, ApplyOn, Batch, CommitPublish, Connections, Engine, Etcd, Fsync, Layer, Linger, Propose,
-    StateSync, System,
+    self, Apply, ApplyOn, Batch, CommitPublish, Connections, Engine, Etcd, Fsync, Layer, Linger,
+    Propose, StateSync, System,
 };
 use crate::units::{ByteSize, Nanos, parse_nanos};
 
@@ -26,8 +26,6 @@ const PROPOSE: Words<Propose> =
     Words { allowed: Propose::WORDS, planned: &[], from_word: Propose::from_word };
 const COMMIT_PUBLISH: Words<CommitPublish> =
     Words { allowed: CommitPublish::WORDS, planned: &[], from_word: CommitPublish::from_word };
-
-const MICROSECOND: Nanos = Nanos(1_000);
 
 /// Levers that do something where there is a log only.
 const WITH_LOG: [&str; 5] = ["apply_on", "propose", "batch", "commit_publish", "fsync"];
@@ -50,33 +48,6 @@ pub(super) struct Typed {
     pub(super) lever: &'static str,
     /// Where the key stands.
     pub(super) place: Place,
-}
-
-/// What an arm has where nothing was typed: the optimised write path on real fsyncs.
-pub(super) fn defaults() -> System {
-    System {
-        layer: Layer::Raft,
-        engine: Engine::Memory,
-        state_sync: StateSync::RaftLogOnly,
-        apply: Apply::Sharded,
-        shards: 512,
-        apply_workers: 1,
-        auto_compaction: 100_000,
-        apply_on: ApplyOn::RaftThread,
-        propose: Propose::Batched,
-        batch: Batch {
-            ops_max: 1024,
-            bytes_max: ByteSize(1 << 20),
-            linger: Linger::None,
-            in_flight: 1,
-        },
-        commit_publish: CommitPublish::Ready,
-        fsync: Fsync::Real,
-        nodes: 1,
-        instruments: true,
-        connections: Connections::Count(1),
-        etcd: Etcd::default(),
-    }
 }
 
 /// Reads the levers in `section` over `system` and returns which were typed.
@@ -328,12 +299,11 @@ fn batch(field: &Field<'_>, start: Batch, findings: &mut Findings) -> Option<Bat
 
 fn linger(field: &Field<'_>, findings: &mut Findings) -> Option<Linger> {
     const FORMS: &str = "write \"0s\" (never wait), \"ticker:5ms\" (a fixed beat), \"armed:1ms\" (after the first request) or \"siblings:50us\" (for whoever was just answered)";
-    let allowed = MICROSECOND..=Nanos::from_millis(1_000);
     let text = field.text(findings)?;
     match text.split_once(':') {
-        Some(("ticker", span)) => suffix(field, span, allowed, findings).map(Linger::Ticker),
-        Some(("armed", span)) => suffix(field, span, allowed, findings).map(Linger::Armed),
-        Some(("siblings", span)) => suffix(field, span, allowed, findings).map(Linger::Siblings),
+        Some((kind, span)) if Linger::of(kind, Nanos::ZERO).is_some() => {
+            Linger::of(kind, suffix(field, span, spec::LINGER, findings)?)
+        }
         None if parse_nanos(text) == Ok(Nanos::ZERO) => Some(Linger::None),
         _ => {
             let message =
@@ -345,12 +315,11 @@ fn linger(field: &Field<'_>, findings: &mut Findings) -> Option<Linger> {
 }
 
 fn fsync(field: &Field<'_>, findings: &mut Findings) -> Option<Fsync> {
-    let allowed = MICROSECOND..=Nanos::from_millis(10_000);
     let text = field.text(findings)?;
     match (text, text.strip_prefix("delay:")) {
         ("real", _) => Some(Fsync::Real),
         ("off", _) => Some(Fsync::Off),
-        (_, Some(span)) => suffix(field, span, allowed, findings).map(Fsync::Delay),
+        (_, Some(span)) => suffix(field, span, spec::FSYNC_DELAY, findings).map(Fsync::Delay),
         _ => {
             let (name, shown) = (&field.name, quoted(text));
             let message = format!("{name} is \"{shown}\"; allowed: real, off, delay:<time>");
@@ -368,9 +337,9 @@ fn fsync(field: &Field<'_>, findings: &mut Findings) -> Option<Fsync> {
 fn suffix(
     field: &Field<'_>,
     span: &str,
-    allowed: std::ops::RangeInclusive<Nanos>,
+    (least, most): (Nanos, Nanos),
     findings: &mut Findings,
 ) -> Option<Nanos> {
     let value = Value::Text(span.to_owned());
-    Field { name: field.name.clone(), value: &value, ..*field }.time(allowed, findings)
+    Field { name: field.name.clone(), value: &value, ..*field }.time(least..=most, findings)
 }

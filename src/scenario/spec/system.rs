@@ -157,6 +157,24 @@ pub enum Linger {
     Siblings(Nanos),
 }
 
+/// Shortest and longest wait of a batch.
+pub const LINGER: (Nanos, Nanos) = (Nanos(1_000), Nanos::from_millis(1_000));
+
+impl Linger {
+    /// The wait called `kind` that lasts `span`.
+    pub fn of(kind: &str, span: Nanos) -> Option<Linger> {
+        match kind {
+            "ticker" => Some(Linger::Ticker(span)),
+            "armed" => Some(Linger::Armed(span)),
+            "siblings" => Some(Linger::Siblings(span)),
+            _ => None,
+        }
+    }
+}
+
+/// Shortest and longest sleep in place of a sync.
+pub const FSYNC_DELAY: (Nanos, Nanos) = (Nanos(1_000), Nanos::from_millis(10_000));
+
 /// When committed entries go to apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommitPublish {
@@ -238,6 +256,35 @@ impl fmt::Display for Etcd {
         match self.endpoints.as_slice() {
             [] => f.write_str("started for each trial"),
             endpoints => f.write_str(&endpoints.join(" ")),
+        }
+    }
+}
+
+impl Default for System {
+    /// What an arm has where nothing was typed: the optimised write path on real fsyncs.
+    fn default() -> System {
+        System {
+            layer: Layer::Raft,
+            engine: Engine::Memory,
+            state_sync: StateSync::RaftLogOnly,
+            apply: Apply::Sharded,
+            shards: 512,
+            apply_workers: 1,
+            auto_compaction: 100_000,
+            apply_on: ApplyOn::RaftThread,
+            propose: Propose::Batched,
+            batch: Batch {
+                ops_max: 1024,
+                bytes_max: ByteSize(1 << 20),
+                linger: Linger::None,
+                in_flight: 1,
+            },
+            commit_publish: CommitPublish::Ready,
+            fsync: Fsync::Real,
+            nodes: 1,
+            instruments: true,
+            connections: Connections::Count(1),
+            etcd: Etcd::default(),
         }
     }
 }
