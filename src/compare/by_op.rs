@@ -8,7 +8,7 @@ use crate::record::{Cell, OpCell, Run};
 use crate::stats;
 
 /// Observations beyond a percentile in every trial, below which it is not shown (as for the whole).
-const P99_COUNT_MIN: u64 = 100 * super::metric::BEYOND_SHOWN_MIN;
+const P99_COUNT_MIN: u64 = 100 * crate::stats::BEYOND_SHOWN_MIN;
 
 /// One per kind of operation, in the order of the record; none if there is just one, which the whole says already.
 pub(super) fn rows(run: &Run, place: Place<'_>) -> Vec<OpRow> {

@@ -5,12 +5,10 @@
 //! observations beyond it, or below the precision that the scenario demanded.
 
 use super::align;
-use super::metric::{
-    BEYOND_JUDGED_MIN, BEYOND_SHOWN_MIN, Bound, Measure, Metric, Percentile, Scarcest,
-};
+use super::metric::{Bound, Measure, Metric, Percentile, Scarcest};
 use super::{Estimate, Ladder, Outcome, TargetVerdict, Verdict};
 use crate::record::{Plan, Run, Target, Warning};
-use crate::stats;
+use crate::stats::{self, BEYOND_JUDGED_MIN, BEYOND_SHOWN_MIN};
 
 /// The judgement of one target.
 pub(super) fn verdict(run: &Run, target: &Target, ladders: &[Ladder]) -> TargetVerdict {

@@ -3,12 +3,7 @@
 
 use super::align::{Pair, Place};
 use crate::record::Cell;
-
-/// Observations beyond a percentile in a trial, below which its value is not shown.
-pub(super) const BEYOND_SHOWN_MIN: u64 = 10;
-
-/// Observations beyond a percentile in every trial, below which it is not judged.
-pub(super) const BEYOND_JUDGED_MIN: u64 = 100;
+use crate::stats::{self, Admission};
 
 /// What can be judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,12 +112,12 @@ impl Percentile {
 
     /// How many of a cell's observations lie beyond.
     pub(super) fn beyond(self, cell: &Cell) -> u64 {
-        cell.service.count / self.one_in()
+        stats::beyond(cell.service.count, self.one_in())
     }
 
     /// Whether enough observations lie beyond for the value to be shown.
     pub(super) fn shown(self, cell: &Cell) -> bool {
-        self.beyond(cell) >= BEYOND_SHOWN_MIN
+        Admission::of(self.beyond(cell)) >= Admission::Shown
     }
 
     /// The trial of these pairs with the fewest observations beyond. None without pairs.

@@ -1,22 +1,42 @@
-//! Small-sample statistics for paired trials: one estimate of location, one exact interval, one test.
-//! Pure functions of numbers; no clock, no randomness, no knowledge of what the numbers mean.
+//! Small-sample statistics for trials, paired ones before all: estimates of location, intervals, tests, and what may
+//! be said after several looks or of many figures. Pure functions of numbers; no clock, no randomness but that of a
+//! given seed, no knowledge of what the numbers mean.
 //!
 //! It refuses to decide from too little: below [`PAIRS_MIN`] pairs there is no interval, because no outcome
-//! of the signed-rank test reaches [`ALPHA`] there. It refuses approximations too: the null distribution is
+//! of the signed-rank test reaches [`ALPHA`] there. For pairs it refuses approximations too: the null distribution is
 //! counted out at every n. The work grows with n³, which is nothing for tens of pairs and bearable for a thousand.
+//! Where another file approximates, it says from which size on.
 //!
 //! Caveats: the signed-rank interval assumes that the differences are symmetric about their centre. Log-ratios
 //! of two trials in random order are, when both arms spread alike.
 
+mod bootstrap;
+mod change_points;
+mod family;
 mod location;
+mod mann_whitney;
+mod overall;
 mod quantile;
+mod shift;
 mod signed_rank;
+mod spending;
+mod tail;
+mod trend;
 
+pub use bootstrap::{Mean, RESAMPLES, bca_intervals, bootstrap_mean};
+pub use change_points::{change_points, noise};
+pub use family::{benjamini_hochberg, discoveries};
 pub use location::{
     GeometricLocation, geometric_location, hodges_lehmann, pairs_needed, ratio_half_width,
 };
+pub use mann_whitney::{COUNTED_MAX, mann_whitney_p_value};
+pub use overall::{Overall, overall_ratio};
 pub use quantile::{median, quantile};
+pub use shift::{Shift, UnpairedRatio, shift, unpaired_ratio};
 pub use signed_rank::{Interval, critical_value, signed_rank_interval, signed_rank_p_value};
+pub use spending::{Look, spending_looks};
+pub use tail::{Admission, BEYOND_JUDGED_MIN, BEYOND_SHOWN_MIN, beyond, rank_interval};
+pub use trend::{Trend, trend};
 
 /// Two-sided level of every interval: at most this share of intervals misses the truth.
 pub const ALPHA: f64 = 0.05;
