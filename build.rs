@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 /// The services and what they name, in `proto/`.
-const PROTOS: [&str; 9] = [
+const PROTOS: [&str; 10] = [
     "kv.proto",
     "watch.proto",
     "lease.proto",
@@ -16,6 +16,7 @@ const PROTOS: [&str; 9] = [
     "lock.proto",
     "election.proto",
     "peer.proto",
+    "agent.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

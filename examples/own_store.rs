@@ -19,7 +19,7 @@ use kvbench::runner::{self, Options, Progress};
 use kvbench::scenario;
 use kvbench::scenario::spec::Arm;
 use kvbench::store::Digest;
-use kvbench::target::{Answer, CallError, Client, Launch, LaunchError, Target};
+use kvbench::target::{Answer, CallError, Client, Connect, Launch, LaunchError, Target};
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
@@ -115,19 +115,21 @@ impl Client for OwnClient {
     }
 }
 
-impl Target for OwnStore {
+impl Connect for OwnStore {
     type Client = OwnClient;
 
     async fn connect(&self, clients: u32) -> Result<Vec<OwnClient>, CallError> {
         Ok((0..clients).map(|_| OwnClient(self.0.clone())).collect())
     }
 
-    fn call_all(&self, requests: &[Request]) -> Vec<Answer> {
-        requests.iter().map(|request| self.0.execute(request.clone())).collect()
-    }
-
     fn blocks_its_caller(&self) -> bool {
         true
+    }
+}
+
+impl Target for OwnStore {
+    fn call_all(&self, requests: &[Request]) -> Vec<Answer> {
+        requests.iter().map(|request| self.0.execute(request.clone())).collect()
     }
 
     /// With it kvbench sees that no put was lost or done twice, and that both stores end in the same state.

@@ -1,6 +1,7 @@
 //! kvbench: is the change worth it? A benchmarking and profiling harness for an etcd-like replicated
 //! key-value store, which carries the system under test inside it. See ARCHITECTURE.md for the floors.
 
+pub mod agent;
 pub mod cli;
 pub mod client;
 pub mod clock;

@@ -7,7 +7,7 @@ use kvbench::clock::Clock;
 use kvbench::model::{Body, Interval, Range, Refusal, Request};
 use kvbench::scenario::spec::{Arm, Scenario};
 use kvbench::scenario::{self, Options};
-use kvbench::target::{Builtin, Client, Launch, System, Target};
+use kvbench::target::{Builtin, Client, Connect, Launch, System, Target};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 

@@ -1,9 +1,11 @@
 //! The command line: one file per command. It decides what to print where; results go to `out`, progress and
 //! problems to `err`, and the exit code is returned, never taken.
 
+mod agent;
 mod check;
 mod exit;
 mod explain;
+mod listening;
 mod plan;
 mod progress;
 mod report;
@@ -39,7 +41,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Measure all arms of scenarios, judge their targets, leave bundles
-    Run(run::RunArgs),
+    Run(Box<run::RunArgs>),
     /// Show what a scenario would run: arms, trials, order, time; starts nothing
     #[command(after_help = plan::EXAMPLES)]
     Plan(ScenarioArgs),
@@ -49,6 +51,8 @@ enum Command {
     Report(report::ReportArgs),
     /// Serve etcd's API v3, alone or as a member of a cluster, until stopped
     Serve(Box<serve::ServeArgs>),
+    /// Offer load for runs on other machines, until stopped
+    Agent(agent::AgentArgs),
     /// Say what a number or a word in a report means
     Explain(explain::ExplainArgs),
 }
@@ -101,6 +105,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, terminal: &mut Terminal<'_>
         Command::Check(args) => check::check(&args, terminal),
         Command::Report(args) => report::report(&args, terminal),
         Command::Serve(args) => serve::serve(&args, terminal),
+        Command::Agent(args) => agent::agent(&args, terminal),
         Command::Explain(args) => explain::explain(&args, terminal),
     };
     outcome.unwrap_or_else(|error| failed(&error, terminal))

@@ -3,6 +3,7 @@
 use super::progress::Shown;
 use super::report::{self, Files};
 use super::{Exit, ScenarioArgs, Terminal, load_all};
+use crate::agent::AgentError;
 use crate::compare::{self, Comparison, Outcome};
 use crate::record::bundle::Bundle;
 use crate::runner::{self, Finished, RunError};
@@ -13,6 +14,10 @@ use clap::Args;
 use std::io;
 use std::path::{Path, PathBuf};
 
+mod agents;
+
+use agents::AgentsArgs;
+
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -20,6 +25,7 @@ Examples:
   kvbench run --quick scenarios/put_parallel.toml    a first impression in half a minute
   kvbench run scenarios/ --set trials.pairs.max=8    every scenario, at most 8 pairs each
   kvbench run scenarios/store_only.toml --json       the record on standard output
+  kvbench run s.toml --agents 10.0.0.7:2390,10.0.0.8:2390   the load from two other machines (`kvbench agent --help`)
 
 Ctrl-C ends a run early: what is finished is judged, reported and marked incomplete.")]
 pub(super) struct RunArgs {
@@ -37,12 +43,19 @@ pub(super) struct RunArgs {
     /// Print the record as JSON in place of the report
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    agents: AgentsArgs,
 }
 
 pub(super) fn run(args: &RunArgs, terminal: &mut Terminal<'_>) -> anyhow::Result<Exit> {
     let Some(scenarios) = load_all(&args.scenarios, terminal)? else { return Ok(Exit::Usage) };
     let scenarios = runnable(args, scenarios, terminal)?;
     if scenarios.is_empty() {
+        return Ok(Exit::Usage);
+    }
+    let all = scenarios.iter().map(|(_, scenario)| args.agents.check_for(scenario));
+    if let Err(wrong) = args.agents.check().and_then(|()| all.collect::<Result<(), _>>()) {
+        writeln!(terminal.err, "error: {wrong}")?;
         return Ok(Exit::Usage);
     }
     let mut exit = Exit::Met;
@@ -88,6 +101,7 @@ fn run_one(
         quick: args.scenarios.overrides.quick,
         profile: !args.no_profile,
         scratch: scratch.path().to_path_buf(),
+        agents: args.agents.read()?,
         interrupted: terminal.interrupted.clone(),
     };
     let finished = {
@@ -151,6 +165,13 @@ fn with_hint(error: &RunError, options: &runner::Options) -> anyhow::Error {
             "check space and permissions under {}, or choose another folder with --data",
             options.scratch.display()
         ),
+        RunError::Agent(AgentError::Refused { .. }) => {
+            "is `kvbench agent` of this build running there, with the certificates given here?"
+                .to_owned()
+        }
+        RunError::Agent(_) => {
+            "see what the agent says, and whether its machine is there".to_owned()
+        }
         RunError::Operations { .. } | RunError::Watchers { .. } => {
             "this is a fault of the system under test".to_owned()
         }

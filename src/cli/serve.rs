@@ -1,27 +1,24 @@
 //! `kvbench serve`: a node for any etcd v3 client, alone or as a member of a cluster, until it is stopped.
 
+use super::listening::{ListenUrl, TlsArgs, check_local, check_secured, stop_with_stdin, text};
 use super::{Exit, Terminal};
 use crate::clock::Clock;
 use crate::measure::stage::Probe;
 use crate::node::{DataFolder, Node, Peers};
 use crate::peer::{About, GrpcTransport, Security};
-use crate::server::{Config, Identity, PROGRESS_INTERVAL, Server, Tls};
+use crate::server::{Config, Identity, PROGRESS_INTERVAL, Server};
 use crate::units::Nanos;
-use anyhow::Context;
 use clap::Args;
 use levers::LeverArgs;
 use membership::{ClusterArgs, Membership};
-use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use tonic::transport::{Certificate, ClientTlsConfig};
-use url::ListenUrl;
 
 mod levers;
 mod membership;
-mod url;
 
 /// How often it is looked whether somebody asked for the end.
 const LOOK: Nanos = Nanos::from_millis(50);
@@ -74,23 +71,6 @@ pub(super) struct ServeArgs {
     /// End when standard input ends, as it does when whoever started this has gone
     #[arg(long)]
     until_stdin_closes: bool,
-}
-
-#[derive(Debug, Args)]
-#[command(next_help_heading = "TLS")]
-struct TlsArgs {
-    /// The server's certificate chain, PEM
-    #[arg(long, value_name = "FILE", requires = "key_file")]
-    cert_file: Option<PathBuf>,
-    /// The certificate's key, PEM
-    #[arg(long, value_name = "FILE", requires = "cert_file")]
-    key_file: Option<PathBuf>,
-    /// Who signs clients' certificates, PEM; clients without one are turned away
-    #[arg(long, value_name = "FILE", requires = "cert_file")]
-    trusted_ca_file: Option<PathBuf>,
-    /// Turn away clients without a certificate that --trusted-ca-file signed
-    #[arg(long, requires = "trusted_ca_file")]
-    client_cert_auth: bool,
 }
 
 pub(super) fn serve(args: &ServeArgs, terminal: &mut Terminal<'_>) -> anyhow::Result<Exit> {
@@ -156,33 +136,11 @@ pub(super) fn serve(args: &ServeArgs, terminal: &mut Terminal<'_>) -> anyhow::Re
     Ok(Exit::Met)
 }
 
-/// Asks for the end when standard input ends.
-fn stop_with_stdin(interrupted: Arc<AtomicBool>) -> io::Result<()> {
-    let wait = move || {
-        // However it ends: nobody is there any more.
-        let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
-        interrupted.store(true, Ordering::Relaxed);
-    };
-    std::thread::Builder::new().name("stdin".into()).spawn(wait).map(drop)
-}
-
 /// What the command line says that cannot be, or should not.
 fn check(args: &ServeArgs) -> Result<(), String> {
     args.levers.check()?;
-    let has_tls = args.tls.cert_file.is_some();
     for url in &args.listen_client_urls {
-        if url.is_https != has_tls {
-            return Err(match has_tls {
-                true => format!(
-                    "{url} is not https, but there is a certificate\n  hint: write https://{}",
-                    url.address
-                ),
-                false => format!("{url} needs a certificate\n  hint: --cert-file and --key-file"),
-            });
-        }
-        if !has_tls {
-            check_local(url, args.insecure_allow_remote)?;
-        }
+        check_secured(url, args.tls.cert_file.is_some(), args.insecure_allow_remote)?;
     }
     args.cluster.check(args)?;
     for url in &args.listen_metrics_urls {
@@ -197,28 +155,6 @@ fn check(args: &ServeArgs) -> Result<(), String> {
     Ok(())
 }
 
-fn check_local(url: &ListenUrl, allows_remote: bool) -> Result<(), String> {
-    match url.address.ip().is_loopback() || allows_remote {
-        true => Ok(()),
-        false => Err(format!(
-            "{url} can be reached from other machines, without TLS\n  hint: listen on 127.0.0.1, or give --cert-file and --key-file, or --insecure-allow-remote if the network is yours"
-        )),
-    }
-}
-
-fn tls(args: &TlsArgs) -> anyhow::Result<Option<Tls>> {
-    let (Some(certificate), Some(key)) = (&args.cert_file, &args.key_file) else { return Ok(None) };
-    Ok(Some(Tls {
-        certificate: text(certificate)?,
-        key: text(key)?,
-        client_ca: args.trusted_ca_file.as_deref().map(text).transpose()?,
-    }))
-}
-
-fn text(path: &Path) -> anyhow::Result<String> {
-    std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
-}
-
 fn config(args: &ServeArgs, identity: Identity) -> anyhow::Result<Config> {
     let addresses = |urls: &[ListenUrl]| urls.iter().map(|url| url.address).collect();
     let trusted = args.tls.trusted_ca_file.as_deref().map(text).transpose()?;
@@ -230,7 +166,7 @@ fn config(args: &ServeArgs, identity: Identity) -> anyhow::Result<Config> {
         peer_tls: args.cluster.tls()?,
         outward: trusted.map(trust),
         identity,
-        tls: tls(&args.tls)?,
+        tls: args.tls.read()?,
         progress_interval: PROGRESS_INTERVAL,
     })
 }

@@ -12,6 +12,7 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, Method, Request, Uri};
 use prost::Message;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -30,7 +31,8 @@ const ANSWER_MAX: Duration = Duration::from_secs(30);
 #[derive(Clone)]
 pub struct Endpoint {
     authority: Authority,
-    tls: Option<TlsConnector>,
+    /// Certificates, and what was made of them.
+    tls: Option<(Arc<Tls>, TlsConnector)>,
     /// Name and password.
     user: Option<(String, String)>,
 }
@@ -44,7 +46,7 @@ impl Endpoint {
         let is_bare = uri.path() == "/" && uri.query().is_none() && authority.port().is_some();
         let tls = match (uri.scheme_str(), tls) {
             (Some("http"), _) => None,
-            (Some("https"), Some(tls)) => Some(connector(tls)?),
+            (Some("https"), Some(tls)) => Some((Arc::new(tls.clone()), connector(tls)?)),
             _ => return Err(wrong()),
         };
         if is_bare { Ok(Endpoint { authority, tls, user: None }) } else { Err(wrong()) }
@@ -58,6 +60,22 @@ impl Endpoint {
     /// `host:port`.
     pub fn address(&self) -> &str {
         self.authority.as_str()
+    }
+
+    /// As [`Endpoint::parse`] reads it.
+    pub fn url(&self) -> String {
+        let scheme = if self.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
+        format!("{scheme}://{}", self.authority)
+    }
+
+    /// The certificates, if it is spoken to through TLS.
+    pub fn tls(&self) -> Option<&Tls> {
+        self.tls.as_ref().map(|(tls, _)| &**tls)
+    }
+
+    /// Name and password, if it is asked as somebody.
+    pub fn user(&self) -> Option<(&str, &str)> {
+        self.user.as_ref().map(|(name, password)| (name.as_str(), password.as_str()))
     }
 
     fn failed(&self, source: io::Error) -> ClientError {
@@ -82,7 +100,7 @@ impl Connection {
         plain.set_nodelay(true).map_err(|source| endpoint.failed(source))?;
         let (streams, scheme) = match &endpoint.tls {
             None => (handshake(plain).await?, Scheme::HTTP),
-            Some(tls) => {
+            Some((_, tls)) => {
                 let name = ServerName::try_from(endpoint.authority.host().to_owned());
                 let name = name.map_err(|error| ClientError::Tls(error.to_string()))?;
                 let secured = tls.connect(name, plain).await;
@@ -227,6 +245,7 @@ mod tests {
             let endpoint =
                 Endpoint::parse(right, None).map(|endpoint| endpoint.address().to_owned());
             assert_eq!(endpoint.unwrap(), right.trim_start_matches("http://"));
+            assert_eq!(Endpoint::parse(right, None).unwrap().url(), right);
         }
         for wrong in
             ["", "127.0.0.1:2379", "http://host", "https://host:1", "http://host:1/x", "ftp://h:1"]

@@ -56,6 +56,7 @@ fn cell(clients: u32, throughput_per_s: f64) -> Cell {
             RoleCpu { role: "raft".into(), cpu_ns: 2_000_000_000, runqueue_ns: 0 },
         ],
         load_threads: 1,
+        agents: Vec::new(),
     }
 }
 
@@ -122,6 +123,8 @@ fn empty(arms: &[&str]) -> Run {
         arms: arms.iter().map(arm).collect(),
         targets: Vec::new(),
         plan: Plan { pairs_min: 8, pairs_max: 20, precision: 0.05, precision_required: false },
+        agents: Vec::new(),
+        voided: Vec::new(),
         trials: Vec::new(),
         checks: Vec::new(),
         profiles: Vec::new(),

@@ -5,7 +5,7 @@ use super::window::Window;
 use crate::measure::stage::{STAGES, Stage, Timeline};
 use crate::model::{Request, Response};
 use crate::scenario::spec::OpKind;
-use crate::target::{self, Target};
+use crate::target::{self, Connect};
 use crate::units::Nanos;
 use crate::workload::{Operation, Stream};
 use std::cell::RefCell;
@@ -15,7 +15,7 @@ use std::sync::atomic::Ordering;
 use tokio::task::LocalSet;
 
 /// One load thread: its clients as tasks of a runtime that never leaves it.
-pub(super) fn run_clients<T: Target>(
+pub(super) fn run_clients<T: Connect>(
     target: &T,
     streams: Vec<Stream>,
     window: &Arc<Window>,

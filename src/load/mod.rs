@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use crate::measure::recorder::Recorder;
 use crate::model::Response;
 use crate::seed::Seed;
-use crate::target::Target;
+use crate::target::Connect;
 use crate::units::Nanos;
 use crate::workload::Workload;
 use client::run_clients;
@@ -21,14 +21,35 @@ use window::Window;
 /// One measured span of closed-loop load.
 #[derive(Clone, Copy, Debug)]
 pub struct Span {
-    /// Clients.
+    /// Clients, over all processes that offer the load.
     pub clients: u32,
+    /// Which of them are of this process.
+    pub share: Share,
     /// Load before the measurement.
     pub warmup: Nanos,
     /// Length of the measurement.
     pub duration: Nanos,
     /// Where the clients' streams come from.
     pub seed: Seed,
+}
+
+/// Which clients a process runs, if several offer one load: each has the streams it would have in a process alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// Number of the process, from 0.
+    pub index: u32,
+    /// Processes, at least 1.
+    pub of: u32,
+}
+
+impl Share {
+    /// All of them.
+    pub const ALL: Share = Share { index: 0, of: 1 };
+
+    /// The clients of this process, of `all`: every so many-th.
+    pub fn clients(self, all: u32) -> impl Iterator<Item = u32> {
+        (self.index..all).step_by(self.of as usize)
+    }
 }
 
 /// What the clients saw.
@@ -83,7 +104,7 @@ pub trait Watcher {
 
 /// Runs the load for warm-up and duration; `stop` ends it early. The measured span lies between the two calls of
 /// `watcher`, so operations and whatever it reads cover the same time.
-pub fn closed_loop<T: Target>(
+pub fn closed_loop<T: Connect>(
     target: &T,
     workload: &Workload,
     span: Span,
@@ -91,7 +112,8 @@ pub fn closed_loop<T: Target>(
     stop: &Arc<AtomicBool>,
     watcher: &mut dyn Watcher,
 ) -> std::io::Result<Seen> {
-    let threads = load_threads(target, span.clients);
+    let clients: Vec<u32> = span.share.clients(span.clients).collect();
+    let threads = load_threads(target, clients.len() as u32);
     let window = Arc::new(Window::new(clock, stop.clone()));
     // Held until the watcher has looked at the end; threads wait for it before they go.
     let watched = Mutex::new(());
@@ -99,9 +121,9 @@ pub fn closed_loop<T: Target>(
         let watching = watched.lock();
         let mut workers = Vec::new();
         for thread in 0..threads {
-            let clients = (thread..span.clients).step_by(threads as usize);
+            let its = clients.iter().skip(thread as usize).step_by(threads as usize);
             let streams: Vec<_> =
-                clients.map(|client| workload.stream(span.seed, u64::from(client))).collect();
+                its.map(|client| workload.stream(span.seed, u64::from(*client))).collect();
             let worker = std::thread::Builder::new().name(format!("load-{thread}"));
             let (window, watched) = (window.clone(), &watched);
             workers.push(worker.spawn_scoped(scope, move || {
@@ -110,14 +132,14 @@ pub fn closed_loop<T: Target>(
                 seen
             })?);
         }
-        window.warm_up(span);
+        window.warm_up(span.warmup, clients.len() as u32);
         watcher.begin();
         window.open();
         window.rest(span.duration);
         watcher.end();
         window.close();
         drop(watching);
-        let mut seen = Seen::nothing(threads);
+        let mut seen = Seen::nothing(0);
         for worker in workers {
             seen.merge(worker.join().expect("a load thread has no reason to panic")?);
         }
@@ -127,12 +149,13 @@ pub fn closed_loop<T: Target>(
 }
 
 /// A layer that keeps its caller gets a thread per client; otherwise one thread carries them all.
-fn load_threads(target: &impl Target, clients: u32) -> u32 {
+fn load_threads(target: &impl Connect, clients: u32) -> u32 {
     if target.blocks_its_caller() { clients } else { 1 }
 }
 
 impl Seen {
-    fn nothing(threads: u32) -> Seen {
+    /// Before anything was sent, from so many threads.
+    pub fn nothing(threads: u32) -> Seen {
         Seen {
             recorder: Recorder::default(),
             acked: Acked::default(),
@@ -147,9 +170,12 @@ impl Seen {
         self.first_error.get_or_insert(error);
     }
 
-    fn merge(&mut self, other: Seen) {
+    /// Takes in what others saw in the same span, from threads of their own; the longer of both lengths holds.
+    pub fn merge(&mut self, other: Seen) {
         self.recorder.merge(&other.recorder);
         self.acked.add(other.acked);
+        self.threads += other.threads;
+        self.elapsed = self.elapsed.max(other.elapsed);
         self.first_error = self.first_error.take().or(other.first_error);
     }
 }

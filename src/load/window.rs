@@ -1,6 +1,5 @@
 //! The measured span: when it opens, when it closes, and what counts as within it.
 
-use super::Span;
 use crate::clock::Clock;
 use crate::units::Nanos;
 use std::sync::Arc;
@@ -36,11 +35,11 @@ impl Window {
 
     /// Until the warm-up has passed and every client was answered once: before that, a queue is still building up,
     /// and its first requests wait less than any later one.
-    pub(super) fn warm_up(&self, span: Span) {
+    pub(super) fn warm_up(&self, warmup: Nanos, clients: u32) {
         let began = self.clock.now();
-        self.rest(span.warmup);
-        let latest = began.after(Nanos(span.warmup.0.saturating_mul(WARMUP_STRETCH_MAX)));
-        while self.answered.load(Ordering::Relaxed) < span.clients
+        self.rest(warmup);
+        let latest = began.after(Nanos(warmup.0.saturating_mul(WARMUP_STRETCH_MAX)));
+        while self.answered.load(Ordering::Relaxed) < clients
             && self.clock.now() < latest
             && !self.is_stopped()
         {

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use std::fs;
 
 /// Roles that reports name; every other thread of this process is `other`.
-pub const ROLES: [&str; 4] = ["load", "raft", "apply", "watch"];
+pub const ROLES: [&str; 4] = [LOAD, "raft", "apply", "watch"];
+
+/// The role of threads that offer load.
+pub const LOAD: &str = "load";
 
 /// The role of threads of other processes that have none of their own.
 pub const SERVER: &str = "server";
@@ -20,6 +23,16 @@ pub struct CpuUse {
     pub cpu_ns: u64,
     /// Runnable, waiting for a CPU, ns.
     pub runqueue_ns: u64,
+}
+
+impl CpuUse {
+    /// What two used together.
+    pub fn plus(self, other: CpuUse) -> CpuUse {
+        CpuUse {
+            cpu_ns: self.cpu_ns + other.cpu_ns,
+            runqueue_ns: self.runqueue_ns + other.runqueue_ns,
+        }
+    }
 }
 
 /// One look at every thread of this process.

@@ -4,7 +4,7 @@
 use super::stage::STAGES;
 use crate::units::Nanos;
 use hdrhistogram::Histogram;
-use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
+use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer};
 
 /// Largest service time told apart, 10 minutes; longer ones count as this.
 const HIGHEST_NS: u64 = 600_000_000_000;
@@ -35,6 +35,14 @@ impl Services {
     fn merge(&mut self, other: &Services) {
         self.histogram.add(&other.histogram).expect("all recorders share their bounds");
         self.sum_ns += other.sum_ns;
+    }
+
+    /// What [`Services::histogram_v2`] and [`Services::sum_ns`] of another process gave; none if it is not that.
+    pub fn from_v2(histogram: &[u8], sum_ns: u64) -> Option<Services> {
+        let read: Histogram<u64> = Deserializer::new().deserialize(&mut &histogram[..]).ok()?;
+        let mut services = Services { sum_ns, ..Services::default() };
+        services.histogram.add(read).ok()?;
+        Some(services)
     }
 
     /// Operations answered.
@@ -91,6 +99,16 @@ impl Recorder {
             self.by_kind.resize(kind + 1, None);
         }
         self.by_kind[kind].get_or_insert_default()
+    }
+
+    /// Operations of one kind that another process saw in the same span.
+    pub fn add(&mut self, kind: usize, services: &Services) {
+        self.of_kind(kind).merge(services);
+    }
+
+    /// As many operations that got an error there.
+    pub fn add_errors(&mut self, errors: u64) {
+        self.errors += errors;
     }
 
     /// One operation that got an error.
@@ -161,5 +179,21 @@ mod tests {
         };
         assert_eq!(counts(&left), [(0, 333), (2, 334), (4, 333)]);
         assert_eq!(counts(&left), counts(&all));
+    }
+
+    #[test]
+    fn what_another_process_saw_comes_back_whole() {
+        let mut there = Recorder::default();
+        for n in [1, 1000, 2_000_000, HIGHEST_NS, 2 * HIGHEST_NS] {
+            there.record(3, Nanos(n), &[Nanos(0); STAGES]);
+        }
+        let (kind, services) = there.kinds().next().unwrap();
+        let read = Services::from_v2(&services.histogram_v2(), services.sum_ns()).unwrap();
+        let mut here = Recorder::default();
+        here.add(kind, &read);
+        assert_eq!(here.ops(), 5);
+        assert_eq!(here.all().histogram_v2(), there.all().histogram_v2());
+        assert_eq!(here.all().max_ns(), there.all().max_ns());
+        assert!(Services::from_v2(b"something else", 1).is_none());
     }
 }

@@ -36,6 +36,12 @@ pub struct Run {
     pub targets: Vec<Target>,
     /// How pairs were planned.
     pub plan: Plan,
+    /// Machines that offered the load; empty if this one did.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub agents: Vec<AgentHost>,
+    /// Blocks that were given up and run again, with everything measured in them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub voided: Vec<Voided>,
     /// Every finished trial, in the order it ran.
     pub trials: Vec<Trial>,
     /// Answers checked, not speed.
@@ -99,6 +105,28 @@ pub struct Host {
     pub fdatasync_p99_ns: u64,
     /// 1-minute load average when the run began.
     pub load_average: f64,
+}
+
+/// A machine that offered load.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentHost {
+    /// Where its agent listened, `host:port`.
+    pub address: String,
+    /// What it calls itself.
+    pub host: String,
+    /// Logical cores its agent could use.
+    pub cores: u32,
+    /// Kernel release.
+    pub kernel: String,
+}
+
+/// A block that does not count, since something outside the system under test failed in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Voided {
+    /// Which; it was run again.
+    pub block: u32,
+    /// What failed.
+    pub reason: String,
 }
 
 /// The program.
@@ -269,6 +297,28 @@ pub struct Cell {
     pub cpu: Vec<RoleCpu>,
     /// Threads that offered load.
     pub load_threads: u32,
+    /// What each agent did; empty without agents.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub agents: Vec<AgentCell>,
+}
+
+/// What one agent did in one measurement.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentCell {
+    /// Which, `host:port`.
+    pub address: String,
+    /// Clients it ran.
+    pub clients: u32,
+    /// Operations finished within its span.
+    pub ops: u64,
+    /// CPU time of its load threads, ns.
+    pub cpu_ns: u64,
+    /// How long after the common instant its span began, on its own clock, ns.
+    pub late_ns: u64,
+    /// How well its clock is known from here, ns: half of the shortest round trip, the worse of before and after.
+    pub clock_error_ns: u64,
+    /// How far its clock went from the one here between before and after, ns.
+    pub clock_drift_ns: i64,
 }
 
 impl Cell {

@@ -160,6 +160,8 @@ fn run() -> Run {
         arms: arms(),
         targets: verdicts().into_iter().map(|v| v.target).collect(),
         plan: Plan { pairs_min: 8, pairs_max: 20, precision: 0.05, precision_required: false },
+        agents: Vec::new(),
+        voided: Vec::new(),
         trials: trials(),
         checks: checks(),
         profiles: vec![],
@@ -294,6 +296,7 @@ fn cell(arm: usize, c: usize, rate: f64) -> Cell {
         locks: vec![],
         cpu: vec![],
         load_threads: 1,
+        agents: Vec::new(),
     }
 }
 

@@ -36,7 +36,7 @@ pub mod v3electionpb {
     tonic::include_proto!("v3electionpb");
 }
 
-/// Between members of a group.
+/// Between members of a group, and between a run and its agents.
 #[expect(missing_docs, clippy::allow_attributes, reason = "generated")]
 pub mod kvbenchpb {
     tonic::include_proto!("kvbenchpb");

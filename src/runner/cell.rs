@@ -1,19 +1,23 @@
 //! One measurement: load on one target at one client count, with every instrument read at both ends of the span.
 
 use super::{RunError, Stage};
-use crate::load::{self, Acked, Fanout, FanoutError, Seen, Span, Watched};
-use crate::measure::cpu::CpuSample;
+use crate::agent::{AgentError, AgentSeen, Driven, Fleet};
+use crate::load::{self, Acked, Fanout, FanoutError, Seen, Share, Span, Watched};
+use crate::measure::cpu::{CpuSample, LOAD};
 use crate::measure::lock::LockTally;
 use crate::measure::pipeline::PipelineCounts;
 use crate::measure::recorder::{Recorder, Services};
 use crate::measure::stage::Stage as PipelineStage;
 use crate::record::bundle::histogram_text;
-use crate::record::{Cell, Counters, Latency, LockUse, OpCell, RoleCpu, StageMean, WatchCell};
-use crate::scenario::spec::{OpKind, Phase};
+use crate::record::{
+    AgentCell, Cell, Counters, Latency, LockUse, OpCell, RoleCpu, StageMean, WatchCell,
+};
+use crate::scenario::spec::{OpKind, Phase, Scenario};
 use crate::seed::Seed;
 use crate::target::{Launch, Target};
 use crate::units::Nanos;
 use crate::workload::Workload;
+use std::sync::atomic::AtomicBool;
 
 /// Which cell.
 pub(super) struct At<'a> {
@@ -47,17 +51,17 @@ impl At<'_> {
 
 /// Measures one cell, with its watchers from before the load until they have everything.
 pub(super) fn measure<L: Launch>(
-    stage: &Stage<'_, L>,
+    stage: &mut Stage<'_, L>,
     target: &L::Target,
     at: &At<'_>,
 ) -> Result<Measured, RunError> {
     let span = Span {
         clients: at.clients,
+        share: Share::ALL,
         warmup: at.phase.warmup,
         duration: at.phase.duration,
         seed: at.seed,
     };
-    let workload = Workload::of(stage.scenario);
     let watchers = at.phase.watchers;
     let watching = || Fanout::start(&target.watched(), watchers, stage.clock);
     let deaf = |source| at.failed(source);
@@ -65,15 +69,55 @@ pub(super) fn measure<L: Launch>(
     let mut ends =
         Ends { target, fanout: fanout.as_ref(), clock: stage.clock, begin: None, end: None };
     let stop = &stage.options.interrupted;
-    let seen = load::closed_loop(target, &workload, span, stage.clock, stop, &mut ends)?;
+    let Driven { seen, by_agent } = match &mut stage.fleet {
+        Some(fleet) => drive(fleet, target, stage.scenario, span, stop, &mut ends)?,
+        None => {
+            let workload = Workload::of(stage.scenario);
+            let seen = load::closed_loop(target, &workload, span, stage.clock, stop, &mut ends)?;
+            Driven { seen, by_agent: Vec::new() }
+        }
+    };
     let (begin, end) = ends.both();
     let watched = fanout.map(|fanout| fanout.finish(stop)).transpose().map_err(deaf);
     let mut cell = cell(at, &seen, &begin, &end);
+    add_agents(&mut cell, &by_agent);
     if let Some(first) = seen.first_error {
         return Err(at.broken(&cell, first));
     }
     cell.watch = watched?.map(|watched| watch(&watched, cell.elapsed_s, &begin, &end));
     Ok(Measured { cell, acked: seen.acked })
+}
+
+/// The load from agents, through the target's way in.
+fn drive(
+    fleet: &mut Fleet,
+    target: &impl Target,
+    scenario: &Scenario,
+    span: Span,
+    stop: &AtomicBool,
+    watcher: &mut dyn load::Watcher,
+) -> Result<Driven, AgentError> {
+    let dial = target.dial().ok_or(AgentError::NoWayIn)?;
+    fleet.drive(&dial, scenario, span, stop, watcher)
+}
+
+/// Notes what each agent did; their load threads are the load's.
+fn add_agents(cell: &mut Cell, by_agent: &[AgentSeen]) {
+    let Some(used) = by_agent.iter().map(|agent| agent.cpu).reduce(|sum, cpu| sum.plus(cpu)) else {
+        return;
+    };
+    let (cpu_ns, runqueue_ns) = (used.cpu_ns, used.runqueue_ns);
+    cell.cpu.push(RoleCpu { role: LOAD.to_owned(), cpu_ns, runqueue_ns });
+    let agent = |agent: &AgentSeen| AgentCell {
+        address: agent.address.clone(),
+        clients: agent.clients,
+        ops: agent.ops,
+        cpu_ns: agent.cpu.cpu_ns,
+        late_ns: agent.late.0,
+        clock_error_ns: agent.clock_error.0,
+        clock_drift_ns: agent.clock_drift_ns,
+    };
+    cell.agents = by_agent.iter().map(agent).collect();
 }
 
 /// Every instrument at one moment.
@@ -143,6 +187,7 @@ fn cell(at: &At<'_>, seen: &Seen, begin: &Reading, end: &Reading) -> Cell {
         locks: locks(begin, end),
         cpu: cpu(begin, end),
         load_threads: seen.threads,
+        agents: Vec::new(),
     }
 }
 

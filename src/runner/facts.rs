@@ -1,7 +1,8 @@
 //! What the record says about scenario, build and host. A fact that cannot be seen is "not visible".
 
+use crate::agent;
 use crate::clock::Clock;
-use crate::record::{Arm, Build, Host, ScenarioText};
+use crate::record::{AgentHost, Arm, Build, Host, ScenarioText};
 use crate::scenario::spec::{self, Scenario, Values};
 use crate::target::Launch;
 use std::fs::{self, File};
@@ -65,6 +66,16 @@ pub(super) fn arm<L: Launch>(launch: &L, arm: &spec::Arm) -> Arm {
         name: arm.name.clone(),
         lever: arm.lever.clone(),
         levers: levers.map(|(name, value)| (name.to_owned(), value)).collect(),
+    }
+}
+
+/// A machine that offers load, as its agent told.
+pub(super) fn agent_host(host: &agent::AgentHost) -> AgentHost {
+    AgentHost {
+        address: host.address.clone(),
+        host: host.host.clone(),
+        cores: host.cores,
+        kernel: host.kernel.clone(),
     }
 }
 

@@ -9,16 +9,24 @@ mod prepare;
 mod profiling;
 mod warnings;
 
+use crate::agent::{AgentError, Agents, Fleet};
 use crate::clock::Clock;
 use crate::compare;
 use crate::load::FanoutError;
-use crate::record::{self, Run, SCHEMA};
-use crate::scenario::plan::Plan;
+use crate::record::{self, Run, SCHEMA, Trial, Voided};
+use crate::scenario::plan::{Block, Plan};
 use crate::scenario::spec::Scenario;
 use crate::target::{Launch, LaunchError};
+use crate::units::Nanos;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Blocks that may be lost with an agent; whatever loses more than these is not a run.
+const VOIDED_MAX: usize = 3;
+/// How long is tried to get lost agents back, and how often.
+const REOPENED_WITHIN: Nanos = Nanos::from_millis(30_000);
+const REOPENING_PAUSE: Nanos = Nanos::from_millis(500);
 
 /// What the command line decides about a run.
 #[derive(Clone, Debug)]
@@ -31,6 +39,8 @@ pub struct Options {
     pub profile: bool,
     /// Folder under which the data folders of trials live and vanish.
     pub scratch: PathBuf,
+    /// Who offers the load; this process if none is named.
+    pub agents: Agents,
     /// Set to end the run early; what is finished is kept.
     pub interrupted: Arc<AtomicBool>,
 }
@@ -102,6 +112,9 @@ pub enum RunError {
         /// Why.
         source: FanoutError,
     },
+    /// The load could not be offered.
+    #[error(transparent)]
+    Agent(#[from] AgentError),
     /// The host would not give a thread or a folder.
     #[error("the host failed: {0}")]
     Host(#[from] std::io::Error),
@@ -116,12 +129,18 @@ pub fn run<L: Launch>(
 ) -> Result<Finished, RunError> {
     let clock = Clock::start();
     let plan = Plan::of(scenario);
+    let has_agents = !options.agents.addresses.is_empty();
+    let fleet = has_agents.then(|| Fleet::open(&options.agents, clock)).transpose()?;
     let mut run = empty_record(scenario, options, launch)?;
+    run.agents = fleet
+        .as_ref()
+        .map_or_else(Vec::new, |fleet| fleet.hosts().iter().map(facts::agent_host).collect());
     let mut stage = Stage {
         scenario,
         options,
         launch,
         clock,
+        fleet,
         watcher,
         plan: &plan,
         done: 0,
@@ -155,6 +174,8 @@ struct Stage<'a, L> {
     options: &'a Options,
     launch: &'a L,
     clock: Clock,
+    /// Who offers the load, if not this process.
+    fleet: Option<Fleet>,
     watcher: &'a mut dyn Watcher,
     plan: &'a Plan,
     /// Steps done and pairs planned, for the progress.
@@ -190,13 +211,43 @@ impl<L: Launch> Stage<'_, L> {
                 self.pairs = looks.next().unwrap_or(trials.pairs_max);
             }
             self.pair = block.index + 1;
-            match block::run(self, block)? {
+            match self.block(block, run)? {
                 Some(trials) => run.trials.extend(trials),
                 None => return Ok(Ended::Early),
             }
             self.ratio = ratio_so_far(run);
         }
         Ok(Ended::Complete)
+    }
+
+    /// Runs a block, anew if an agent was lost in it: then nothing that was measured in it counts.
+    fn block(&mut self, block: &Block, run: &mut Run) -> Result<Option<Vec<Trial>>, RunError> {
+        loop {
+            let done = self.done;
+            let lost = match block::run(self, block) {
+                Err(RunError::Agent(lost @ AgentError::Lost { .. })) => lost,
+                other => return other,
+            };
+            run.voided.push(Voided { block: block.index, reason: lost.to_string() });
+            if run.voided.len() > VOIDED_MAX || !self.reopen() {
+                return Err(lost.into());
+            }
+            self.done = done;
+        }
+    }
+
+    /// Connects to the agents again, for a while; whether that worked.
+    fn reopen(&mut self) -> bool {
+        let Some(fleet) = &mut self.fleet else { return false };
+        let began = self.clock.now();
+        while fleet.reopen().is_err() {
+            let is_too_late = self.clock.now().since(began) > REOPENED_WITHIN;
+            if is_too_late || self.options.interrupted.load(Ordering::Relaxed) {
+                return false;
+            }
+            self.clock.sleep(REOPENING_PAUSE);
+        }
+        true
     }
 
     /// Relaxed: the flag carries no data.
@@ -259,6 +310,8 @@ fn empty_record<L: Launch>(
             precision: trials.precision,
             precision_required: trials.precision_required,
         },
+        agents: Vec::new(),
+        voided: Vec::new(),
         trials: Vec::new(),
         checks: Vec::new(),
         profiles: Vec::new(),

@@ -1,7 +1,7 @@
 //! Sampling profiles of `before` and `after`, in trials of their own: a measured trial is never profiled.
 
 use super::{RunError, Stage, prepare};
-use crate::load::{self, Fanout, Span};
+use crate::load::{self, Fanout, Share, Span};
 use crate::measure::cpu::CpuSample;
 use crate::profile::{self, Folded, ProfileError, Sampled, Session};
 use crate::record::{Profile, Run, Warning};
@@ -94,7 +94,7 @@ fn profile<L: Launch>(
     let workload = Workload::of(stage.scenario);
     let duration = if stage.options.quick { SPAN_QUICK } else { SPAN };
     let seed = stage.scenario.seed.child("profile", 0);
-    let span = Span { clients, warmup: WARMUP, duration, seed };
+    let span = Span { clients, share: Share::ALL, warmup: WARMUP, duration, seed };
     let mut sampler = Sampler::default();
     let stop = &stage.options.interrupted;
     let watchers = watchers(stage.scenario);

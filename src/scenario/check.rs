@@ -22,7 +22,12 @@ use crate::seed::Seed;
 const SCHEMA: u64 = 1;
 
 /// Checks the whole tree; `text` is kept for the record.
-pub(super) fn scenario(root: &Node, text: String, findings: &mut Findings) -> Scenario {
+pub(super) fn scenario(
+    root: &Node,
+    text: String,
+    set: Vec<String>,
+    findings: &mut Findings,
+) -> Scenario {
     let mut root = match &root.value {
         Value::Table(table) => Section::root(table),
         _ => unreachable!("a TOML document is a table"),
@@ -64,6 +69,7 @@ pub(super) fn scenario(root: &Node, text: String, findings: &mut Findings) -> Sc
         targets,
         checks,
         text,
+        set,
     }
 }
 

@@ -54,7 +54,8 @@ pub fn parse(file_name: &str, text: &str, options: &Options) -> Result<Scenario,
     let mut findings = Findings::default();
     let mut root = raw::read(text, &mut findings);
     overrides::apply(&mut root, &options.set, &mut sources, &mut findings);
-    let scenario = check::scenario(&root, text_for_the_record(text, options), &mut findings);
+    let recorded = text_for_the_record(text, options);
+    let scenario = check::scenario(&root, recorded, options.set.clone(), &mut findings);
     if !findings.is_empty() {
         return Err(findings.into_problems(&sources));
     }

@@ -67,6 +67,8 @@ pub struct Scenario {
     pub checks: Checks,
     /// The text of the file after `--set`, kept for the record.
     pub text: String,
+    /// What `--set` laid over it, as typed.
+    pub set: Vec<String>,
 }
 
 /// One configuration under comparison.

@@ -1,8 +1,11 @@
 //! What scenario files describe, by their layer.
 
 use super::inside::Inside;
-use super::remote::{Remote, RemoteClient};
-use super::{Answer, CallError, Client, Launch, LaunchError, Target, Watched, etcd, served};
+use super::remote::Remote;
+use super::{
+    Answer, CallError, Client, Connect, Dial, Launch, LaunchError, RemoteClient, Target, Watched,
+    etcd, served,
+};
 use crate::clock::Clock;
 use crate::measure::lock::LockTally;
 use crate::measure::pipeline::PipelineCounts;
@@ -64,7 +67,7 @@ impl Client for SystemClient {
     }
 }
 
-impl Target for System {
+impl Connect for System {
     type Client = SystemClient;
 
     async fn connect(&self, clients: u32) -> Result<Vec<SystemClient>, CallError> {
@@ -73,12 +76,18 @@ impl Target for System {
                 Ok((0..clients).map(|_| SystemClient::Inside(inside.clone())).collect())
             }
             System::Remote(remote) => {
-                let connected = remote.connect(clients).await?;
+                let connected = remote.dial().connect(clients).await?;
                 Ok(connected.into_iter().map(SystemClient::Remote).collect())
             }
         }
     }
 
+    fn blocks_its_caller(&self) -> bool {
+        matches!(self, System::Inside(inside) if inside.blocks_its_caller())
+    }
+}
+
+impl Target for System {
     fn call_all(&self, requests: &[Request]) -> Vec<Answer> {
         match self {
             System::Inside(inside) => inside.call_all(requests),
@@ -93,8 +102,11 @@ impl Target for System {
         }
     }
 
-    fn blocks_its_caller(&self) -> bool {
-        matches!(self, System::Inside(inside) if inside.blocks_its_caller())
+    fn dial(&self) -> Option<Dial> {
+        match self {
+            System::Inside(_) => None,
+            System::Remote(remote) => Some(remote.dial()),
+        }
     }
 
     fn digests(&self) -> Result<Vec<Digest>, CallError> {

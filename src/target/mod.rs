@@ -1,9 +1,10 @@
 //! What answers: anything that takes a request of the model and gives a response. The harness asks nothing else of what it
-//! measures, so whoever implements [`Target`] and [`Launch`] for a store of their own gets trials in pairs, intervals, verdicts
+//! measures, so whoever implements [`Connect`], [`Target`] and [`Launch`] for a store of their own gets trials in pairs, intervals, verdicts
 //! and reports for it (`examples/own_store.rs`). [`Builtin`] launches what scenario files describe: nodes within the
 //! process, servers as processes of their own, and etcd.
 
 mod builtin;
+mod dial;
 mod etcd;
 mod inside;
 mod levers;
@@ -12,6 +13,7 @@ mod remote;
 mod served;
 
 pub use builtin::{Builtin, System, SystemClient};
+pub use dial::{Dial, RemoteClient};
 pub use inside::{BareStore, Inside};
 pub use levers::{flags, node as node_of};
 pub use remote::Remote;
@@ -29,8 +31,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// A system that answers requests. One is launched for every trial, and dropped at its end with all it started.
-pub trait Target: Send + Sync + 'static {
+/// Where clients find their way in.
+pub trait Connect: Send + Sync + 'static {
     /// What one client sends through.
     type Client: Client;
 
@@ -38,6 +40,15 @@ pub trait Target: Send + Sync + 'static {
     /// clients will use.
     fn connect(&self, clients: u32) -> impl Future<Output = Result<Vec<Self::Client>, CallError>>;
 
+    /// Whether a call keeps the calling thread until it is answered. Such a target gets a load thread for every client;
+    /// others get one for all.
+    fn blocks_its_caller(&self) -> bool {
+        false
+    }
+}
+
+/// A system that answers requests. One is launched for every trial, and dropped at its end with all it started.
+pub trait Target: Connect {
     /// Executes requests in this order, not as part of any measurement.
     fn call_all(&self, requests: &[Request]) -> Vec<Answer>;
 
@@ -46,10 +57,9 @@ pub trait Target: Send + Sync + 'static {
         self.call_all(requests)
     }
 
-    /// Whether a call keeps the calling thread until it is answered. Such a target gets a load thread for every client;
-    /// others get one for all.
-    fn blocks_its_caller(&self) -> bool {
-        false
+    /// How clients of other processes, on other hosts, get in; none if nobody can from outside.
+    fn dial(&self) -> Option<Dial> {
+        None
     }
 
     /// The state of every replica now, the one that answers first. Two that hold the same have equal digests.

@@ -1,15 +1,14 @@
 //! Servers behind gRPC, of this trial or of the user.
 
+use super::dial::{Dial, answer};
 use super::process::Process;
-use super::{Answer, CallError, Client, LaunchError};
+use super::{Answer, CallError, LaunchError};
 use crate::client::{ClientError, Connection, Endpoint, Metrics, scrape};
 use crate::clock::Clock;
 use crate::measure::pipeline::PipelineCounts;
-use crate::measure::stage::Timeline;
 use crate::model::{
     Body, DeleteRange, Interval, KeyValue, MainRevision, Range, RangeResult, Request, Response,
 };
-use crate::raft::Delivered;
 use crate::rpc::etcdserverpb::{StatusRequest, StatusResponse};
 use crate::scenario::spec::{self, Connections};
 use crate::store::Digest;
@@ -97,15 +96,6 @@ struct Control {
     runtime: Runtime,
     /// To each member, in their order.
     connections: Vec<Connection>,
-}
-
-/// A client's connection, shared or of its own.
-pub struct RemoteClient(Connection);
-
-impl Client for RemoteClient {
-    async fn call(&self, request: Request) -> Answer {
-        answer(self.0.call(request).await)
-    }
 }
 
 impl Remote {
@@ -238,17 +228,9 @@ impl Remote {
         self.processes.clone()
     }
 
-    /// A way in for each client: clients share connections in turn.
-    pub(super) async fn connect(&self, clients: u32) -> Result<Vec<RemoteClient>, CallError> {
-        let connections = match self.connections {
-            Connections::PerClient => clients,
-            Connections::Count(count) => count.min(clients),
-        };
-        let mut open = Vec::new();
-        for _ in 0..connections {
-            open.push(Connection::open(self.endpoint()).await?);
-        }
-        Ok(open.iter().cycle().take(clients as usize).cloned().map(RemoteClient).collect())
+    /// How clients get in.
+    pub(super) fn dial(&self) -> Dial {
+        Dial { endpoint: self.endpoint().clone(), connections: self.connections }
     }
 
     /// One after the other, since streams of a connection have no order among them.
@@ -370,10 +352,4 @@ fn hash(kv: &KeyValue, first: MainRevision) -> u128 {
     }
     bytes.extend(value);
     xxh3_128(&bytes)
-}
-
-/// Without a stage clock: what happens behind the connection is not seen from here.
-fn answer(response: Result<Response, ClientError>) -> Answer {
-    let reply = response?;
-    Ok(Delivered { reply, timeline: Timeline::default() })
 }

@@ -1,7 +1,7 @@
 //! Which cluster a server belongs to, and who it is in it: from its folder, else from etcd's own flags.
 
-use super::url::ListenUrl;
-use super::{ServeArgs, check_local, text};
+use super::ServeArgs;
+use crate::cli::listening::{ListenUrl, check_local, text};
 use crate::node::{DataFolder, Node};
 use crate::peer::{About, group_of};
 use crate::raft::{Change, Group, ImagePolicy, Member, Timing};

@@ -6,11 +6,11 @@ use std::str::FromStr;
 
 /// An address with what is spoken there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct ListenUrl {
+pub(in crate::cli) struct ListenUrl {
     /// Whether it is TLS.
-    pub(super) is_https: bool,
+    pub(in crate::cli) is_https: bool,
     /// Where.
-    pub(super) address: SocketAddr,
+    pub(in crate::cli) address: SocketAddr,
 }
 
 impl FromStr for ListenUrl {
