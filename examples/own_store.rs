@@ -9,6 +9,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints")]
 
+use kvbench::agent::Agents;
 use kvbench::clock::Clock;
 use kvbench::compare;
 use kvbench::measure::stage::Timeline;
@@ -191,6 +192,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         quick: true,
         profile: false,
         scratch: scratch.path().to_path_buf(),
+        agents: Agents::default(),
         interrupted: Arc::default(),
     };
     let finished = runner::run(&scenario, &options, &Stores, &mut Line)?;

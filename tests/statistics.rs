@@ -255,6 +255,8 @@ fn record() -> Run {
         arms: vec![arm("before"), arm("after")],
         targets: vec![target],
         plan: Plan { pairs_min: 8, pairs_max: 20, precision: 0.05, precision_required: false },
+        agents: Vec::new(),
+        voided: Vec::new(),
         trials: Vec::new(),
         checks: Vec::new(),
         profiles: Vec::new(),
@@ -291,6 +293,7 @@ fn trial(block: u32, position: u32, arm: &str, throughput_per_s: f64) -> Trial {
         locks: Vec::new(),
         cpu: Vec::new(),
         load_threads: 1,
+        agents: Vec::new(),
     };
     let end = TrialEnd {
         revision: 0,

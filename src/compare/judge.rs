@@ -158,6 +158,9 @@ fn invalid(run: &Run, metric: Metric<'_>) -> Option<String> {
         Warning::LittlesLaw { arm, cell, .. } if judged(arm, cell) => Some(format!(
             "the load of {arm} at {cell} is invalid: rate × time misses the client count"
         )),
+        Warning::AgentsOutOfStep { arm, cell, .. } if judged(arm, cell) => Some(format!(
+            "the load of {arm} at {cell} is invalid: its agents did not measure the same span"
+        )),
         _ => None,
     })
 }

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::record::{
-    Arm, Build, Cell, Check, Counters, Host, Latency, LockUse, OpCell, Plan, RoleCpu, Run, SCHEMA,
-    ScenarioText, StageMean, Target, Trial, TrialEnd, WatchCell,
+    AgentCell, Arm, Build, Cell, Check, Counters, Host, Latency, LockUse, OpCell, Plan, RoleCpu,
+    Run, SCHEMA, ScenarioText, StageMean, Target, Trial, TrialEnd, Warning, WatchCell,
 };
 
 /// Eight throughputs of the before arm that wobble by a few percent.
@@ -477,4 +477,36 @@ fn watchers_are_summed_up_arm_by_arm() {
     assert_eq!((before.arm.as_str(), before.events_per_s), ("before", 1000.0));
     assert_eq!((before.resyncs, before.lag_ns), (2.5, 1e6));
     assert_eq!(rows[1].watch, None);
+}
+
+/// A cell whose load is in doubt carries no verdict, however clear its numbers are.
+#[test]
+fn agents_out_of_step_carry_no_verdict() {
+    let mut run = throughput_world(&[12.0; 8]);
+    assert_eq!(compare(&run).outcome, Outcome::Met);
+    let target = run.targets[0].metric.clone();
+    let (phase, clients) = (target.split('.').next(), target.split('@').nth(1));
+    let cell = format!("{}@{}", phase.unwrap(), clients.unwrap());
+    run.warnings.push(Warning::AgentsOutOfStep { arm: "after".into(), cell, gap: 0.2 });
+    let comparison = compare(&run);
+    assert_eq!(comparison.outcome, Outcome::Inconclusive);
+    assert!(comparison.verdicts[0].reason.contains("same span"), "{:?}", comparison.verdicts);
+}
+
+#[test]
+fn an_agent_is_out_of_step_by_all_that_may_be_wrong() {
+    let mut cell = throughput_world(&[1.0]).trials[0].cells[0].clone();
+    assert!(cell.out_of_step().abs() < 1e-12);
+    let agent = |late_ns, clock_error_ns, clock_drift_ns| AgentCell {
+        address: "a:1".into(),
+        clients: 1,
+        ops: 1,
+        cpu_ns: 1,
+        late_ns,
+        clock_error_ns,
+        clock_drift_ns,
+    };
+    cell.elapsed_s = 2.0;
+    cell.agents = vec![agent(1_000_000, 2_000_000, -3_000_000), agent(10_000_000, 0, 10_000_000)];
+    assert!((cell.out_of_step() - 0.01).abs() < 1e-12, "{}", cell.out_of_step());
 }

@@ -148,9 +148,9 @@ pub fn closed_loop<T: Connect>(
     })
 }
 
-/// A layer that keeps its caller gets a thread per client; otherwise one thread carries them all.
+/// A layer that keeps its caller gets a thread per client; otherwise one thread carries them all. An agent may have none.
 fn load_threads(target: &impl Connect, clients: u32) -> u32 {
-    if target.blocks_its_caller() { clients } else { 1 }
+    if target.blocks_its_caller() { clients } else { clients.min(1) }
 }
 
 impl Seen {

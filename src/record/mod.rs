@@ -334,6 +334,15 @@ impl Cell {
         (self.in_flight_mean / f64::from(self.clients) - 1.0).abs()
     }
 
+    /// By how much of the span the worst agent may have measured another one: it began late, and its clock is known only so
+    /// well. Zero without agents.
+    pub fn out_of_step(&self) -> f64 {
+        let off = |agent: &AgentCell| {
+            agent.late_ns + agent.clock_error_ns + agent.clock_drift_ns.unsigned_abs()
+        };
+        self.agents.iter().map(off).max().unwrap_or(0) as f64 / (self.elapsed_s * 1e9)
+    }
+
     /// Relative gap between the sum of the stages and the mean service time; zero without stages.
     pub fn stage_gap(&self) -> f64 {
         let sum: f64 = self.stages.iter().map(|stage| stage.mean_ns).sum();
@@ -528,6 +537,22 @@ pub enum Warning {
         cell: String,
         /// Relative gap, fraction.
         gap: f64,
+    },
+    /// Agents did not measure the same span.
+    AgentsOutOfStep {
+        /// Which arm.
+        arm: String,
+        /// `phase@clients`.
+        cell: String,
+        /// By how much of the span the worst of them may have been off, fraction.
+        gap: f64,
+    },
+    /// Blocks were given up and run again.
+    BlocksVoided {
+        /// How many.
+        blocks: u32,
+        /// Why the first was.
+        reason: String,
     },
     /// The profile could not be taken.
     NoProfile {

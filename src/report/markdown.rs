@@ -207,6 +207,9 @@ fn notes(out: &mut String, run: &Run, cmp: &Comparison) {
     }
     line(out, &format!("- plan: {}", escape(&story::plan(run))));
     line(out, &format!("- host: {}", escape(&story::host(run))));
+    if let Some(agents) = story::agents(run) {
+        line(out, &format!("- agents: {}", escape(&agents)));
+    }
     line(out, &format!("- build: {}", escape(&story::build(run))));
 }
 

@@ -106,6 +106,10 @@ pub(super) fn hostile() -> (Run, Comparison) {
         (arm.lever, arm.levers) =
             (bad(), BTreeMap::from([(bad(), bad()), ("fsync".into(), bad())]));
     }
+    run.agents = vec![AgentHost { address: bad(), host: bad(), cores: 2, kernel: bad() }];
+    for cell in run.trials.iter_mut().flat_map(|trial| &mut trial.cells) {
+        cell.agents = vec![AgentCell { address: bad(), ..an_agent() }];
+    }
     for (check, warning) in run.checks.iter_mut().zip(&mut run.warnings) {
         (check.id, check.detail) = (bad(), bad());
         *warning = Warning::NoProfile { reason: bad() };
@@ -456,4 +460,17 @@ pub(super) fn check_golden(name: &str, text: &str) {
     }
     let wanted = std::fs::read_to_string(&path).unwrap_or_default();
     assert_eq!(text, wanted, "{name} differs; KVBENCH_UPDATE_GOLDEN=1 rewrites it");
+}
+
+/// What an agent did that kept step well.
+pub(super) fn an_agent() -> AgentCell {
+    AgentCell {
+        address: "10.0.0.7:2390".into(),
+        clients: 25,
+        ops: 40_000,
+        cpu_ns: 400_000_000,
+        late_ns: 120_000,
+        clock_error_ns: 40_000,
+        clock_drift_ns: -3_000,
+    }
 }

@@ -4,7 +4,7 @@
 //! not carry.
 
 use crate::compare::{Comparison, Estimate, Ladder, Outcome, Rung, TargetVerdict, Verdict};
-use crate::record::{Arm, Run, Sharing, Warning};
+use crate::record::{AgentHost, Arm, Run, Sharing, Warning};
 use crate::report::view::{self, Headline};
 use crate::report::words::{self, count, percent, ratio};
 
@@ -230,7 +230,14 @@ pub(super) fn load(run: &Run, cmp: &Comparison) -> Option<String> {
     let invalid = run
         .warnings
         .iter()
-        .filter(|w| matches!(w, Warning::LoadGeneratorBusy { .. } | Warning::LittlesLaw { .. }))
+        .filter(|warning| {
+            matches!(
+                warning,
+                Warning::LoadGeneratorBusy { .. }
+                    | Warning::LittlesLaw { .. }
+                    | Warning::AgentsOutOfStep { .. }
+            )
+        })
         .count();
     let state = match invalid {
         0 => "valid".to_string(),
@@ -267,6 +274,14 @@ pub(super) fn warning(warning: &Warning) -> String {
         Warning::StageGap { arm, cell, gap } => {
             format!("{arm} {cell}: the stages and the measured time differ by {}", percent(*gap))
         }
+        Warning::AgentsOutOfStep { arm, cell, gap } => format!(
+            "{arm} {cell}: the agents' spans may be {} apart: one began late, or its clock is not known well enough",
+            percent(*gap)
+        ),
+        Warning::BlocksVoided { blocks, reason } => format!(
+            "{} given up and run again: {reason}",
+            count(*blocks as usize, "block was", "blocks were")
+        ),
         Warning::NoProfile { reason } => format!("no profile: {reason}"),
         Warning::BusyHost { load_average } => {
             format!("the host was busy when the run began: load average {load_average:.2}")
@@ -327,6 +342,26 @@ pub(super) fn host(run: &Run) -> String {
         words::millis(host.fdatasync_p50_ns as f64),
         words::millis(host.fdatasync_p99_ns as f64)
     )
+}
+
+/// Which machines offered the load, and how well they kept step; nothing if this one did.
+pub(super) fn agents(run: &Run) -> Option<String> {
+    let machine = |agent: &AgentHost| {
+        let cores = count(agent.cores as usize, "core", "cores");
+        format!("{} ({}, {cores})", agent.address, agent.host)
+    };
+    let machines: Vec<String> = run.agents.iter().map(machine).collect();
+    let all = || run.trials.iter().flat_map(|trial| &trial.cells).flat_map(|cell| &cell.agents);
+    all().next()?;
+    let error = all().map(|agent| agent.clock_error_ns).max().unwrap_or(0);
+    let late = all().map(|agent| agent.late_ns).max().unwrap_or(0);
+    Some(format!(
+        "load from {}: {} · clocks known to ± {}, began at most {} late",
+        count(machines.len(), "agent", "agents"),
+        machines.join(", "),
+        words::millis(error as f64),
+        words::millis(late as f64)
+    ))
 }
 
 /// What ran.

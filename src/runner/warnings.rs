@@ -11,6 +11,8 @@ const LOAD_SHARE_MAX: f64 = 0.7;
 const LITTLES_GAP_MAX: f64 = 0.05;
 /// Gap between the stages' sum and the measured time from which a stage is missing.
 const STAGE_GAP_MAX: f64 = 0.02;
+/// Share of the span by which an agent may be off before its operations are another span's.
+const OUT_OF_STEP_MAX: f64 = 0.01;
 /// Load average per core from which the host counts as busy.
 const BUSY_LOAD_PER_CORE: f64 = 0.7;
 
@@ -43,6 +45,10 @@ pub(super) fn add(run: &mut Run) {
         let filesystem = run.host.filesystem.clone();
         run.warnings.push(Warning::NoDisk { filesystem });
     }
+    if let Some(first) = run.voided.first() {
+        let (blocks, reason) = (run.voided.len() as u32, first.reason.clone());
+        run.warnings.push(Warning::BlocksVoided { blocks, reason });
+    }
     let found = of_cells(run);
     run.warnings.extend(found);
 }
@@ -61,8 +67,8 @@ fn of_cells(run: &Run) -> Vec<Warning> {
         let middle = |of: fn(&Cell) -> f64| {
             median(&trials.iter().map(|cell| of(cell)).collect::<Vec<_>>()).unwrap_or(0.0)
         };
+        let has_generator = !keeps_its_caller(run, arm, &trials);
         let (arm, share) = (arm.to_owned(), middle(Cell::load_share));
-        let has_generator = !trials.iter().any(|cell| keeps_its_caller(cell));
         if has_generator && share > LOAD_SHARE_MAX {
             let (arm, cell) = (arm.clone(), cell.clone());
             warnings.push(Warning::LoadGeneratorBusy { arm, cell, share });
@@ -70,6 +76,10 @@ fn of_cells(run: &Run) -> Vec<Warning> {
         let gap = middle(Cell::littles_gap);
         if has_generator && gap > LITTLES_GAP_MAX {
             warnings.push(Warning::LittlesLaw { arm: arm.clone(), cell: cell.clone(), gap });
+        }
+        let gap = middle(Cell::out_of_step);
+        if gap > OUT_OF_STEP_MAX {
+            warnings.push(Warning::AgentsOutOfStep { arm: arm.clone(), cell: cell.clone(), gap });
         }
         let gap = middle(Cell::stage_gap);
         if gap > STAGE_GAP_MAX {
@@ -79,8 +89,14 @@ fn of_cells(run: &Run) -> Vec<Warning> {
     warnings
 }
 
-/// In the store layer the load threads are the system: no other role ran, and what a client spends on making its
-/// next request is part of the throughput.
-fn keeps_its_caller(cell: &Cell) -> bool {
-    !cell.cpu.iter().any(|role| (role.role == "raft" || role.role == "apply") && role.cpu_ns > 0)
+/// In the store layer the load threads are the system, and what a client spends on making its next request is part of the
+/// throughput. A store of somebody else's has no layer; there it shows in that no other role ran.
+fn keeps_its_caller(run: &Run, arm: &str, trials: &[&Cell]) -> bool {
+    let levers = run.arms.iter().find(|known| known.name == arm).map(|arm| &arm.levers);
+    if let Some(layer) = levers.and_then(|levers| Layer::from_word(levers.get("layer")?)) {
+        return layer == Layer::Store;
+    }
+    let system = ["raft", "apply"];
+    let roles = || trials.iter().flat_map(|cell| &cell.cpu);
+    !roles().any(|used| system.contains(&used.role.as_str()) && used.cpu_ns > 0)
 }

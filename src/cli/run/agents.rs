@@ -127,13 +127,21 @@ mod tests {
         }
     }
 
-    /// What is said of agents with arms of these levers.
-    fn refused(agents: &[&str], system: &str) -> String {
-        let rest = "[keys]\nspace = \"1k\"\nsize = \"16B\"\n[values]\nsize = \"16B\"\n[[op]]\nput = { weight = 1 }\n\
-                    [[phase]]\nname = \"p\"\nload = { closed = { clients = [1] } }\nwarmup = \"50ms\"\nduration = \"50ms\"\n";
+    /// What is said of agents with these levers before and after.
+    fn refused(agents: &[&str], before: &str, after: &str) -> String {
         let text = format!(
-            "schema = 1\nname = \"a\"\nanalysis = \"b\"\n[system]\n{system}\n\
-             [arms.before]\n[arms.after]\n{rest}"
+            r#"schema = 1
+name = "a"
+arms.before = {{ {before} }}
+arms.after = {{ {after} }}
+keys = {{ space = "1k", size = "16B" }}
+values = {{ size = "16B" }}
+op = [{{ put = {{ weight = 1 }} }}]
+trials = {{ aa = false }}
+[[phase]]
+name = "p"
+load = {{ closed = {{ clients = [1] }} }}
+"#
         );
         let scenario = scenario::parse("a.toml", &text, &Options::default());
         let scenario = scenario.unwrap_or_else(|problems| panic!("{problems}"));
@@ -143,19 +151,20 @@ mod tests {
     #[test]
     fn agents_need_a_way_in_and_secrets_a_cover() {
         let (near, far) = (["127.0.0.1:2390"], ["127.0.0.1:2390", "10.0.0.7:2390"]);
-        let etcd = "layer = \"etcd\"\netcd.endpoints";
-        assert_eq!(refused(&near, "layer = \"rpc\""), "");
-        assert_eq!(refused(&[], "layer = \"raft\""), "");
-        assert!(refused(&near, "layer = \"raft\"").contains("arm before: layer raft runs within"));
-        assert!(refused(&far, "layer = \"rpc\"").contains("this machine only, where 10.0.0.7"));
-        let local = format!("{etcd} = [\"http://127.0.0.1:2379\"]");
-        assert!(refused(&far, &local).contains("another machine to 10.0.0.7"));
-        assert_eq!(refused(&near, &local), "");
-        let there = format!("{etcd} = [\"http://10.0.0.2:2379\"]");
-        assert_eq!(refused(&far, &there), "");
-        let user = format!("{there}\netcd.user = \"me\"\netcd.password_env = \"SECRET\"");
-        assert!(refused(&far, &user).contains("in the clear"));
-        assert_eq!(refused(&near, &user), "");
+        let etcd = |url: &str| format!(r#"layer = "etcd", etcd.endpoints = ["{url}"]"#);
+        let (raft, rpc) = (r#"layer = "raft""#, r#"layer = "rpc""#);
+        assert_eq!(refused(&near, rpc, rpc), "");
+        assert_eq!(refused(&[], raft, raft), "");
+        assert!(refused(&near, raft, raft).contains("arm before: layer raft runs within"));
+        assert!(refused(&far, rpc, rpc).contains("this machine only, where 10.0.0.7"));
+        let (here, there) = (etcd("http://127.0.0.1:2379"), etcd("http://10.0.0.2:2379"));
+        assert!(refused(&far, &there, &here).contains("arm after: http://127.0.0.1:2379 is this"));
+        assert_eq!(refused(&near, &there, &here), "");
+        let other = etcd("http://10.0.0.3:2379");
+        assert_eq!(refused(&far, &there, &other), "");
+        let user = format!(r#"{other}, etcd.user = "me", etcd.password_env = "SECRET""#);
+        assert!(refused(&far, &there, &user).contains("in the clear"));
+        assert_eq!(refused(&near, &there, &user), "");
     }
 
     #[test]

@@ -40,6 +40,7 @@ pub(super) fn environment(out: &mut String, run: &Run) {
         ("data folder", host.data_folder.clone()),
         ("fdatasync probe", fdatasync),
         ("load average at the start", format!("{:.2}", host.load_average)),
+        ("load", story::agents(run).unwrap_or_else(|| "from this machine".to_owned())),
         ("build", story::build(run)),
     ];
     for (what, value) in facts {

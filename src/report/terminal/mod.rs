@@ -56,6 +56,9 @@ fn header(page: &mut Page, run: &Run, cmp: &Comparison) {
     page.title(&format!("{} · {}", run.scenario.name, run.scenario.workload));
     arms(page, run);
     page.item("host", &story::host(run));
+    if let Some(agents) = story::agents(run) {
+        page.item("agents", &agents);
+    }
     page.item("build", &story::build(run));
     page.item("plan", &story::plan(run));
     for sharing in story::sharing(run) {
@@ -149,6 +152,7 @@ fn verdict_lines(page: &mut Page, verdict: &TargetVerdict) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::AgentHost;
     use crate::report::sample;
 
     const PLAIN: Style = Style { color: false, width: 100 };
@@ -219,5 +223,18 @@ mod tests {
         {
             assert!(text.contains(wanted), "{wanted}\n{text}");
         }
+    }
+
+    #[test]
+    fn agents_are_named_with_how_well_they_kept_step() {
+        let (mut run, cmp) = sample::sample();
+        assert!(!render(&run, &cmp, PLAIN).contains("agent"));
+        let (address, host, kernel) = ("10.0.0.7:2390".into(), "load-1".into(), "6.1".into());
+        run.agents = vec![AgentHost { address, host, cores: 8, kernel }];
+        run.trials[0].cells[0].agents = vec![sample::an_agent()];
+        let text = render(&run, &cmp, PLAIN).split_whitespace().collect::<Vec<_>>().join(" ");
+        let wanted = "agents load from 1 agent: 10.0.0.7:2390 (load-1, 8 cores) · clocks known to ± 0.0400 ms, \
+                      began at most 0.120 ms late";
+        assert!(text.contains(wanted), "{text}");
     }
 }
