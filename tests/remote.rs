@@ -148,6 +148,34 @@ fn what_does_not_start_says_why() {
     assert!(error.to_string().contains("/bin/false ended at once (exit status: 1)"), "{error}");
 }
 
+/// Arms that name servers in use are compared with one another: their answers must not tell how long they were used.
+#[test]
+fn a_server_in_use_answers_as_a_fresh_one_and_is_left_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = launch(&arm("layer = \"rpc\""), folder.path());
+    let theirs = Request::LeaseGrant { id: 77, ttl_s: 100 };
+    for request in [Request::put("x", "v"), Request::delete("x"), theirs] {
+        running.call_all(&[request])[0].as_ref().unwrap();
+    }
+    let kvbench::target::Watched::Server(endpoint) = running.watched() else { panic!("a server") };
+    let text = format!(
+        "schema = 1\nname = \"x\"\n[arms.before]\nlayer = \"etcd\"\netcd.endpoints = [\"http://{}\"]\n\
+         [arms.after]\nlayer = \"rpc\"\n[trials]\naa = false\n[[op]]\nput = {{}}\n[[phase]]\nname = \"a\"\n\
+         load.closed.clients = [1]",
+        endpoint.address()
+    );
+    let scenario = scenario::parse("x.toml", &text, &Options::default()).unwrap();
+    for _ in 0..2 {
+        let named = launch(scenario.before(), folder.path());
+        answers_like_the_model(&named);
+        let fresh = launch(&arm("layer = \"rpc\""), tempfile::tempdir().unwrap().path());
+        answers_like_the_model(&fresh);
+        assert_eq!(named.digests().unwrap(), fresh.digests().unwrap());
+    }
+    let leases = running.call_all(&[Request::Leases]).remove(0).unwrap().reply.result;
+    assert_eq!(leases, Ok(Body::Leases(vec![77])), "theirs stays, ours goes");
+}
+
 #[test]
 fn etcd_answers_the_same_and_ends_in_the_same_state() {
     if !has_etcd() {

@@ -3,6 +3,7 @@
 //! and reports for it (`examples/own_store.rs`). [`Builtin`] launches what scenario files describe: nodes within the
 //! process, servers as processes of their own, and etcd.
 
+mod before;
 mod builtin;
 mod dial;
 mod etcd;

@@ -1,5 +1,6 @@
 //! Servers behind gRPC, of this trial or of the user.
 
+use super::before::Before;
 use super::dial::{Dial, answer};
 use super::process::Process;
 use super::{Answer, CallError, LaunchError};
@@ -7,7 +8,8 @@ use crate::client::{ClientError, Connection, Endpoint, Metrics, scrape};
 use crate::clock::Clock;
 use crate::measure::pipeline::PipelineCounts;
 use crate::model::{
-    Body, DeleteRange, Interval, KeyValue, MainRevision, Range, RangeResult, Request, Response,
+    Body, DeleteRange, Interval, KeyValue, LeaseId, MainRevision, Range, RangeResult, Request,
+    Response,
 };
 use crate::rpc::etcdserverpb::{StatusRequest, StatusResponse};
 use crate::scenario::spec::{self, Connections};
@@ -83,8 +85,7 @@ pub struct Remote {
     numbers: Numbers,
     processes: Vec<u32>,
     connections: Connections,
-    /// Revision at which the load began: 1 in a fresh store, and counted as such in one that is not.
-    first: MainRevision,
+    before: Before,
     clock: Clock,
     /// Whether its keys are deleted at the end: the servers are the user's, and were seen to be empty.
     sweeps: bool,
@@ -131,7 +132,8 @@ impl Remote {
             let address = remote.endpoint().address().to_owned();
             return Err(LaunchError::NotEmpty { address, keys: found.count });
         }
-        remote.first = revision;
+        let leases = remote.control().leases(remote.leader)?;
+        remote.before = Before { revision, leases };
         remote.sweeps = true;
         Ok(remote)
     }
@@ -157,7 +159,7 @@ impl Remote {
             numbers,
             processes: Vec::new(),
             connections: system.connections,
-            first: 1,
+            before: Before::FRESH,
             clock,
             sweeps: false,
             control,
@@ -238,7 +240,7 @@ impl Remote {
         let control = self.control();
         let connection = &control.connections[self.leader];
         let call = |request: &Request| control.runtime.block_on(connection.call(request.clone()));
-        requests.iter().map(|request| answer(call(request))).collect()
+        requests.iter().map(|request| self.told(call(request))).collect()
     }
 
     /// All at once.
@@ -246,7 +248,13 @@ impl Remote {
         let control = self.control();
         let connection = &control.connections[self.leader];
         let calls = requests.iter().map(|request| connection.call(request.clone()));
-        control.runtime.block_on(join_all(calls)).into_iter().map(answer).collect()
+        let answers = control.runtime.block_on(join_all(calls)).into_iter();
+        answers.map(|response| self.told(response)).collect()
+    }
+
+    /// As a fresh store would say it.
+    fn told(&self, response: Result<Response, ClientError>) -> Answer {
+        answer(response.map(|response| self.before.without(response)))
     }
 
     /// What the leader's page of numbers says.
@@ -266,7 +274,7 @@ impl Remote {
             while control.revision(member)? < revision && self.clock.now().since(began) < PATIENCE {
                 self.clock.sleep(NAP);
             }
-            digests.push(control.digest(member, self.first)?);
+            digests.push(control.digest(member, self.before.revision)?);
         }
         Ok(digests)
     }
@@ -298,6 +306,15 @@ impl Control {
         }
     }
 
+    fn leases(&self, member: usize) -> Result<Vec<LeaseId>, ClientError> {
+        let answer = self.connections[member].call(Request::Leases);
+        match self.runtime.block_on(answer)?.result {
+            Ok(Body::Leases(leases)) => Ok(leases),
+            Ok(_) => Err(ClientError::Cut),
+            Err(refusal) => Err(tonic::Status::internal(refusal.to_string()).into()),
+        }
+    }
+
     /// What a member holds, read page by page at one revision. Leases without keys are not seen.
     fn digest(&self, member: usize, first: MainRevision) -> Result<Digest, ClientError> {
         let mut page = Range { limit: KEYS_READ, serializable: true, ..everything() };
@@ -321,7 +338,7 @@ impl Control {
 }
 
 impl Drop for Remote {
-    /// Leaves the servers of the user as empty as they were. Whatever was not seen to be empty is not touched.
+    /// Leaves the servers of the user as empty as they were, of keys and of leases. Whatever was not seen to be empty is not touched.
     fn drop(&mut self) {
         if !self.sweeps {
             return;
@@ -329,6 +346,10 @@ impl Drop for Remote {
         let all = DeleteRange { interval: Interval::everything(), prev_kv: false };
         // Whoever looks next will see that it failed: the store is not empty.
         let _ = self.call_all(&[Request::DeleteRange(all)]);
+        let leases = self.control().leases(self.leader).unwrap_or_default().into_iter();
+        let ours = leases.filter(|lease| !self.before.leases.contains(lease));
+        let revokes: Vec<_> = ours.map(|id| Request::LeaseRevoke { id }).collect();
+        let _ = self.call_any(&revokes);
     }
 }
 
