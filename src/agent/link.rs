@@ -159,20 +159,20 @@ fn endpoint(
     }
 }
 
+/// What the agent said; of a broken connection, what broke it.
 fn words(status: &Status) -> String {
-    match status.message() {
-        "" => format!("{:?}", status.code()),
-        said => said.to_owned(),
+    match (std::error::Error::source(status), status.message()) {
+        (Some(cause), _) => with_causes(cause),
+        (None, "") => format!("{:?}", status.code()),
+        (None, said) => said.to_owned(),
     }
 }
 
-/// An error of the transport says little itself.
-fn with_causes(error: &tonic::transport::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text = error.to_string();
-        cause = error.source();
+/// The last cause: what lies before it says little.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut last = error;
+    while let Some(cause) = last.source() {
+        last = cause;
     }
-    text
+    last.to_string()
 }

@@ -171,10 +171,11 @@ fn costs(out: &mut String, headline: &Headline<'_>) {
     let (before, after) = (&headline.before.costs, &headline.after.costs);
     let change =
         |name: &str, a: f64, b: f64| format!("{name} {} → {}", significant(a), significant(b));
-    let costs = [
-        change("fsyncs", before.fsyncs_per_op, after.fsyncs_per_op),
-        change("CPU µs", before.cpu_us_per_op, after.cpu_us_per_op),
-    ];
+    let mut costs = vec![change("CPU µs", before.cpu_us_per_op, after.cpu_us_per_op)];
+    // What a system does not tell is left out.
+    if before.fsyncs_per_op + after.fsyncs_per_op > 0.0 {
+        costs.insert(0, change("fsyncs", before.fsyncs_per_op, after.fsyncs_per_op));
+    }
     line(
         out,
         &format!(

@@ -271,7 +271,7 @@ pub(super) fn costs(out: &mut String, run: &Run, headline: &Headline<'_>) {
         let costs = &arm.costs;
         table.row(vec![
             view::arm_label(run, &arm.arm),
-            significant(costs.fsyncs_per_op),
+            told(costs.fsyncs_per_op),
             significant(1.0 / costs.fsyncs_per_op),
             significant(costs.cpu_us_per_op),
             significant(costs.cores_busy),

@@ -222,7 +222,7 @@ pub(super) fn costs(page: &mut Page, headline: &Headline<'_>) {
     let told = |n: f64| if n > 0.0 { significant(n) } else { NOTHING.to_string() };
     let told = |a: f64, b: f64| format!("{} → {}", told(a), told(b));
     let mut cells = vec![
-        ("fsyncs per op", change(before.fsyncs_per_op, after.fsyncs_per_op)),
+        ("fsyncs per op", told(before.fsyncs_per_op, after.fsyncs_per_op)),
         ("ops per fsync", per_fsync),
         ("CPU µs per op", change(before.cpu_us_per_op, after.cpu_us_per_op)),
         ("cores busy", change(before.cores_busy, after.cores_busy)),
