@@ -185,6 +185,16 @@ fn agents_that_cannot_serve_are_named_at_once() {
     assert!(said.contains("this machine only"), "{said}");
 }
 
+/// For jobs that should end with what they are for.
+#[test]
+fn an_agent_ends_after_its_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut agent = Agent::start("http://127.0.0.1:0", &["--runs", "1"]);
+    let output = run(&scenario(folder.path(), 1, 1), &[&agent.address], folder.path());
+    assert!(record(&output).complete);
+    assert!(agent.child.wait().unwrap().success());
+}
+
 /// One run at a time: a second is told so and disturbs nothing.
 #[test]
 fn an_agent_serves_one_run_at_a_time() {

@@ -134,6 +134,14 @@ impl Fleet {
     }
 }
 
+impl Drop for Fleet {
+    fn drop(&mut self) {
+        for link in &mut self.links {
+            self.runtime.block_on(link.end());
+        }
+    }
+}
+
 /// One cell on its way.
 struct Cell<'a> {
     links: &'a mut [Link],

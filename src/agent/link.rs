@@ -6,7 +6,9 @@ use crate::clock::Clock;
 use crate::rpc::kvbenchpb::agent_client::AgentClient;
 use crate::rpc::kvbenchpb::agent_order::Order;
 use crate::rpc::kvbenchpb::agent_report::Report;
-use crate::rpc::kvbenchpb::{AgentHello, AgentOrder, AgentProbe, AgentReport, AgentWelcome};
+use crate::rpc::kvbenchpb::{
+    AgentDone, AgentHello, AgentOrder, AgentProbe, AgentReport, AgentWelcome,
+};
 use crate::units::Nanos;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -20,6 +22,8 @@ use tonic::{Code, Status, Streaming};
 const CONNECT_MAX: Duration = Duration::from_secs(5);
 /// How long an answer may take that needs no load.
 const ANSWER_MAX: Nanos = Nanos::from_millis(10_000);
+/// How long an agent has to take its leave.
+const GOODBYE_MAX: Duration = Duration::from_secs(1);
 /// How often it is looked whether the run was stopped.
 const LOOK: Duration = Duration::from_millis(50);
 /// Questions for the time; the shortest round trip of so many is hardly ever disturbed.
@@ -100,6 +104,15 @@ impl Link {
                 }
                 Err(_) => {}
             }
+        }
+    }
+
+    /// Tells it that the run has ended, and waits a moment until it has taken that.
+    pub(super) async fn end(&mut self) {
+        if self.order(Order::Done(AgentDone {})).await.is_ok() {
+            let rest = async { while let Ok(Some(_)) = self.reports.message().await {} };
+            // Without that word it takes the run for lost, which ends its load as well.
+            let _ = timeout(GOODBYE_MAX, rest).await;
         }
     }
 

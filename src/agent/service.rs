@@ -94,7 +94,7 @@ impl AgentServer {
         self.address
     }
 
-    /// Runs that were served to their end.
+    /// Runs that were served to their end; those that went away without a word do not count.
     pub fn runs(&self) -> u32 {
         self.runs.load(Ordering::Relaxed)
     }
@@ -135,8 +135,8 @@ impl Agent for Service {
         let (reports, taken): (Reports, _) = mpsc::channel(WAITING_MAX);
         let (clock, runs) = (self.clock, self.runs.clone());
         tokio::spawn(async move {
-            session::follow(request.into_inner(), reports, clock).await;
-            runs.fetch_add(1, Ordering::Relaxed);
+            let is_done = session::follow(request.into_inner(), reports, clock).await;
+            runs.fetch_add(u32::from(is_done), Ordering::Relaxed);
             drop(place);
         });
         Ok(Response::new(ReceiverStream::new(taken)))

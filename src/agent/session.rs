@@ -10,12 +10,19 @@ use crate::units::Nanos;
 use std::fs;
 use tonic::{Status, Streaming};
 
-/// Follows orders until the stream ends; then the load has ended too.
-pub(super) async fn follow(mut orders: Streaming<AgentOrder>, reports: Reports, clock: Clock) {
-    let mut session = Session { clock, reports, is_known: false, drive: None };
+/// Follows orders until the stream ends; then the load has ended too. Whether the run said that it is done.
+pub(super) async fn follow(
+    mut orders: Streaming<AgentOrder>,
+    reports: Reports,
+    clock: Clock,
+) -> bool {
+    let mut session = Session { clock, reports, is_known: false, is_done: false, drive: None };
     while let Ok(Some(AgentOrder { order: Some(order) })) = orders.message().await {
         if let Err(status) = session.take(order).await {
             let _ = session.reports.send(Err(status)).await;
+            break;
+        }
+        if session.is_done {
             break;
         }
     }
@@ -23,6 +30,7 @@ pub(super) async fn follow(mut orders: Streaming<AgentOrder>, reports: Reports, 
         // It waits for requests under way, which this task must not.
         let _ = tokio::task::spawn_blocking(move || drive.end()).await;
     }
+    session.is_done
 }
 
 struct Session {
@@ -30,6 +38,7 @@ struct Session {
     reports: Reports,
     /// Whether the run has said which build it is, and that is this one.
     is_known: bool,
+    is_done: bool,
     drive: Option<Drive>,
 }
 
@@ -54,6 +63,7 @@ impl Session {
             Order::Plan(plan) => {
                 self.drive = Some(Drive::start(plan, self.clock, self.reports.clone())?);
             }
+            Order::Done(_) => self.is_done = true,
             Order::Window(window) => {
                 if let Some(drive) = &self.drive {
                     drive.open_at(Nanos(window.opens_at_ns));

@@ -33,7 +33,7 @@ pub(super) struct AgentArgs {
     /// Listen beyond this machine without TLS: whoever can connect decides what this machine sends
     #[arg(long)]
     insecure_allow_remote: bool,
-    /// End after so many runs [default: never]
+    /// End once so many runs have ended, each of one scenario [default: never]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     runs: Option<u32>,
     /// End when standard input ends, as it does when whoever started this has gone

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 mod url;
 
-pub(super) use url::ListenUrl;
+pub(super) use url::{ListenUrl, check_form};
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "TLS")]

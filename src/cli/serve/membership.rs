@@ -1,7 +1,7 @@
 //! Which cluster a server belongs to, and who it is in it: from its folder, else from etcd's own flags.
 
 use super::ServeArgs;
-use crate::cli::listening::{ListenUrl, check_local, text};
+use crate::cli::listening::{ListenUrl, check_form, check_local, text};
 use crate::node::{DataFolder, Node};
 use crate::peer::{About, group_of};
 use crate::raft::{Change, Group, ImagePolicy, Member, Timing};
@@ -123,7 +123,7 @@ impl ClusterArgs {
                     "--initial-cluster: `{pair}` is not NAME=URL\n  hint: a=http://127.0.0.1:2380"
                 )
             })?;
-            url.parse::<ListenUrl>().map_err(|why| format!("--initial-cluster: {url}: {why}"))?;
+            check_form(url).map_err(|why| format!("--initial-cluster: {url}: {why}"))?;
             match all.iter_mut().find(|named| named.name == name) {
                 Some(named) => named.urls.push(url.to_owned()),
                 None => all.push(Named { name: name.to_owned(), urls: vec![url.to_owned()] }),
