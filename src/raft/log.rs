@@ -2,6 +2,7 @@
 //! yet applied kept in memory, so that committing does not read the disk.
 
 use super::Fsync;
+use super::damage::{self, Damage};
 use super::images::Image;
 use super::members::Members;
 use super::sync_fs::SyncFs;
@@ -22,6 +23,10 @@ const HARD_STATE: &[u8] = b"hard-state";
 const INCARNATION: &[u8] = b"incarnation";
 const MEMBERS: &[u8] = b"members";
 const CUT: &[u8] = b"cut";
+
+/// Entries are checked in pieces of so many bytes.
+const CHECKED_BYTES: usize = 4 << 20;
+const DAMAGED_HINT: &str = "\n  hint: restore the file, or remove this member from its group and add it anew with an empty folder";
 
 /// What the Ready loop asks of a log, beside reading it as the raft library does.
 pub(super) trait LogStore: Storage {
@@ -112,6 +117,12 @@ impl EngineLog {
             batch_compression_threshold: ReadableSize(0),
             ..Config::default()
         };
+        if let Some(Damage { path, offset, whole }) = damage::find(folder)? {
+            return Err(raft_engine::Error::Corruption(format!(
+                "the record at byte {offset} of {} cannot be read, though it was on disk before the one at byte {whole}; nothing was changed{DAMAGED_HINT}",
+                path.display()
+            )));
+        }
         let rules = SyncFs { fsync, clock, meter: meter.clone() };
         let engine = Arc::new(Engine::open_with_file_system(config, Arc::new(rules))?);
         let mut log = EngineLog {
@@ -128,6 +139,7 @@ impl EngineLog {
             meter,
         };
         log.find_last()?;
+        log.check_entries()?;
         log.count_start()?;
         Ok(log)
     }
@@ -137,6 +149,34 @@ impl EngineLog {
         if let Some(index) = last {
             let entry = self.engine.get_entry::<Codec>(GROUP, index)?;
             self.last = (index, entry.map_or(0, |entry| entry.term));
+        }
+        Ok(())
+    }
+
+    /// Reads every entry once: the raft library takes it for granted that it can, and the engine has only seen where they are.
+    pub(super) fn check_entries(&self) -> Result<(), raft_engine::Error> {
+        let mut next = self.cut.0 + 1;
+        let mut entries = Vec::new();
+        while next <= self.last.0 {
+            entries.clear();
+            let to = self.last.0 + 1;
+            let read = self.engine.fetch_entries_to::<Codec>(
+                GROUP,
+                next,
+                to,
+                Some(CHECKED_BYTES),
+                &mut entries,
+            );
+            let unreadable = |why: &dyn std::fmt::Display| {
+                raft_engine::Error::Corruption(format!(
+                    "entries from {next} on cannot be read: {why}{DAMAGED_HINT}"
+                ))
+            };
+            match (read, entries.last()) {
+                (Ok(_), Some(last)) => next = last.index + 1,
+                (Ok(_), None) => return Err(unreadable(&"they are missing")),
+                (Err(error), _) => return Err(unreadable(&error)),
+            }
         }
         Ok(())
     }

@@ -17,6 +17,7 @@ use std::error::Error;
 use std::io::{self, Read, Write};
 
 mod applier;
+mod damage;
 mod forwarded;
 mod images;
 mod inbox;
