@@ -17,6 +17,7 @@ mod location;
 mod mann_whitney;
 mod overall;
 mod quantile;
+mod scalability;
 mod shift;
 mod signed_rank;
 mod spending;
@@ -32,6 +33,7 @@ pub use location::{
 pub use mann_whitney::{COUNTED_MAX, mann_whitney_p_value};
 pub use overall::{Overall, overall_ratio};
 pub use quantile::{median, quantile};
+pub use scalability::{Figure, LEVELS_MIN, Scalability, TRIALS_MIN, Unfit, scalability};
 pub use shift::{Shift, UnpairedRatio, shift, unpaired_ratio};
 pub use signed_rank::{Interval, critical_value, signed_rank_interval, signed_rank_p_value};
 pub use spending::{Look, spending_looks};
