@@ -10,10 +10,12 @@ mod judge;
 mod ladder;
 mod looks;
 mod metric;
+mod scaling;
 #[cfg(test)]
 mod tests;
 mod watch;
 
+pub use crate::stats::{Figure, Scalability, Unfit};
 pub use looks::{looks, precision_reached};
 
 use crate::record;
@@ -49,6 +51,19 @@ pub struct PhaseTable {
     pub phase: String,
     /// One per client count, ascending.
     pub rows: Vec<Row>,
+    /// How throughput grows with clients, one per measured arm; empty if too few client counts were measured for a law.
+    pub scaling: Vec<Scaling>,
+}
+
+/// How one arm's throughput grows with clients.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scaling {
+    /// Arm name.
+    pub arm: String,
+    /// Trials that measured every client count.
+    pub trials: usize,
+    /// The law, or why there is none.
+    pub law: Result<Scalability, Unfit>,
 }
 
 /// One client count of one phase.
@@ -270,13 +285,17 @@ pub enum Outcome {
 fn tables(run: &record::Run) -> Vec<PhaseTable> {
     let places = places(run);
     let phases = costs::distinct(places.iter().map(|place| place.phase));
-    let rows = |phase| places.iter().filter(move |place| place.phase == phase);
-    phases
-        .map(|phase| PhaseTable {
+    let rows = |phase: &str| places.iter().filter(|place| place.phase == phase).collect::<Vec<_>>();
+    let table = |phase: &str| {
+        let rows = rows(phase);
+        let clients: Vec<u32> = rows.iter().map(|place| place.clients).collect();
+        PhaseTable {
             phase: phase.to_string(),
-            rows: rows(phase).map(|place| row(run, *place)).collect(),
-        })
-        .collect()
+            rows: rows.iter().map(|place| row(run, **place)).collect(),
+            scaling: scaling::of_phase(run, phase, &clients),
+        }
+    };
+    phases.map(table).collect()
 }
 
 /// Every place measured: phases in the order they ran, client counts ascending within each.

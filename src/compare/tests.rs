@@ -510,3 +510,30 @@ fn an_agent_is_out_of_step_by_all_that_may_be_wrong() {
     cell.agents = vec![agent(1_000_000, 2_000_000, -3_000_000), agent(10_000_000, 0, 10_000_000)];
     assert!((cell.out_of_step() - 0.01).abs() < 1e-12, "{}", cell.out_of_step());
 }
+
+/// Six client counts give a law, five none; an arm that grows faster than its clients is told so.
+#[test]
+fn a_sweep_is_told_as_a_law_or_why_not() {
+    let sweep = |counts: &[u32]| {
+        let mut run = throughput_world(&[2.0; 8]);
+        for (index, trial) in run.trials.iter_mut().enumerate() {
+            let cell = trial.cells[0].clone();
+            let at = |n: &u32| {
+                let n = f64::from(*n);
+                let wobble = 1.0 + 0.01 * ((index % 5) as f64 - 2.0);
+                let alone = if trial.arm == "after" && n < 2.0 { 0.2 } else { 1.0 };
+                let throughput_per_s = alone * wobble * 1000.0 * n / (1.0 + 0.1 * (n - 1.0));
+                Cell { clients: n as u32, throughput_per_s, ..cell.clone() }
+            };
+            trial.cells = counts.iter().map(at).collect();
+        }
+        compare(&run).phases.remove(0).scaling
+    };
+    assert_eq!(sweep(&[1, 2, 4, 8, 16]), []);
+    let laws = sweep(&[1, 2, 4, 8, 16, 32]);
+    let before = laws[0].law.as_ref().unwrap();
+    assert_eq!((laws[0].arm.as_str(), laws[0].trials), ("before", 8));
+    assert!((before.contention.value - 0.1).abs() < 0.01, "{before:?}");
+    let after = laws[1].law.as_ref().unwrap_err();
+    assert_eq!(*after, crate::stats::Unfit::FasterThanClients { knee: 2, left: 5 });
+}

@@ -88,6 +88,18 @@ pub const GLOSSARY: &[(&str, &str)] = &[
         "From the end of the load until the last watcher had everything. The median over trials.",
     ),
     (
+        "scalability law",
+        "X(N) = λN / (1 + σ(N − 1) + κN(N − 1)), Gunther's universal scalability law, fitted by least squares over all trials of an arm with at least 6 client counts, 1 among them; intervals by resampling whole trials (BCa). Where throughput grows faster than clients at first, as it does while more of them share a sync, it is fitted from there on (column from), or not at all. It says nothing beyond the largest count measured.",
+    ),
+    (
+        "contention",
+        "σ of the scalability law: the share of the work that only one client can have done at a time. With nothing else in the way throughput cannot exceed λ/σ.",
+    ),
+    (
+        "coherency",
+        "κ of the scalability law: what each further client costs each other one, in millionths. Above zero, throughput falls again beyond √((1 − σ)/κ) clients.",
+    ),
+    (
         "stage",
         "One step of a request through the pipeline, timed by its stage clock. The stages of an operation add up to its service time.",
     ),

@@ -6,8 +6,8 @@ use crate::record::Run;
 use crate::report::ops;
 use crate::report::story;
 use crate::report::view::{self, Headline};
-use crate::report::watch;
 use crate::report::words::{self, NOTHING, count, significant};
+use crate::report::{scaling, watch};
 
 /// The first screen.
 pub fn render(run: &Run, cmp: &Comparison) -> String {
@@ -20,6 +20,7 @@ pub fn render(run: &Run, cmp: &Comparison) -> String {
     for ladder in &cmp.ladders {
         gain(&mut out, run, cmp, ladder);
     }
+    scaling(&mut out, run, cmp);
     watchers(&mut out, run, cmp);
     if let Some(headline) = view::headline(cmp) {
         by_op(&mut out, &headline);
@@ -129,6 +130,22 @@ fn by_op(out: &mut String, headline: &Headline<'_>) {
         table_row(out, &ops::cells(row));
     }
     line(out, "");
+}
+
+fn scaling(out: &mut String, run: &Run, cmp: &Comparison) {
+    for table in cmp.phases.iter().filter(|table| !table.scaling.is_empty()) {
+        line(out, &format!("**Scalability**, {}, Gunther's law\n", escape(&table.phase)));
+        let rows = scaling::rows(run, table);
+        if !rows.is_empty() {
+            table_head(out, &scaling::COLUMNS.map(|(name, _)| name), "lllllr");
+            rows.iter().for_each(|row| table_row(out, row));
+            line(out, "");
+        }
+        for misfit in scaling::misfits(run, table) {
+            line(out, &format!("- {}", escape(&misfit)));
+        }
+        line(out, "");
+    }
 }
 
 fn watchers(out: &mut String, run: &Run, cmp: &Comparison) {

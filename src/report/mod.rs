@@ -13,6 +13,7 @@ mod markup;
 mod ops;
 #[cfg(test)]
 mod sample;
+mod scaling;
 mod story;
 pub mod terminal;
 mod view;

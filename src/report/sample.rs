@@ -360,7 +360,11 @@ fn comparison() -> Comparison {
         watch: (c == 2).then(|| watch(c)),
     });
     Comparison {
-        phases: vec![PhaseTable { phase: "saturate".into(), rows: rows.collect() }],
+        phases: vec![PhaseTable {
+            phase: "saturate".into(),
+            rows: rows.collect(),
+            scaling: Vec::new(),
+        }],
         ladders: vec![ladder(2)],
         verdicts: verdicts(),
         outcome: Outcome::Met,

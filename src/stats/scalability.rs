@@ -87,10 +87,11 @@ impl fmt::Display for Unfit {
                 "throughput grew faster than clients up to {knee} of them, which the law has no words for, and only {left} counts lie behind"
             ),
             Unfit::Residual { clients, gap } => {
+                let plural = if *clients == 1 { "" } else { "s" };
+                let percent = gap.abs() * 100.0;
                 write!(
                     f,
-                    "at {clients} clients it misses what was measured by {:.0} %",
-                    gap.abs() * 100.0
+                    "at {clients} client{plural} it misses what was measured by {percent:.0} %"
                 )
             }
             Unfit::NotNumbers => f.write_str("not all throughputs are positive numbers"),
@@ -266,9 +267,8 @@ fn step(law: Law, points: &[(f64, f64)], damping: f64) -> Option<Law> {
     for i in 0..PARAMETERS {
         if law.0[i] <= 0.0 && slope[i] < 0.0 {
             slope[i] = 0.0;
-            for j in 0..PARAMETERS {
-                (matrix[i][j], matrix[j][i]) = (0.0, 0.0);
-            }
+            matrix.iter_mut().for_each(|row| row[i] = 0.0);
+            matrix[i] = [0.0; PARAMETERS];
             matrix[i][i] = 1.0;
         }
         matrix[i][i] *= 1.0 + damping;
@@ -288,11 +288,10 @@ fn solve(
         let pivot = (column..PARAMETERS).max_by(largest)?;
         matrix.swap(column, pivot);
         right.swap(column, pivot);
+        let above = matrix[column];
         for row in column + 1..PARAMETERS {
-            let factor = matrix[row][column] / matrix[column][column];
-            for at in column..PARAMETERS {
-                matrix[row][at] -= factor * matrix[column][at];
-            }
+            let factor = matrix[row][column] / above[column];
+            matrix[row].iter_mut().zip(above).for_each(|(cell, above)| *cell -= factor * above);
             right[row] -= factor * right[column];
         }
     }

@@ -8,6 +8,7 @@ mod appendix;
 mod by_op;
 mod flames;
 mod policy;
+mod scaling;
 mod sections;
 mod table;
 mod watch;
@@ -29,6 +30,7 @@ pub fn render(run: &Run, cmp: &Comparison, flames: &Flames) -> String {
     verdict(&mut out, run, cmp);
     sections::targets(&mut out, run, cmp);
     sections::throughput(&mut out, run, cmp);
+    scaling::section(&mut out, run, cmp);
     watch::section(&mut out, run, cmp);
     by_op::section(&mut out, run, cmp);
     if let Some(headline) = view::headline(cmp) {

@@ -29,6 +29,7 @@ pub fn render(run: &Run, cmp: &Comparison, style: Style) -> String {
     header(&mut page, run, cmp);
     for table in &cmp.phases {
         tables::throughput(&mut page, run, table);
+        tables::scaling(&mut page, run, table);
     }
     for ladder in &cmp.ladders {
         tables::gain(&mut page, run, cmp, ladder);

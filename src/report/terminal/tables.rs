@@ -6,6 +6,7 @@ use super::page::Page;
 use crate::compare::{ArmSummary, Comparison, Ladder, LockCost, PhaseTable, Row, Rung};
 use crate::record::Run;
 use crate::report::ops;
+use crate::report::scaling;
 use crate::report::story;
 use crate::report::view::{self, Headline};
 use crate::report::watch;
@@ -72,6 +73,35 @@ fn rungs(page: &mut Page, run: &Run, table: &PhaseTable) {
         grid.row(std::iter::once(view::arm_label(run, &arm.name)).chain(rates).collect());
     }
     page.grid(&[grid]);
+}
+
+/// The law of each arm, if enough client counts were measured for one.
+pub(super) fn scaling(page: &mut Page, run: &Run, table: &PhaseTable) {
+    if table.scaling.is_empty() {
+        return;
+    }
+    let counts = count(table.rows.len(), "client count", "client counts");
+    page.heading("SCALABILITY", &format!("{}, Gunther's law over {counts}", table.phase));
+    let rows = scaling::rows(run, table);
+    let form = |kept: &[usize], sides| {
+        let head: Vec<&str> = kept.iter().map(|at| scaling::COLUMNS[*at].0).collect();
+        let mut grid = Grid::new(sides, &head);
+        for row in &rows {
+            grid.row(kept.iter().map(|at| row[*at].clone()).collect());
+        }
+        grid
+    };
+    if !rows.is_empty() {
+        page.grid(&[
+            form(&[0, 1, 2, 3, 4, 5], "lllllr"),
+            form(&[0, 1, 2, 3, 4], "lllll"),
+            form(&[0, 2, 4], "lll"),
+        ]);
+    }
+    for misfit in scaling::misfits(run, table) {
+        page.prose(&misfit);
+    }
+    page.blank();
 }
 
 /// The ladder, one lever at a time.
