@@ -211,7 +211,7 @@ fn a_running_etcd_has_to_be_empty_and_is_left_so() {
     let scenario = scenario::parse("x.toml", &text, &Options::default()).unwrap();
     running.call_all(&[Request::put("mine", "v")])[0].as_ref().unwrap();
     let error = builtin().launch(scenario.before(), folder.path(), Clock::start()).err().unwrap();
-    assert!(error.to_string().contains("hold 1 keys already"), "{error}");
+    assert!(error.to_string().contains("are not empty (keys: 1)"), "{error}");
     let kept = running.call_all(&[Request::get("mine")]).remove(0).unwrap().reply;
     let Ok(Body::Range(kept)) = kept.result else { panic!("{kept:?}") };
     assert_eq!(kept.count, 1, "what was there is left alone");

@@ -9,7 +9,7 @@ use crate::record::bundle::Bundle;
 use crate::runner::{self, Finished, RunError};
 use crate::scenario::missing;
 use crate::scenario::spec::Scenario;
-use crate::target::Builtin;
+use crate::target::{Builtin, LaunchError};
 use clap::Args;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -161,6 +161,17 @@ fn scratch(args: &RunArgs) -> anyhow::Result<tempfile::TempDir> {
 /// What a user can do about a failure.
 fn with_hint(error: &RunError, options: &runner::Options) -> anyhow::Error {
     let hint = match error {
+        RunError::Launch { source: LaunchError::NotEmpty { .. }, .. } => {
+            "name servers that hold nothing, such as those of ./scripts/etcd-up".to_owned()
+        }
+        RunError::Launch {
+            source: LaunchError::NotReady { .. } | LaunchError::Client(_), ..
+        } => "are the servers running there, with the certificates and the user that the scenario names?"
+            .to_owned(),
+        RunError::Launch {
+            source: LaunchError::Program { .. } | LaunchError::Ended { .. } | LaunchError::Other(_),
+            ..
+        } => "see what it said above".to_owned(),
         RunError::Launch { .. } | RunError::Host(_) => format!(
             "check space and permissions under {}, or choose another folder with --data",
             options.scratch.display()

@@ -91,7 +91,7 @@ pub enum RunError {
         source: LaunchError,
     },
     /// Requests failed.
-    #[error("arm {arm}, {cell}: {errors} operations failed, the first with: {first}")]
+    #[error("arm {arm}, {cell}: operations failed: {errors}, the first with: {first}")]
     Operations {
         /// Which arm.
         arm: String,

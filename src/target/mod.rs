@@ -194,7 +194,7 @@ pub enum LaunchError {
     },
     /// A server that is not ours has keys already.
     #[error(
-        "the servers at {address} hold {keys} keys already; kvbench writes and deletes keys of its own making there"
+        "the servers at {address} are not empty (keys: {keys}); kvbench writes and deletes keys of its own making there"
     )]
     NotEmpty {
         /// Where.
