@@ -293,6 +293,7 @@ fn trial(block: u32, position: u32, arm: &str, throughput_per_s: f64) -> Trial {
         locks: Vec::new(),
         cpu: Vec::new(),
         load_threads: 1,
+        host: None,
         agents: Vec::new(),
     };
     let end = TrialEnd {

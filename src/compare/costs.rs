@@ -6,7 +6,7 @@
 use super::align::{self, Place};
 use super::metric::{self, Measure, Percentile};
 use super::{ArmSummary, Costs, LockCost};
-use crate::record::{Cell, LockUse, Run};
+use crate::record::{Cell, HostUse, LockUse, Run};
 use crate::stats;
 
 /// Summary of an arm over its trials at a place, A/A repeats left out.
@@ -59,6 +59,8 @@ fn costs(cells: &[&Cell]) -> Costs {
         locks: locks(cells),
         load_share: typical(cells, Cell::load_share),
         littles_gap: typical(cells, Cell::littles_gap),
+        disturbance: seen(cells, HostUse::disturbance),
+        cpu_pressure: seen(cells, |host| host.cpu_pressure),
     }
 }
 
@@ -70,6 +72,12 @@ fn typical(cells: &[&Cell], value: impl Fn(&Cell) -> f64) -> f64 {
 fn typical_of(values: impl Iterator<Item = f64>) -> f64 {
     let values: Vec<f64> = values.filter(|value| value.is_finite()).collect();
     stats::median(&values).unwrap_or(0.0)
+}
+
+/// Median over the trials in which it could be seen.
+fn seen(cells: &[&Cell], value: impl Fn(&HostUse) -> Option<f64>) -> Option<f64> {
+    let values = cells.iter().filter_map(|cell| value(cell.host.as_ref()?));
+    stats::median(&values.filter(|value| value.is_finite()).collect::<Vec<_>>())
 }
 
 /// Mean of those that are numbers; 0 if there is none. For what has to add up: medians of parts do not.

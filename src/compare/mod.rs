@@ -180,6 +180,10 @@ pub struct Costs {
     pub load_share: f64,
     /// Relative gap of Little's law.
     pub littles_gap: f64,
+    /// Cores that others kept busy or that the hypervisor gave away; absent where that cannot be seen.
+    pub disturbance: Option<f64>,
+    /// Share of the span in which some task on the machine was ready and had no CPU, 0..=1; absent where that cannot be seen.
+    pub cpu_pressure: Option<f64>,
 }
 
 /// What one lock name costs per operation.

@@ -56,6 +56,7 @@ fn cell(clients: u32, throughput_per_s: f64) -> Cell {
             RoleCpu { role: "raft".into(), cpu_ns: 2_000_000_000, runqueue_ns: 0 },
         ],
         load_threads: 1,
+        host: None,
         agents: Vec::new(),
     }
 }

@@ -297,9 +297,37 @@ pub struct Cell {
     pub cpu: Vec<RoleCpu>,
     /// Threads that offered load.
     pub load_threads: u32,
+    /// What else happened on the machine over the span; absent in records of versions that did not look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<HostUse>,
     /// What each agent did; empty without agents.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub agents: Vec<AgentCell>,
+}
+
+/// What happened on the machine beside a measurement. What could not be seen is absent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct HostUse {
+    /// Cores kept busy by processes that do not belong to the run, and by the kernel; absent with agents, some of which may be here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub foreign_cores: Option<f64>,
+    /// Cores' worth of time that the hypervisor gave to others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stolen_cores: Option<f64>,
+    /// Share of the span in which some task was ready and had no CPU, 0..=1 (PSI).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_pressure: Option<f64>,
+    /// Share of the span in which some task waited for input or output, 0..=1 (PSI).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub io_pressure: Option<f64>,
+}
+
+impl HostUse {
+    /// Cores that others kept busy or that the hypervisor gave away, as far as either can be seen.
+    pub fn disturbance(&self) -> Option<f64> {
+        let known = [self.foreign_cores, self.stolen_cores];
+        known.into_iter().flatten().reduce(|sum, cores| sum + cores)
+    }
 }
 
 /// What one agent did in one measurement.
@@ -568,6 +596,15 @@ pub enum Warning {
     Failed {
         /// What happened.
         reason: String,
+    },
+    /// Somebody else used the machine's CPUs meanwhile.
+    Disturbed {
+        /// Which arm.
+        arm: String,
+        /// `phase@clients`.
+        cell: String,
+        /// Cores that others kept busy, or that the hypervisor gave away.
+        cores: f64,
     },
     /// Other work kept the host busy when the run began.
     BusyHost {

@@ -300,6 +300,7 @@ fn cell(arm: usize, c: usize, rate: f64) -> Cell {
         locks: vec![],
         cpu: vec![],
         load_threads: 1,
+        host: None,
         agents: Vec::new(),
     }
 }
@@ -343,6 +344,8 @@ fn costs(arm: usize, c: usize) -> Costs {
         locks: vec![lock("store", 72.0, 410.0, 0.0002), lock("inbox", 350.0, 120.0, 0.031)],
         load_share: 0.38,
         littles_gap: 0.006,
+        disturbance: Some(0.03),
+        cpu_pressure: Some(0.41),
     }
 }
 

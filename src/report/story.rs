@@ -3,7 +3,7 @@
 //! Text here is plain, not escaped: each renderer escapes for its own form. No sentence claims what its interval does
 //! not carry.
 
-use crate::compare::{Comparison, Estimate, Ladder, Outcome, Rung, TargetVerdict, Verdict};
+use crate::compare::{Comparison, Costs, Estimate, Ladder, Outcome, Rung, TargetVerdict, Verdict};
 use crate::record::{AgentHost, Arm, Run, Sharing, Warning};
 use crate::report::view::{self, Headline};
 use crate::report::words::{self, count, percent, ratio};
@@ -243,11 +243,20 @@ pub(super) fn load(run: &Run, cmp: &Comparison) -> Option<String> {
         0 => "valid".to_string(),
         n => format!("INVALID in {}, see the warnings", count(n, "cell", "cells")),
     };
-    Some(format!(
+    let most =
+        |of: fn(&Costs) -> Option<f64>| arms().filter_map(|arm| of(&arm.costs)).reduce(f64::max);
+    let mut text = format!(
         "{state}: generator on CPU at most {} of its threads' time, Little's law within {}",
         percent(share),
         percent(gap)
-    ))
+    );
+    if let Some(cores) = most(|costs| costs.disturbance) {
+        text.push_str(&format!(", others on at most {cores:.2} cores"));
+    }
+    if let Some(share) = most(|costs| costs.cpu_pressure) {
+        text.push_str(&format!(", somebody short of a CPU {} of the time", percent(share)));
+    }
+    Some(text)
 }
 
 /// A warning in words.
@@ -283,6 +292,9 @@ pub(super) fn warning(warning: &Warning) -> String {
             count(*blocks as usize, "block was", "blocks were")
         ),
         Warning::NoProfile { reason } => format!("no profile: {reason}"),
+        Warning::Disturbed { arm, cell, cores } => format!(
+            "{arm} {cell}: other processes, or the hypervisor, had {cores:.2} cores meanwhile"
+        ),
         Warning::BusyHost { load_average } => {
             format!("the host was busy when the run began: load average {load_average:.2}")
         }

@@ -4,13 +4,14 @@ use super::{RunError, Stage};
 use crate::agent::{AgentError, AgentSeen, Driven, Fleet};
 use crate::load::{self, Acked, Fanout, FanoutError, Seen, Share, Span, Watched};
 use crate::measure::cpu::{CpuSample, LOAD};
+use crate::measure::host::HostSample;
 use crate::measure::lock::LockTally;
 use crate::measure::pipeline::PipelineCounts;
 use crate::measure::recorder::{Recorder, Services};
 use crate::measure::stage::Stage as PipelineStage;
 use crate::record::bundle::histogram_text;
 use crate::record::{
-    AgentCell, Cell, Counters, Latency, LockUse, OpCell, RoleCpu, StageMean, WatchCell,
+    AgentCell, Cell, Counters, HostUse, Latency, LockUse, OpCell, RoleCpu, StageMean, WatchCell,
 };
 use crate::scenario::spec::{OpKind, Phase, Scenario};
 use crate::seed::Seed;
@@ -118,6 +119,10 @@ fn add_agents(cell: &mut Cell, by_agent: &[AgentSeen]) {
         clock_drift_ns: agent.clock_drift_ns,
     };
     cell.agents = by_agent.iter().map(agent).collect();
+    // An agent on this machine would count as somebody else.
+    if let Some(host) = &mut cell.host {
+        host.foreign_cores = None;
+    }
 }
 
 /// Every instrument at one moment.
@@ -126,6 +131,7 @@ struct Reading {
     counts: PipelineCounts,
     locks: Vec<(&'static str, LockTally, u32)>,
     cpu: CpuSample,
+    host: HostSample,
     /// Events given to watchers since they listen.
     delivered: u64,
 }
@@ -146,6 +152,7 @@ impl<T: Target> Ends<'_, T> {
             counts: self.target.counts(),
             locks: self.target.locks(),
             cpu: CpuSample::with(&self.target.processes()),
+            host: HostSample::now(),
             delivered: self.fanout.map_or(0, Fanout::delivered),
         }
     }
@@ -187,7 +194,23 @@ fn cell(at: &At<'_>, seen: &Seen, begin: &Reading, end: &Reading) -> Cell {
         locks: locks(begin, end),
         cpu: cpu(begin, end),
         load_threads: seen.threads,
+        host: Some(host(begin, end)),
         agents: Vec::new(),
+    }
+}
+
+/// What the machine did beyond what this run's threads did.
+fn host(begin: &Reading, end: &Reading) -> HostUse {
+    let span_s = end.at.since(begin.at).as_secs_f64().max(f64::MIN_POSITIVE);
+    let used = end.host.since(&begin.host);
+    let own_ns: u64 = end.cpu.since(&begin.cpu).values().map(|role| role.cpu_ns).sum();
+    let share = |seconds: Option<f64>| seconds.map(|seconds| seconds / span_s);
+    let foreign = used.cpu_s.map(|all| (all - own_ns as f64 / 1e9).max(0.0));
+    HostUse {
+        foreign_cores: share(foreign),
+        stolen_cores: share(used.stolen_s),
+        cpu_pressure: share(used.cpu_wait_s),
+        io_pressure: share(used.io_wait_s),
     }
 }
 

@@ -367,6 +367,7 @@ mod tests {
             locks: Vec::new(),
             cpu: Vec::new(),
             load_threads: 1,
+            host: None,
             agents: Vec::new(),
         };
         Trial { cells: vec![cell], ..trial(11, 10, 11) }

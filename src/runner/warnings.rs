@@ -13,6 +13,8 @@ const LITTLES_GAP_MAX: f64 = 0.05;
 const STAGE_GAP_MAX: f64 = 0.02;
 /// Share of the span by which an agent may be off before its operations are another span's.
 const OUT_OF_STEP_MAX: f64 = 0.01;
+/// Cores kept busy by others from which they are told; half a core was seen to cost a fifth of the throughput.
+const FOREIGN_CORES_MAX: f64 = 0.25;
 /// Load average per core from which the host counts as busy.
 const BUSY_LOAD_PER_CORE: f64 = 0.7;
 
@@ -80,6 +82,10 @@ fn of_cells(run: &Run) -> Vec<Warning> {
         let gap = middle(Cell::out_of_step);
         if gap > OUT_OF_STEP_MAX {
             warnings.push(Warning::AgentsOutOfStep { arm: arm.clone(), cell: cell.clone(), gap });
+        }
+        let cores = middle(|cell| cell.host.and_then(|host| host.disturbance()).unwrap_or(0.0));
+        if cores > FOREIGN_CORES_MAX {
+            warnings.push(Warning::Disturbed { arm: arm.clone(), cell: cell.clone(), cores });
         }
         let gap = middle(Cell::stage_gap);
         if gap > STAGE_GAP_MAX {
