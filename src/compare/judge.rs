@@ -146,23 +146,36 @@ fn ceiling_reason(ladders: &[Ladder], metric: Metric<'_>, bound: Bound) -> Optio
     ))
 }
 
+/// Share of the machine that others may have before a measurement says more of them than of the arm.
+const DISTURBANCE_MAX: f64 = 0.25;
+
+/// Where a warning says that a measurement carries no verdict, and why: arm, `phase@clients`, reason.
+pub fn invalidates(warning: &Warning) -> Option<(&str, &str, &'static str)> {
+    match warning {
+        Warning::LoadGeneratorBusy { arm, cell, .. } => {
+            Some((arm, cell, "its generator was the bottleneck"))
+        }
+        Warning::LittlesLaw { arm, cell, .. } => {
+            Some((arm, cell, "rate × time misses the client count"))
+        }
+        Warning::AgentsOutOfStep { arm, cell, .. } => {
+            Some((arm, cell, "its agents did not measure the same span"))
+        }
+        Warning::Disturbed { arm, cell, share, .. } if *share > DISTURBANCE_MAX => {
+            Some((arm, cell, "others had more than a quarter of the machine meanwhile"))
+        }
+        _ => None,
+    }
+}
+
 /// Why the load at the metric's place cannot carry a verdict, if an end of the ladder was measured badly there.
 fn invalid(run: &Run, metric: Metric<'_>) -> Option<String> {
     let place = format!("{}@{}", metric.place.phase, metric.place.clients);
     let ends = [run.arms.first()?, run.arms.last()?];
     let judged = |arm: &str, cell: &str| cell == place && ends.iter().any(|end| end.name == arm);
-    run.warnings.iter().find_map(|warning| match warning {
-        Warning::LoadGeneratorBusy { arm, cell, .. } if judged(arm, cell) => Some(format!(
-            "the load of {arm} at {cell} is invalid: its generator was the bottleneck"
-        )),
-        Warning::LittlesLaw { arm, cell, .. } if judged(arm, cell) => Some(format!(
-            "the load of {arm} at {cell} is invalid: rate × time misses the client count"
-        )),
-        Warning::AgentsOutOfStep { arm, cell, .. } if judged(arm, cell) => Some(format!(
-            "the load of {arm} at {cell} is invalid: its agents did not measure the same span"
-        )),
-        _ => None,
-    })
+    let found = run.warnings.iter().filter_map(invalidates);
+    let (arm, cell, why) = found.into_iter().find(|(arm, cell, _)| judged(arm, cell))?;
+    Some(format!("the load of {arm} at {cell} is invalid: {why}"))
 }
 
 fn pairs(n: usize) -> String {

@@ -16,6 +16,7 @@ mod tests;
 mod watch;
 
 pub use crate::stats::{Figure, Scalability, Unfit};
+pub use judge::invalidates;
 pub use looks::{looks, precision_reached};
 
 use crate::record;

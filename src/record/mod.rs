@@ -605,6 +605,8 @@ pub enum Warning {
         cell: String,
         /// Cores that others kept busy, or that the hypervisor gave away.
         cores: f64,
+        /// The same as a share of the machine, 0..=1.
+        share: f64,
     },
     /// Other work kept the host busy when the run began.
     BusyHost {

@@ -3,7 +3,9 @@
 //! Text here is plain, not escaped: each renderer escapes for its own form. No sentence claims what its interval does
 //! not carry.
 
-use crate::compare::{Comparison, Costs, Estimate, Ladder, Outcome, Rung, TargetVerdict, Verdict};
+use crate::compare::{
+    self, Comparison, Costs, Estimate, Ladder, Outcome, Rung, TargetVerdict, Verdict,
+};
 use crate::record::{AgentHost, Arm, Run, Sharing, Warning};
 use crate::report::view::{self, Headline};
 use crate::report::words::{self, count, percent, ratio};
@@ -227,19 +229,10 @@ pub(super) fn load(run: &Run, cmp: &Comparison) -> Option<String> {
     arms().next()?;
     let share = arms().map(|arm| arm.costs.load_share).fold(0.0, f64::max);
     let gap = arms().map(|arm| arm.costs.littles_gap.abs()).fold(0.0, f64::max);
-    let invalid = run
-        .warnings
-        .iter()
-        .filter(|warning| {
-            matches!(
-                warning,
-                Warning::LoadGeneratorBusy { .. }
-                    | Warning::LittlesLaw { .. }
-                    | Warning::AgentsOutOfStep { .. }
-            )
-        })
-        .count();
-    let state = match invalid {
+    let mut invalid: Vec<_> = run.warnings.iter().filter_map(compare::invalidates).collect();
+    invalid.sort_unstable();
+    invalid.dedup_by_key(|(arm, cell, _)| (*arm, *cell));
+    let state = match invalid.len() {
         0 => "valid".to_string(),
         n => format!("INVALID in {}, see the warnings", count(n, "cell", "cells")),
     };
@@ -292,7 +285,7 @@ pub(super) fn warning(warning: &Warning) -> String {
             count(*blocks as usize, "block was", "blocks were")
         ),
         Warning::NoProfile { reason } => format!("no profile: {reason}"),
-        Warning::Disturbed { arm, cell, cores } => format!(
+        Warning::Disturbed { arm, cell, cores, .. } => format!(
             "{arm} {cell}: other processes, or the hypervisor, had {cores:.2} cores meanwhile"
         ),
         Warning::BusyHost { load_average } => {

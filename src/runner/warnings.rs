@@ -85,7 +85,9 @@ fn of_cells(run: &Run) -> Vec<Warning> {
         }
         let cores = middle(|cell| cell.host.and_then(|host| host.disturbance()).unwrap_or(0.0));
         if cores > FOREIGN_CORES_MAX {
-            warnings.push(Warning::Disturbed { arm: arm.clone(), cell: cell.clone(), cores });
+            let share = cores / f64::from(run.host.cores.max(1));
+            let (arm, cell) = (arm.clone(), cell.clone());
+            warnings.push(Warning::Disturbed { arm, cell, cores, share });
         }
         let gap = middle(Cell::stage_gap);
         if gap > STAGE_GAP_MAX {
