@@ -191,7 +191,7 @@ fn an_agent_ends_after_its_runs() {
     let folder = tempfile::tempdir().unwrap();
     let mut agent = Agent::start("http://127.0.0.1:0", &["--runs", "1"]);
     let output = run(&scenario(folder.path(), 1, 1), &[&agent.address], folder.path());
-    assert!(record(&output).complete);
+    assert!(record(&output).complete, "{}", String::from_utf8_lossy(&output.stderr));
     assert!(agent.child.wait().unwrap().success());
 }
 

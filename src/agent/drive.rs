@@ -27,6 +27,8 @@ pub(super) type Reports = Sender<Result<AgentReport, Status>>;
 pub(super) struct Drive {
     windows: SyncSender<Nanos>,
     stop: Arc<AtomicBool>,
+    /// Whether all that remains is to say what was seen: whoever hears that may order the next load before the thread has gone.
+    over: Arc<AtomicBool>,
     thread: std::thread::JoinHandle<()>,
 }
 
@@ -42,14 +44,15 @@ impl Drive {
     pub(super) fn start(plan: AgentPlan, clock: Clock, reports: Reports) -> Result<Drive, Status> {
         let asked = read(plan)?;
         let (windows, window) = sync_channel(1);
-        let stop = Arc::new(AtomicBool::new(false));
+        let (stop, over) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let ended = over.clone();
         let gate =
             Gate { window, clock, stop: stop.clone(), reports, told: Told::default(), cpu: None };
         let thread = std::thread::Builder::new().name("drive".into());
         let thread = thread
-            .spawn(move || run(asked, gate))
+            .spawn(move || run(asked, gate, &ended))
             .map_err(|error| Status::resource_exhausted(error.to_string()))?;
-        Ok(Drive { windows, stop, thread })
+        Ok(Drive { windows, stop, over, thread })
     }
 
     /// When operations begin to count, on the agent's clock. Said twice, the first counts.
@@ -58,7 +61,7 @@ impl Drive {
     }
 
     pub(super) fn is_over(&self) -> bool {
-        self.thread.is_finished()
+        self.over.load(Ordering::Relaxed)
     }
 
     /// Ends the load and waits until its requests were answered, or given up.
@@ -79,13 +82,15 @@ fn read(plan: AgentPlan) -> Result<Asked, Status> {
     Ok(Asked { workload: Workload::of(&scenario), span, dial })
 }
 
-fn run(asked: Asked, mut gate: Gate) {
+fn run(asked: Asked, mut gate: Gate, over: &AtomicBool) {
     let (clock, stop) = (gate.clock, gate.stop.clone());
     let seen = load::closed_loop(&asked.dial, &asked.workload, asked.span, clock, &stop, &mut gate);
     let report = match seen {
         Ok(seen) => gate.report(seen),
         Err(error) => Report::Broken(error.to_string()),
     };
+    // Relaxed: whoever looks has heard from the run, which has heard from here.
+    over.store(true, Ordering::Relaxed);
     // If nobody takes it, the run has gone.
     let _ = gate.reports.blocking_send(Ok(report.into()));
 }
