@@ -229,6 +229,7 @@ impl<L: Launch> Stage<'_, L> {
                 other => return other,
             };
             run.voided.push(Voided { block: block.index, reason: lost.to_string() });
+            self.tell("waiting for a lost agent");
             if run.voided.len() > VOIDED_MAX || !self.reopen() {
                 return Err(lost.into());
             }
@@ -257,6 +258,11 @@ impl<L: Launch> Stage<'_, L> {
 
     /// Tells the watcher that the next step begins.
     fn step(&mut self, doing: &str) {
+        self.tell(doing);
+        self.done += 1;
+    }
+
+    fn tell(&mut self, doing: &str) {
         let cells_per_block = |blocks: u32| -> u64 {
             let blocks = self.plan.blocks.iter().take(blocks as usize);
             blocks.map(|block| (block.trials.len() * self.plan.cells_per_trial) as u64).sum()
@@ -269,7 +275,6 @@ impl<L: Launch> Stage<'_, L> {
             planned: cells_per_block(self.pairs),
             ratio: self.ratio,
         });
-        self.done += 1;
     }
 }
 
