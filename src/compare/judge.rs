@@ -146,9 +146,6 @@ fn ceiling_reason(ladders: &[Ladder], metric: Metric<'_>, bound: Bound) -> Optio
     ))
 }
 
-/// Share of the machine that others may have before a measurement says more of them than of the arm.
-const DISTURBANCE_MAX: f64 = 0.25;
-
 /// Where a warning says that a measurement carries no verdict, and why: arm, `phase@clients`, reason.
 pub fn invalidates(warning: &Warning) -> Option<(&str, &str, &'static str)> {
     match warning {
@@ -160,9 +157,6 @@ pub fn invalidates(warning: &Warning) -> Option<(&str, &str, &'static str)> {
         }
         Warning::AgentsOutOfStep { arm, cell, .. } => {
             Some((arm, cell, "its agents did not measure the same span"))
-        }
-        Warning::Disturbed { arm, cell, share, .. } if *share > DISTURBANCE_MAX => {
-            Some((arm, cell, "others had more than a quarter of the machine meanwhile"))
         }
         _ => None,
     }

@@ -494,21 +494,6 @@ fn agents_out_of_step_carry_no_verdict() {
     assert!(comparison.verdicts[0].reason.contains("same span"), "{:?}", comparison.verdicts);
 }
 
-/// Seen on a machine whose other half was compiling: 14.8 times became 2.4, "at most 8.2".
-#[test]
-fn a_machine_that_others_use_proves_nothing() {
-    let judged_with = |share: f64| {
-        let mut run = throughput_world(&[5.0; 8]);
-        let (arm, cell) = ("before".to_owned(), "saturate@50".to_owned());
-        run.warnings.push(Warning::Disturbed { arm, cell, cores: 2.0 * share, share });
-        judged(&run)
-    };
-    assert_eq!(judged_with(0.15).0, Verdict::Missed);
-    let (verdict, reason) = judged_with(0.4);
-    assert_eq!(verdict, Verdict::Inconclusive);
-    assert!(reason.contains("more than a quarter of the machine"), "{reason}");
-}
-
 #[test]
 fn an_agent_is_out_of_step_by_all_that_may_be_wrong() {
     let mut cell = throughput_world(&[1.0]).trials[0].cells[0].clone();

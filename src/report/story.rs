@@ -285,8 +285,9 @@ pub(super) fn warning(warning: &Warning) -> String {
             count(*blocks as usize, "block was", "blocks were")
         ),
         Warning::NoProfile { reason } => format!("no profile: {reason}"),
-        Warning::Disturbed { arm, cell, cores, .. } => format!(
-            "{arm} {cell}: other processes, or the hypervisor, had {cores:.2} cores meanwhile"
+        Warning::Disturbed { arm, cell, cores, share } => format!(
+            "{arm} {cell}: other processes, or the hypervisor, had {cores:.2} cores meanwhile, {} of the machine",
+            percent(*share)
         ),
         Warning::BusyHost { load_average } => {
             format!("the host was busy when the run began: load average {load_average:.2}")
