@@ -15,21 +15,19 @@ const LOOK: Nanos = Nanos::from_millis(50);
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  kvbench agent                                                       on this machine, for a first look
-  kvbench agent --listen https://10.0.0.7:2390 --cert-file agent.crt --key-file agent.key \\
-                --trusted-ca-file ca.crt --client-cert-auth           on a load machine
+  kvbench agent                         on this machine, for a first look
+  kvbench agent --listen https://10.0.0.7:2390 --cert-file agent.crt \\
+                --key-file agent.key --trusted-ca-file ca.crt --client-cert-auth
 
-Then, where the run is:
-  kvbench run scenarios/etcd_compare.toml --agents 10.0.0.7:2390,10.0.0.8:2390 --agents-cacert ca.crt \\
-              --agents-cert run.crt --agents-key run.key
+Then, where the run is, with servers that the scenario names by etcd.endpoints:
+  kvbench run three_hosts.toml --agents 10.0.0.7:2390,10.0.0.8:2390 \\
+              --agents-cacert ca.crt --agents-cert run.crt --agents-key run.key
 
 Agents and runs have to be the same build. An agent serves one run at a time; whoever may connect decides what it sends, and to whom.")]
 pub(super) struct AgentArgs {
     /// Where runs connect; port 0 lets the system choose
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:2390")]
     listen: ListenUrl,
-    #[command(flatten)]
-    tls: TlsArgs,
     /// Listen beyond this machine without TLS: whoever can connect decides what this machine sends
     #[arg(long)]
     insecure_allow_remote: bool,
@@ -39,6 +37,8 @@ pub(super) struct AgentArgs {
     /// End when standard input ends, as it does when whoever started this has gone
     #[arg(long)]
     until_stdin_closes: bool,
+    #[command(flatten)]
+    tls: TlsArgs,
 }
 
 pub(super) fn agent(args: &AgentArgs, terminal: &mut Terminal<'_>) -> anyhow::Result<Exit> {

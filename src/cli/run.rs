@@ -25,7 +25,7 @@ Examples:
   kvbench run --quick scenarios/put_parallel.toml    a first impression in half a minute
   kvbench run scenarios/ --set trials.pairs.max=8    every scenario, at most 8 pairs each
   kvbench run scenarios/store_only.toml --json       the record on standard output
-  kvbench run s.toml --agents 10.0.0.7:2390,10.0.0.8:2390   the load from two other machines (`kvbench agent --help`)
+  kvbench run s.toml --agents 10.0.0.7:2390          the load from another machine
 
 Ctrl-C ends a run early: what is finished is judged, reported and marked incomplete.")]
 pub(super) struct RunArgs {
