@@ -23,7 +23,7 @@ const LOOK: Duration = Duration::from_millis(20);
 /// Where reports go.
 pub(super) type Reports = Sender<Result<AgentReport, Status>>;
 
-/// A load that runs. Dropping it ends it.
+/// A load that runs, until it is over or ended.
 pub(super) struct Drive {
     windows: SyncSender<Nanos>,
     stop: Arc<AtomicBool>,

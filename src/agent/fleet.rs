@@ -4,7 +4,7 @@ use super::clocks::Offset;
 use super::link::{Agents, Link};
 use super::{AgentError, wire};
 use crate::clock::Clock;
-use crate::load::{Seen, Share, Span, Watcher};
+use crate::load::{Seen, Share, Span, WARMUP_STRETCH_MAX, Watcher};
 use crate::measure::cpu::CpuUse;
 use crate::rpc::kvbenchpb::AgentWindow;
 use crate::rpc::kvbenchpb::agent_order::Order;
@@ -19,8 +19,6 @@ use tokio::runtime::Runtime;
 const LEAD: Nanos = Nanos::from_millis(20);
 /// Beyond what was planned: an agent connects, and its last requests are answered or given up.
 const SLACK: Nanos = Nanos::from_millis(60_000);
-/// Warm-up may take so many times as long as asked (see `load`).
-const WARMUP_STRETCH: u64 = 20;
 /// Longest sleep, so that a stop is seen.
 const NAP_MAX: Nanos = Nanos::from_millis(20);
 
@@ -186,7 +184,7 @@ impl Cell<'_> {
 
     /// Until every agent's clients were answered; false if the run was stopped.
     fn wait_until_warm(&mut self) -> Result<bool, AgentError> {
-        let warmup = Nanos(self.span.warmup.0.saturating_mul(WARMUP_STRETCH));
+        let warmup = Nanos(self.span.warmup.0.saturating_mul(WARMUP_STRETCH_MAX));
         for index in 0..self.links.len() {
             match self.report(index, warmup.after(SLACK))? {
                 Some(Report::Warm(_)) => {}

@@ -16,6 +16,7 @@ use client::run_clients;
 pub use fanout::{Fanout, FanoutError, Watched};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
+pub use window::WARMUP_STRETCH_MAX;
 use window::Window;
 
 /// One measured span of closed-loop load.

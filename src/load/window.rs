@@ -18,7 +18,7 @@ pub(super) struct Window {
 }
 
 /// Warm-up goes on until every client was answered once, at most this many times as long as asked.
-const WARMUP_STRETCH_MAX: u64 = 20;
+pub const WARMUP_STRETCH_MAX: u64 = 20;
 /// Longest sleep, so that a stop is seen.
 const NAP_MAX: Nanos = Nanos::from_millis(20);
 
