@@ -2,6 +2,7 @@
 //! own behind a bounded queue; both run the same [`execute`].
 
 use super::inbox::{Applied, Inbox, Submission, WrittenImage};
+use super::status::Board;
 use super::{ApplyOn, Delivered, Executed, PipelineError, StateMachine, Waiter, packing};
 use crate::measure::pipeline::PipelineMeter;
 use crate::measure::stage::Stage;
@@ -69,6 +70,7 @@ pub(super) trait Applier<W>: Send {
 pub(super) struct Tools<M> {
     pub(super) machine: Arc<M>,
     pub(super) meter: Arc<PipelineMeter>,
+    pub(super) board: Arc<Board>,
 }
 
 /// An applier, and its thread if it has one.
@@ -275,6 +277,7 @@ where
         executed = tools.machine.apply(&commands);
         assert_eq!(executed.len(), commands.len(), "the state machine answers every command");
     }
+    tools.board.applied(committed.index);
     let mut own_entries = 0;
     let mut executed = executed.into_iter();
     for (entry, count) in committed.entries.into_iter().zip(counts) {

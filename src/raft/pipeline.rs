@@ -93,7 +93,8 @@ where
     }
     let inbox = Arc::new(Inbox::new(setup.probe));
     let board = Arc::new(Board::default());
-    let tools = Tools { machine: machine.clone(), meter: setup.meter.clone() };
+    let tools =
+        Tools { machine: machine.clone(), meter: setup.meter.clone(), board: board.clone() };
     let (applier, apply_thread) = applier::applier(setup.config.apply_on, tools, &inbox)?;
     let raft = raft_config(&setup.group, begun_at);
     let mut ready_loop = ReadyLoop::new(

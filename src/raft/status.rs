@@ -46,11 +46,23 @@ pub(super) struct Board {
     status: Mutex<Status>,
     /// Again, for whoever needs no more; relaxed, it orders nothing.
     term: AtomicU64,
+    /// Last entry applied, told before anyone in it is answered.
+    applied: AtomicU64,
 }
 
 impl Board {
+    /// What the Ready loop showed last, and never less than what somebody was answered.
     pub(super) fn read(&self) -> Status {
-        self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        status.applied = status.applied.max(self.applied.load(Ordering::Acquire));
+        status.committed = status.committed.max(status.applied);
+        status.last = status.last.max(status.committed);
+        status
+    }
+
+    /// Everything up to `index` is in the store; its answers go out after this.
+    pub(super) fn applied(&self, index: u64) {
+        self.applied.fetch_max(index, Ordering::Release);
     }
 
     pub(super) fn term(&self) -> u64 {
@@ -61,5 +73,22 @@ impl Board {
         let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut status);
         self.term.store(status.term, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The Ready loop shows its status after the turn, so after the answers of that turn.
+    #[test]
+    fn what_was_answered_is_shown_before_the_turn_ends() {
+        let board = Board::default();
+        board.change(|status| (status.last, status.committed, status.applied) = (9, 5, 4));
+        board.applied(7);
+        let status = board.read();
+        assert_eq!((status.last, status.committed, status.applied), (9, 7, 7));
+        board.change(|status| (status.last, status.committed, status.applied) = (12, 11, 10));
+        assert_eq!(board.read().applied, 10);
     }
 }

@@ -130,6 +130,21 @@ fn operators_are_answered() {
     });
 }
 
+/// An answered write is applied: a status that says otherwise sends an operator after a lag that is none.
+#[test]
+fn a_status_knows_every_answered_write() {
+    served(|client| async move {
+        for puts in 1..=200 {
+            client.put("a", "1").await;
+            let asked = client.maintenance.clone().status(StatusRequest {}).await;
+            let status = asked.unwrap().into_inner();
+            // The first entry of the log is the leader's own, and each put is one.
+            assert!(status.raft_applied_index > puts, "after {puts} puts: {status:?}");
+            assert!(status.raft_index >= status.raft_applied_index, "{status:?}");
+        }
+    });
+}
+
 #[test]
 fn hashes_tell_states_apart() {
     served(|client| async move {
