@@ -80,6 +80,30 @@ pub fn parse_count(text: &str) -> Result<u64, String> {
     parse_scaled(text, &COUNT_UNITS, "a count such as \"100k\" or 2000 (k, M)")
 }
 
+/// Reads a rate such as `"2k/s"`, `"0.5/s"`, in operations per second.
+pub fn parse_rate(text: &str) -> Result<f64, String> {
+    let wanted = "a rate such as \"500/s\" or \"2k/s\" (k, M)";
+    let per_second = text.trim().strip_suffix("/s").map(str::trim);
+    let per_second = per_second.ok_or_else(|| format!("the unit is missing: expected {wanted}"))?;
+    let (number, scale) = match per_second.as_bytes().last() {
+        Some(b'k') => (&per_second[..per_second.len() - 1], 1e3),
+        Some(b'M') => (&per_second[..per_second.len() - 1], 1e6),
+        _ => (per_second, 1.0),
+    };
+    let value: f64 = number.trim().parse().map_err(|_| format!("expected {wanted}"))?;
+    let rate = value * scale;
+    if rate.is_finite() { Ok(rate) } else { Err(format!("expected {wanted}")) }
+}
+
+/// A rate as [`parse_rate`] reads it: `2k/s`, `2.5k/s`, `0.5/s`.
+pub fn rate_text(per_s: f64) -> String {
+    match per_s {
+        rate if rate >= 1e6 => format!("{}M/s", rate / 1e6),
+        rate if rate >= 1e3 => format!("{}k/s", rate / 1e3),
+        rate => format!("{rate}/s"),
+    }
+}
+
 /// Reads a percentage such as `"5%"` as a fraction (0.05).
 pub fn parse_percent(text: &str) -> Result<f64, String> {
     let wanted = "a percentage such as \"5%\"";
@@ -159,6 +183,19 @@ mod tests {
             parse_nanos("").is_err() && parse_nanos("-1s").is_err() && parse_percent("x%").is_err()
         );
         assert!(parse_count("99999999999999999999M").is_err());
+    }
+
+    #[test]
+    fn rates_are_read_as_they_are_printed() {
+        for (text, rate) in [("2k/s", 2000.0), ("0.5/s", 0.5), ("1.5M/s", 1.5e6), ("999/s", 999.0)]
+        {
+            assert_eq!((parse_rate(text), rate_text(rate).as_str()), (Ok(rate), text));
+        }
+        assert_eq!(parse_rate(" 3 k /s "), Ok(3000.0));
+        assert!(parse_rate("2k").unwrap_err().contains("unit is missing"));
+        for bad in ["/s", "k/s", "x/s", "inf/s", "1e999/s", "2G/s"] {
+            assert!(parse_rate(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

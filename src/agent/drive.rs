@@ -84,7 +84,7 @@ fn read(plan: AgentPlan) -> Result<Asked, Status> {
 
 fn run(asked: Asked, mut gate: Gate, over: &AtomicBool) {
     let (clock, stop) = (gate.clock, gate.stop.clone());
-    let seen = load::closed_loop(&asked.dial, &asked.workload, asked.span, clock, &stop, &mut gate);
+    let seen = load::offer(&asked.dial, &asked.workload, &asked.span, clock, &stop, &mut gate);
     let report = match seen {
         Ok(seen) => gate.report(seen),
         Err(error) => Report::Broken(error.to_string()),

@@ -109,7 +109,7 @@ impl Fleet {
         &mut self,
         dial: &Dial,
         scenario: &Scenario,
-        span: Span,
+        span: &Span,
         stop: &AtomicBool,
         watcher: &mut dyn Watcher,
     ) -> Result<Driven, AgentError> {
@@ -145,7 +145,7 @@ struct Cell<'a> {
     links: &'a mut [Link],
     clock: Clock,
     runtime: &'a Runtime,
-    span: Span,
+    span: &'a Span,
     stop: &'a AtomicBool,
 }
 
@@ -176,8 +176,8 @@ impl Cell<'_> {
 
     fn start(&self, dial: &Dial, scenario: &Scenario) -> Result<(), AgentError> {
         for index in 0..self.links.len() {
-            let span = Span { share: self.share(index), ..self.span };
-            self.order(index, Order::Plan(wire::plan(scenario, span, dial)))?;
+            let span = Span { share: self.share(index), ..self.span.clone() };
+            self.order(index, Order::Plan(wire::plan(scenario, &span, dial)))?;
         }
         Ok(())
     }

@@ -1,13 +1,18 @@
 //! What goes over the wire, to and from what the harness means by it.
 
 use crate::client::{ClientError, Endpoint, Tls};
-use crate::load::{Acked, Seen, Share, Span};
+use crate::load::{Acked, Due, Pace, Schedule, Seen, Share, Span};
 use crate::measure::cpu::CpuUse;
 use crate::measure::recorder::{Recorder, Services};
+use crate::measure::series::{Series, Slot};
 use crate::rpc::kvbenchpb::agent_order::Order;
+use crate::rpc::kvbenchpb::agent_plan;
 use crate::rpc::kvbenchpb::agent_report::Report;
-use crate::rpc::kvbenchpb::{AgentDial, AgentOp, AgentOrder, AgentPlan, AgentReport, AgentSeen};
-use crate::scenario::spec::{Connections, OpKind, Scenario};
+use crate::rpc::kvbenchpb::{
+    AgentDial, AgentDue, AgentOp, AgentOrder, AgentPlan, AgentReport, AgentSchedule, AgentSeen,
+    AgentSlot,
+};
+use crate::scenario::spec::{Arrival, Connections, Course, OpKind, Scenario};
 use crate::seed::Seed;
 use crate::target::Dial;
 use crate::units::Nanos;
@@ -25,7 +30,7 @@ impl From<Report> for AgentReport {
 }
 
 /// The order that `span` of `scenario` be sent to `dial`.
-pub(super) fn plan(scenario: &Scenario, span: Span, dial: &Dial) -> AgentPlan {
+pub(super) fn plan(scenario: &Scenario, span: &Span, dial: &Dial) -> AgentPlan {
     AgentPlan {
         scenario: scenario.text.clone(),
         set: scenario.set.clone(),
@@ -36,7 +41,33 @@ pub(super) fn plan(scenario: &Scenario, span: Span, dial: &Dial) -> AgentPlan {
         duration_ns: span.duration.0,
         seed: span.seed.0,
         dial: Some(dial_out(dial, span.share)),
+        pace: Some(pace_out(&span.pace)),
     }
+}
+
+fn pace_out(pace: &Pace) -> agent_plan::Pace {
+    match pace {
+        Pace::Closed { think } => agent_plan::Pace::ThinkNs(think.0),
+        Pace::Open(schedule) => agent_plan::Pace::Schedule(AgentSchedule {
+            arrival: schedule.arrival.to_string(),
+            course: schedule.course.to_string(),
+            rates_per_s: schedule.rates_per_s.clone(),
+        }),
+    }
+}
+
+fn pace_in(pace: &agent_plan::Pace) -> Option<Pace> {
+    Some(match pace {
+        agent_plan::Pace::ThinkNs(think) => Pace::Closed { think: Nanos(*think) },
+        agent_plan::Pace::Schedule(schedule) => {
+            let rates_per_s = schedule.rates_per_s.clone();
+            let good = !rates_per_s.is_empty()
+                && rates_per_s.iter().all(|rate| rate.is_finite() && *rate > 0.0);
+            let arrival = Arrival::from_word(&schedule.arrival)?;
+            let course = Course::from_word(&schedule.course)?;
+            Pace::Open(good.then_some(Schedule { arrival, course, rates_per_s })?)
+        }
+    })
 }
 
 fn dial_out(dial: &Dial, share: Share) -> AgentDial {
@@ -58,12 +89,14 @@ fn dial_out(dial: &Dial, share: Share) -> AgentDial {
     }
 }
 
-/// The span that a plan asks for; none if the share is no share.
+/// The span that a plan asks for; none if its share is no share, or its pace none.
 pub(super) fn span(plan: &AgentPlan) -> Option<Span> {
     let share = Share { index: plan.share_index, of: plan.share_of };
+    let pace = pace_in(plan.pace.as_ref()?)?;
     (share.index < share.of).then_some(Span {
         clients: plan.clients,
         share,
+        pace,
         warmup: Nanos(plan.warmup_ns),
         duration: Nanos(plan.duration_ns),
         seed: Seed(plan.seed),
@@ -96,13 +129,9 @@ pub(super) struct Told {
 }
 
 pub(super) fn seen_out(seen: Seen, told: Told) -> AgentSeen {
-    let op = |(kind, services): (usize, &Services)| AgentOp {
-        kind: kind as u32,
-        histogram: services.histogram_v2(),
-        sum_ns: services.sum_ns(),
-    };
+    let slot = |slot: &Slot| AgentSlot { done: slot.done(), times: slot.times_v2() };
     AgentSeen {
-        ops: seen.recorder.kinds().map(op).collect(),
+        ops: ops_out(&seen.recorder),
         errors: seen.recorder.errors(),
         first_error: seen.first_error.unwrap_or_default(),
         writes_acked: seen.acked.writes,
@@ -113,30 +142,79 @@ pub(super) fn seen_out(seen: Seen, told: Told) -> AgentSeen {
         late_ns: told.late.0,
         cpu_ns: told.cpu.cpu_ns,
         runqueue_ns: told.cpu.runqueue_ns,
+        thought_ns: seen.thought.0,
+        due: seen.due.as_ref().map(due_out),
+        slot_ns: seen.series.slot().0,
+        slots: seen.series.slots().iter().map(slot).collect(),
     }
 }
 
-/// None if it is not what [`seen_out`] makes.
-pub(super) fn seen_in(seen: AgentSeen) -> Option<(Seen, Told)> {
+fn ops_out(recorder: &Recorder) -> Vec<AgentOp> {
+    let op = |(kind, services): (usize, &Services)| AgentOp {
+        kind: kind as u32,
+        histogram: services.histogram_v2(),
+        sum_ns: services.sum_ns(),
+    };
+    recorder.kinds().map(op).collect()
+}
+
+fn ops_in(ops: &[AgentOp]) -> Option<Recorder> {
     let mut recorder = Recorder::default();
-    for op in &seen.ops {
+    for op in ops {
         let kind = op.kind as usize;
         let services = Services::from_v2(&op.histogram, op.sum_ns)?;
         (kind < OpKind::ALL.len()).then(|| recorder.add(kind, &services))?;
     }
+    Some(recorder)
+}
+
+fn due_out(due: &Due) -> AgentDue {
+    AgentDue {
+        scheduled: due.scheduled,
+        unfinished: due.unfinished,
+        unsent: due.unsent,
+        responses: ops_out(&due.responses),
+        lag: due.lag.histogram_v2(),
+        lag_sum_ns: due.lag.sum_ns(),
+        under_way_ns: due.under_way.0,
+    }
+}
+
+fn due_in(due: &AgentDue) -> Option<Due> {
+    Some(Due {
+        scheduled: due.scheduled,
+        unfinished: due.unfinished,
+        unsent: due.unsent,
+        responses: ops_in(&due.responses)?,
+        lag: Services::from_v2(&due.lag, due.lag_sum_ns)?,
+        under_way: Nanos(due.under_way_ns),
+    })
+}
+
+/// None if it is not what [`seen_out`] makes.
+pub(super) fn seen_in(seen: AgentSeen) -> Option<(Seen, Told)> {
+    let mut recorder = ops_in(&seen.ops)?;
     recorder.add_errors(seen.errors);
     let acked = Acked {
         writes: seen.writes_acked,
         changes: seen.changes_acked,
         revokes: seen.revokes_acked,
     };
+    let due = match &seen.due {
+        Some(due) => Some(due_in(due)?),
+        None => None,
+    };
+    let slots = seen.slots.iter().map(|slot| (slot.done, slot.times.as_slice()));
     let told = Told {
         late: Nanos(seen.late_ns),
         cpu: CpuUse { cpu_ns: seen.cpu_ns, runqueue_ns: seen.runqueue_ns },
     };
     let seen = Seen {
         recorder,
+        series: Series::from_slots(Nanos(seen.slot_ns), slots)?,
         acked,
+        due,
+        thought: Nanos(seen.thought_ns),
         elapsed: Nanos(seen.elapsed_ns),
         threads: seen.threads,
         first_error: (!seen.first_error.is_empty()).then_some(seen.first_error),
@@ -158,7 +236,14 @@ mod tests {
         recorder.record_error();
         let acked = Acked { writes: 3, changes: 2, revokes: 1 };
         let first_error = Some("no".to_owned());
-        let seen = Seen { recorder, acked, elapsed: Nanos(7), threads: 1, first_error };
+        let mut due = Due { scheduled: 9, unfinished: 2, unsent: 1, ..Due::default() };
+        due.responses.record_time(1, Nanos(5000));
+        due.lag.record(Nanos(70));
+        let mut series = Series::default();
+        series.record(Nanos(10), Nanos(0), Nanos(25), Nanos(25));
+        let (due, thought) = (Some(due), Nanos(3));
+        let elapsed = Nanos(7);
+        let seen = Seen { recorder, series, acked, due, thought, elapsed, threads: 1, first_error };
         let told = Told { late: Nanos(5), cpu: CpuUse { cpu_ns: 6, runqueue_ns: 8 } };
         let wire = seen_out(seen, told);
         let (back, again) = seen_in(wire.clone()).unwrap();
@@ -174,6 +259,21 @@ mod tests {
         let good = Services::default().histogram_v2();
         for op in [op(0, b"x"), op(OpKind::ALL.len() as u32, &good)] {
             assert!(seen_in(AgentSeen { ops: vec![op], ..AgentSeen::default() }).is_none());
+        }
+    }
+
+    #[test]
+    fn a_pace_comes_over_whole_or_not_at_all() {
+        let schedule = |rates_per_s: &[f64]| Schedule {
+            arrival: Arrival::Constant,
+            course: Course::Ramp,
+            rates_per_s: rates_per_s.to_vec(),
+        };
+        for pace in [Pace::Closed { think: Nanos(5) }, Pace::Open(schedule(&[1.0, 2.5]))] {
+            assert_eq!(pace_in(&pace_out(&pace)), Some(pace));
+        }
+        for rates in [vec![], vec![1.0, 0.0], vec![f64::NAN], vec![-1.0], vec![f64::INFINITY]] {
+            assert_eq!(pace_in(&pace_out(&Pace::Open(schedule(&rates)))), None, "{rates:?}");
         }
     }
 

@@ -16,7 +16,7 @@ const LOG_RATIO_MAX: f64 = 700.0;
 pub(super) struct Place<'a> {
     /// Phase name.
     pub(super) phase: &'a str,
-    /// Closed-loop clients.
+    /// Closed-loop clients; streams of an open load.
     pub(super) clients: u32,
 }
 
@@ -32,6 +32,12 @@ pub(super) struct Pair<'a> {
 /// The cell of a trial at a place.
 pub(super) fn cell<'a>(trial: &'a Trial, place: Place<'_>) -> Option<&'a Cell> {
     trial.cells.iter().find(|cell| cell.phase == place.phase && cell.clients == place.clients)
+}
+
+/// As metrics and warnings name it: `saturate@50`, or `paced` where the load was open.
+pub(super) fn name(run: &Run, place: Place<'_>) -> String {
+    let measured = run.trials.iter().find_map(|trial| cell(trial, place));
+    measured.map_or_else(|| format!("{}@{}", place.phase, place.clients), Cell::place)
 }
 
 /// Pairs of arm `other` over arm `base`, one per block that has both. None of an arm with itself.

@@ -5,7 +5,7 @@
 
 use super::align::{self, Place};
 use super::metric::{self, Measure, Percentile};
-use super::{ArmSummary, Costs, LockCost};
+use super::{ArmSummary, Costs, LockCost, steadiness};
 use crate::record::{Cell, HostUse, LockUse, Run};
 use crate::stats;
 
@@ -20,6 +20,7 @@ pub(super) fn summary(run: &Run, arm: &str, place: Place<'_>) -> ArmSummary {
         arm: arm.to_string(),
         trials: cells.len(),
         throughput_per_s: location.map_or(0.0, |location| location.value.min(f64::MAX)),
+        steadiness: steadiness::of(&cells),
         half_width: location.and_then(|location| location.half_width()).filter(|w| w.is_finite()),
         costs: costs(&cells),
     }
@@ -53,7 +54,7 @@ fn costs(cells: &[&Cell]) -> Costs {
         requests_per_ready: typical(cells, |cell| per_ready(cell, cell.counters.requests)),
         entries_per_ready: typical(cells, |cell| per_ready(cell, cell.counters.entries)),
         service_mean_ns: mean_of(cells.iter().map(|cell| cell.service.mean_ns)),
-        p50_ns: typical(cells, |cell| cell.service.p50_ns as f64),
+        p50_ns: typical(cells, |cell| cell.latency().p50_ns as f64),
         p99_ns: p99_ns(cells),
         stages: stages(cells),
         locks: locks(cells),
@@ -92,7 +93,7 @@ fn per_ready(cell: &Cell, count: u64) -> f64 {
 
 fn p99_ns(cells: &[&Cell]) -> Option<f64> {
     let shown = !cells.is_empty() && cells.iter().all(|cell| Percentile::P99.shown(cell));
-    shown.then(|| typical(cells, |cell| cell.service.p99_ns as f64))
+    shown.then(|| typical(cells, |cell| cell.latency().p99_ns as f64))
 }
 
 fn cpu_roles(cells: &[&Cell]) -> Vec<(String, f64)> {

@@ -18,7 +18,7 @@ pub(super) fn verdict(run: &Run, target: &Target, ladders: &[Ladder]) -> TargetV
         verdict,
         reason,
     };
-    let Some(metric) = Metric::parse(&target.metric) else {
+    let Some(metric) = Metric::parse(&target.metric, run) else {
         return judged(None, undecided(format!("cannot read the metric \"{}\"", target.metric)));
     };
     let Some(bound) = Bound::parse(&target.bound) else {
@@ -26,6 +26,11 @@ pub(super) fn verdict(run: &Run, target: &Target, ladders: &[Ladder]) -> TargetV
     };
     let pairs = align::before_after(run, metric.place);
     let logs = align::log_ratios(&pairs, metric.measure);
+    if let Measure::Percentile(_) = metric.measure
+        && let Some(reason) = unsustained(run, metric)
+    {
+        return judged(None, undecided(reason));
+    }
     if logs.is_empty() {
         return judged(
             None,
@@ -158,13 +163,32 @@ pub fn invalidates(warning: &Warning) -> Option<(&str, &str, &'static str)> {
         Warning::AgentsOutOfStep { arm, cell, .. } => {
             Some((arm, cell, "its agents did not measure the same span"))
         }
+        Warning::SendLag { arm, cell, .. } => Some((arm, cell, "its operations were sent late")),
         _ => None,
     }
 }
 
+/// Why there is no latency at the metric's place, if an end of the ladder did not keep up with the load there in some trial.
+fn unsustained(run: &Run, metric: Metric<'_>) -> Option<String> {
+    let place = align::name(run, metric.place);
+    let ends = [run.arms.first()?, run.arms.last()?];
+    run.warnings.iter().find_map(|warning| match warning {
+        Warning::Unsustained { arm, cell, trials, of, achieved, .. }
+            if *cell == place && ends.iter().any(|end| end.name == *arm) =>
+        {
+            Some(format!(
+                "{arm} did not keep up with the offered rate in {trials} of {of} trials (at least once only {} was \
+                 answered in time), so its latency has no limit: offer less",
+                percent(*achieved)
+            ))
+        }
+        _ => None,
+    })
+}
+
 /// Why the load at the metric's place cannot carry a verdict, if an end of the ladder was measured badly there.
 fn invalid(run: &Run, metric: Metric<'_>) -> Option<String> {
-    let place = format!("{}@{}", metric.place.phase, metric.place.clients);
+    let place = align::name(run, metric.place);
     let ends = [run.arms.first()?, run.arms.last()?];
     let judged = |arm: &str, cell: &str| cell == place && ends.iter().any(|end| end.name == arm);
     let found = run.warnings.iter().filter_map(invalidates);

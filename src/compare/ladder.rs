@@ -6,9 +6,10 @@ use super::metric::Metric;
 use super::{ArmSummary, Estimate, Ladder, PhaseTable, Row, Rung, costs};
 use crate::record::Run;
 
-/// One ladder per place that a target names and that was measured; else one at the most clients of the first phase.
+/// One ladder per closed loop that a target names and that was measured; else one at the most clients of the first phase.
+/// Under an open load all arms have the same throughput, so there is nothing to climb.
 pub(super) fn ladders(run: &Run, phases: &[PhaseTable]) -> Vec<Ladder> {
-    let named = run.targets.iter().filter_map(|target| Metric::parse(&target.metric));
+    let named = run.targets.iter().filter_map(|target| Metric::parse(&target.metric, run));
     let ladders: Vec<Ladder> = costs::distinct(named.map(|metric| metric.place))
         .filter_map(|place| ladder(run, place, row(phases, place)?))
         .collect();
@@ -31,6 +32,9 @@ fn default_place(phases: &[PhaseTable]) -> Option<(Place<'_>, &Row)> {
 }
 
 fn ladder(run: &Run, place: Place<'_>, row: &Row) -> Option<Ladder> {
+    if row.open.is_some() {
+        return None;
+    }
     let before = row.arms.first()?;
     let best = fastest(&row.arms)?;
     Some(Ladder {

@@ -33,7 +33,7 @@ pub fn precision_reached(run: &Run) -> bool {
     };
     if !run.targets.is_empty() {
         let metric =
-            |text| Metric::parse(text).is_some_and(|m: Metric<'_>| narrow(m.place, m.measure));
+            |text| Metric::parse(text, run).is_some_and(|m: Metric<'_>| narrow(m.place, m.measure));
         return run.targets.iter().all(|target| metric(&target.metric));
     }
     let places = super::places(run);

@@ -2,7 +2,7 @@
 //! measure in one cell. It refuses a percentile that too few observations lie beyond.
 
 use super::align::{Pair, Place};
-use crate::record::Cell;
+use crate::record::{Cell, Run};
 use crate::stats::{self, Admission};
 
 /// What can be judged.
@@ -10,8 +10,10 @@ use crate::stats::{self, Admission};
 pub(super) enum Measure {
     /// Operations per second.
     Throughput,
-    /// Service time, ns, at this percentile.
+    /// Latency, ns, at this percentile.
     Percentile(Percentile),
+    /// The highest rate that met the condition of a search, operations per second.
+    MaxRate,
     /// CPU time per operation of everybody, ns.
     CpuPerOp,
     /// CPU time per operation of the system under test alone, ns.
@@ -63,12 +65,20 @@ pub(super) struct Scarcest {
 }
 
 impl<'a> Metric<'a> {
-    /// Reads `saturate.throughput@50`. The phase is all before the last dot.
-    pub(super) fn parse(text: &'a str) -> Option<Metric<'a>> {
-        let (path, clients) = text.trim().rsplit_once('@')?;
+    /// Reads `saturate.throughput@50`, or `paced.p99` where the load was open: such a phase was measured at one place only.
+    /// The phase is all before the last dot.
+    pub(super) fn parse(text: &'a str, run: &Run) -> Option<Metric<'a>> {
+        let (path, clients) = match text.trim().rsplit_once('@') {
+            Some((path, clients)) => (path, Some(clients.parse().ok()?)),
+            None => (text.trim(), None),
+        };
         let (phase, measure) = path.rsplit_once('.')?;
-        let place = Place { phase, clients: clients.parse().ok()? };
-        Some(Metric { place, measure: Measure::parse(measure)? })
+        let measure = Measure::parse(measure)?;
+        let cells = || run.trials.iter().flat_map(|trial| &trial.cells);
+        let measured = || cells().find(|cell| cell.phase == phase && cell.open.is_some());
+        // Nothing was measured at a place that nobody runs.
+        let clients = clients.or_else(|| measured().map(|cell| cell.clients)).unwrap_or(0);
+        Some(Metric { place: Place { phase, clients }, measure })
     }
 }
 
@@ -80,6 +90,7 @@ impl Measure {
             "p90" => Measure::Percentile(Percentile::P90),
             "p99" => Measure::Percentile(Percentile::P99),
             "p999" => Measure::Percentile(Percentile::P999),
+            "max_rate" => Measure::MaxRate,
             "cpu_per_op" => Measure::CpuPerOp,
             "system_cpu_per_op" => Measure::SystemCpuPerOp,
             "fsyncs_per_op" => Measure::FsyncsPerOp,
@@ -112,12 +123,12 @@ impl Percentile {
 
     /// How many of a cell's observations lie beyond.
     pub(super) fn beyond(self, cell: &Cell) -> u64 {
-        stats::beyond(cell.service.count, self.one_in())
+        stats::beyond(cell.latency().count, self.one_in())
     }
 
-    /// Whether enough observations lie beyond for the value to be shown.
+    /// Whether enough observations lie beyond for the value to be shown, and the queue was not growing meanwhile.
     pub(super) fn shown(self, cell: &Cell) -> bool {
-        Admission::of(self.beyond(cell)) >= Admission::Shown
+        Admission::of(self.beyond(cell)) >= Admission::Shown && cell.is_sustained()
     }
 
     /// The trial of these pairs with the fewest observations beyond. None without pairs.
@@ -127,12 +138,13 @@ impl Percentile {
         Some(Scarcest { beyond: self.beyond(scarcest), elapsed_s: scarcest.elapsed_s })
     }
 
-    fn ns(self, cell: &Cell) -> u64 {
+    pub(super) fn ns(self, cell: &Cell) -> u64 {
+        let latency = cell.latency();
         match self {
-            Percentile::P50 => cell.service.p50_ns,
-            Percentile::P90 => cell.service.p90_ns,
-            Percentile::P99 => cell.service.p99_ns,
-            Percentile::P999 => cell.service.p999_ns,
+            Percentile::P50 => latency.p50_ns,
+            Percentile::P90 => latency.p90_ns,
+            Percentile::P99 => latency.p99_ns,
+            Percentile::P999 => latency.p999_ns,
         }
     }
 }
@@ -177,7 +189,9 @@ impl Bound {
 pub(super) fn value(cell: &Cell, measure: Measure) -> Option<f64> {
     let value = match measure {
         Measure::Throughput => cell.throughput_per_s,
+        Measure::Percentile(_) if !cell.is_sustained() => return None,
         Measure::Percentile(percentile) => percentile.ns(cell) as f64,
+        Measure::MaxRate => cell.search.as_ref()?.found_per_s?,
         Measure::CpuPerOp => cpu_ns(cell) / cell.ops as f64,
         Measure::SystemCpuPerOp => system_cpu_ns(cell) / cell.ops as f64,
         Measure::FsyncsPerOp => cell.counters.fsyncs as f64 / cell.ops as f64,
@@ -206,15 +220,16 @@ mod tests {
 
     #[test]
     fn a_metric_is_phase_measure_and_clients() {
-        let metric = Metric::parse("warm.start.p99@50").unwrap();
+        let run = crate::compare::tests::empty(&["before", "after"]);
+        let parse = |text| Metric::parse(text, &run);
+        let metric = parse("warm.start.p99@50").unwrap();
         assert_eq!(metric.place, Place { phase: "warm.start", clients: 50 });
         assert_eq!(metric.measure, Measure::Percentile(Percentile::P99));
-        let watch = Metric::parse("fanout.watch_events@50").unwrap();
+        let watch = parse("fanout.watch_events@50").unwrap();
         assert_eq!(watch.measure, Measure::WatchEvents);
-        for broken in
-            ["", "saturate", "saturate.throughput", "throughput@5", "a.speed@5", "a.p99@-1"]
-        {
-            assert_eq!(Metric::parse(broken), None, "{broken}");
+        assert_eq!(parse("paced.p99").unwrap().place, Place { phase: "paced", clients: 0 });
+        for broken in ["", "saturate", "throughput@5", "a.speed@5", "a.speed", "a.p99@-1"] {
+            assert_eq!(parse(broken), None, "{broken}");
         }
     }
 

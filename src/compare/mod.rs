@@ -10,7 +10,9 @@ mod judge;
 mod ladder;
 mod looks;
 mod metric;
+mod open;
 mod scaling;
+mod steadiness;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -70,8 +72,10 @@ pub struct Scaling {
 /// One client count of one phase.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
-    /// Closed-loop clients.
+    /// Closed-loop clients; streams of an open load.
     pub clients: u32,
+    /// What clients of an open load waited for; absent in a closed loop.
+    pub open: Option<OpenRow>,
     /// One per arm of the record, in its order.
     pub arms: Vec<ArmSummary>,
     /// Throughput after / before.
@@ -82,6 +86,64 @@ pub struct Row {
     pub ops: Vec<OpRow>,
     /// What watchers got meanwhile; absent if there were none.
     pub watch: Option<WatchRow>,
+}
+
+/// An open load: the same operations at the same instants for all arms.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OpenRow {
+    /// Operations due per second, median over trials; of a search the rates that it found.
+    pub offered_per_s: f64,
+    /// `poisson at 2k/s` and the like.
+    pub course: String,
+    /// One per arm that was measured, in the record's order.
+    pub arms: Vec<OpenArm>,
+    /// Latency at each percentile, after / before, in the order of [`OpenArm::latency`]; none where an arm has none.
+    pub ratios: [Option<Estimate>; 4],
+    /// What a search found.
+    pub search: Option<SearchRow>,
+}
+
+/// What one arm made of an open load: medians over trials.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OpenArm {
+    /// Arm name.
+    pub arm: String,
+    /// Trials.
+    pub trials: usize,
+    /// Those of them in which it kept up.
+    pub sustained: usize,
+    /// Share of what was due that was answered in time, the least over trials.
+    pub achieved: f64,
+    /// p50, p90, p99, p99.9 from the intended send time, ns; none if a trial did not keep up, or had fewer than 10
+    /// observations beyond it.
+    pub latency_ns: [Option<f64>; 4],
+    /// 99th percentile from the intended to the real send time, ns.
+    pub lag_p99_ns: f64,
+}
+
+/// The highest rates that met a condition.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SearchRow {
+    /// `p99 <= 5ms`.
+    pub condition: String,
+    /// One per arm that was measured: its name, the Hodges-Lehmann location of the rates found, operations per second (0 if
+    /// none was), the half-width of its 95 % interval as a fraction, and whether a trial found the highest rate there was to find.
+    pub arms: Vec<FoundRate>,
+    /// After / before.
+    pub ratio: Estimate,
+}
+
+/// What the searches of one arm found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FoundRate {
+    /// Arm name.
+    pub arm: String,
+    /// Hodges-Lehmann location over trials, operations per second; 0 if none found any.
+    pub rate_per_s: f64,
+    /// Half-width of its 95 % interval, as a fraction; absent below 6 trials.
+    pub half_width: Option<f64>,
+    /// Whether a trial found the highest rate there was to find, so that the truth may be above.
+    pub is_at_limit: bool,
 }
 
 /// The watchers of one place.
@@ -147,8 +209,23 @@ pub struct ArmSummary {
     pub throughput_per_s: f64,
     /// Half-width of its 95 % interval, as a fraction; absent below 6 trials.
     pub half_width: Option<f64>,
+    /// How throughput went within its trials.
+    pub steadiness: Steadiness,
     /// What an operation costs.
     pub costs: Costs,
+}
+
+/// How many trials went how (Barrett et al. 2017, "Virtual Machine Warmup Blows Hot and Cold", applied to time windows).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Steadiness {
+    /// One level from begin to end.
+    pub flat: usize,
+    /// The level rose and then stayed: the warm-up was too short.
+    pub warmed: usize,
+    /// The level fell.
+    pub slowed: usize,
+    /// No level lasted.
+    pub unsteady: usize,
 }
 
 /// Per-operation costs: medians over trials; service mean and stages, which have to add up, are means over trials.
@@ -167,7 +244,7 @@ pub struct Costs {
     pub requests_per_ready: f64,
     /// Log entries per Ready round.
     pub entries_per_ready: f64,
-    /// Mean service time, closed loop, ns.
+    /// Mean service time, ns.
     pub service_mean_ns: f64,
     /// Per-trial median service time, ns.
     pub p50_ns: f64,
@@ -321,6 +398,7 @@ fn row(run: &record::Run, place: Place<'_>) -> Row {
     let ratio = align::log_ratios(&align::before_after(run, place), metric::Measure::Throughput);
     Row {
         clients: place.clients,
+        open: open::row(run, place),
         arms: run.arms.iter().map(|arm| costs::summary(run, &arm.name, place)).collect(),
         ratio: Estimate::from_log_ratios(&ratio),
         aa_floor: align::aa_floor(run, place),

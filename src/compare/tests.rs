@@ -32,9 +32,13 @@ fn cell(clients: u32, throughput_per_s: f64) -> Cell {
             max_ns: 10_000,
             histogram: String::new(),
         },
+        open: None,
+        search: None,
         by_op: Vec::new(),
+        series: None,
         watch: None,
         in_flight_mean: 0.99 * f64::from(clients),
+        thinking_mean: 0.0,
         stages: vec![stage("queue", 600.0), stage("apply", 400.0)],
         counters: Counters {
             fsyncs: 2000,
@@ -85,7 +89,7 @@ fn trial(block: u32, arm: &str, throughput_per_s: f64) -> Trial {
 }
 
 /// A record of these arms without trials and targets.
-fn empty(arms: &[&str]) -> Run {
+pub(super) fn empty(arms: &[&str]) -> Run {
     let arm = |name: &&str| Arm {
         name: name.to_string(),
         lever: String::new(),

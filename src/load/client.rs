@@ -1,84 +1,66 @@
-//! The clients of one load thread: each sends, waits, notes what it saw, and sends again.
+//! What one client does with one operation: sends its requests, waits, notes what it saw.
 
-use super::Seen;
+use super::seen::Seen;
 use super::window::Window;
 use crate::measure::stage::{STAGES, Stage, Timeline};
 use crate::model::{Request, Response};
 use crate::scenario::spec::OpKind;
 use crate::target::{self, Connect};
 use crate::units::Nanos;
-use crate::workload::{Operation, Stream};
+use crate::workload::Operation;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use tokio::task::LocalSet;
 
-/// One load thread: its clients as tasks of a runtime that never leaves it.
-pub(super) fn run_clients<T: Connect>(
-    target: &T,
-    streams: Vec<Stream>,
-    window: &Arc<Window>,
-) -> std::io::Result<Seen> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let seen = Rc::new(RefCell::new(Seen::nothing(1)));
-    let tasks = LocalSet::new();
-    let ways = match tasks.block_on(&runtime, target.connect(streams.len() as u32)) {
-        Ok(ways) => ways,
-        Err(error) => {
-            window.answered.fetch_add(streams.len() as u32, Ordering::Relaxed);
-            seen.borrow_mut().failed(error.to_string());
-            Vec::new()
-        }
-    };
-    for (stream, way) in streams.into_iter().zip(ways) {
-        let client = Client { way, window: window.clone(), seen: seen.clone() };
-        tasks.spawn_local(client.run(stream));
-    }
-    runtime.block_on(tasks);
-    Ok(Rc::into_inner(seen).expect("every client has ended").into_inner())
-}
-
-/// One client: send, wait, note, again.
-struct Client<W> {
+/// One client.
+pub(super) struct Client<W> {
     /// What it sends through.
     way: W,
-    window: Arc<Window>,
-    seen: Rc<RefCell<Seen>>,
+    pub(super) window: Arc<Window>,
+    pub(super) seen: Rc<RefCell<Seen>>,
+    /// Whether an operation of several requests is given up once the load is over.
+    gives_up: bool,
 }
 
 /// An operation that was answered to its end.
-struct Done {
-    kind: OpKind,
-    sent: Nanos,
-    done: Nanos,
+pub(super) struct Done {
+    pub(super) kind: OpKind,
+    pub(super) sent: Nanos,
+    pub(super) done: Nanos,
     /// Where its time went, by stage, over all of its requests.
     spans: [Nanos; STAGES],
 }
 
-impl<W: target::Client> Client<W> {
-    async fn run(self, mut stream: Stream) {
-        let mut is_first = true;
-        loop {
-            let operation = stream.next_operation();
-            if self.window.is_over() {
-                return;
-            }
-            let done = self.operate(operation).await;
-            if std::mem::take(&mut is_first) {
-                self.window.answered.fetch_add(1, Ordering::Relaxed);
-            }
-            let Some(done) = done else { return };
-            if self.window.holds(done.done) {
-                let mut seen = self.seen.borrow_mut();
-                let service = done.done.since(done.sent);
-                seen.recorder.record(done.kind as usize, service, &done.spans);
-            }
+/// Clients with a way in each; none if there is no way in, which is noted.
+pub(super) async fn connected<T: Connect>(
+    target: &T,
+    clients: u32,
+    window: &Arc<Window>,
+    seen: &Rc<RefCell<Seen>>,
+) -> Vec<Client<T::Client>> {
+    let ways = match target.connect(clients).await {
+        Ok(ways) => ways,
+        Err(error) => {
+            window.answered.fetch_add(clients, Ordering::Relaxed);
+            seen.borrow_mut().failed(error.to_string());
+            Vec::new()
         }
-    }
+    };
+    let client = |way| Client { way, window: window.clone(), seen: seen.clone(), gives_up: true };
+    ways.into_iter().map(client).collect()
+}
 
+impl<W> Client<W> {
+    /// From now on every operation is answered to its end.
+    pub(super) fn finish_what_was_begun(&mut self) {
+        self.gives_up = false;
+    }
+}
+
+impl<W: target::Client> Client<W> {
     /// Sends the requests of `operation` one after the other; nothing if one failed or the load is over.
-    async fn operate(&self, operation: Operation) -> Option<Done> {
+    pub(super) async fn operate(&self, operation: Operation) -> Option<Done> {
         let Operation { kind, mut request, mut transfer } = operation;
         let sent = self.window.clock.now();
         let mut spans = [Nanos::ZERO; STAGES];
@@ -90,10 +72,27 @@ impl<W: target::Client> Client<W> {
             match transfer.as_mut().and_then(|transfer| transfer.next(&response)) {
                 None => return Some(Done { kind, sent, done, spans }),
                 // What is not finished then has changed nothing yet: its requests read until the last one writes.
-                Some(_) if self.window.is_over() => return None,
+                Some(_) if self.gives_up && self.window.is_over() => return None,
                 Some(next) => request = next,
             }
         }
+    }
+
+    /// Notes an operation that was fired at `fired`, if it ended within the span.
+    pub(super) fn note(&self, done: &Done, fired: Nanos) {
+        if !self.window.holds(done.done) {
+            return;
+        }
+        let mut seen = self.seen.borrow_mut();
+        seen.recorder.record(done.kind as usize, done.done.since(done.sent), &done.spans);
+        let opened = self.window.opened_at();
+        let slot = self.window.slot;
+        seen.series.record(
+            slot,
+            fired.since(opened),
+            done.done.since(opened),
+            done.done.since(fired),
+        );
     }
 
     /// Sends one request and notes what was acknowledged; nothing if it failed. The workload sends nothing that a

@@ -1,37 +1,56 @@
-//! Who sends when: a closed loop. Each client sends its next request when the last one was answered; nothing is
-//! sent twice and nothing is skipped. Clients are tasks on load threads that share nothing while they measure. Watchers may listen meanwhile.
+//! Who sends when. In a closed loop each client sends its next operation when the last one was answered; in an open one
+//! operations are sent when they are due, whatever became of those before. Nothing is sent twice and nothing is
+//! skipped. Clients are tasks on load threads that share nothing while they measure. Watchers may listen meanwhile.
 
 mod client;
+mod closed;
 mod fanout;
+mod open;
+mod pace;
+mod schedule;
+mod seen;
 mod window;
 
 use crate::clock::Clock;
-use crate::measure::recorder::Recorder;
-use crate::model::Response;
 use crate::seed::Seed;
 use crate::target::Connect;
 use crate::units::Nanos;
 use crate::workload::Workload;
-use client::run_clients;
 pub use fanout::{Fanout, FanoutError, Watched};
+pub use schedule::Schedule;
+pub use seen::{Acked, Due, Seen};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 pub use window::WARMUP_STRETCH_MAX;
 use window::Window;
 
-/// One measured span of closed-loop load.
-#[derive(Clone, Copy, Debug)]
+/// One measured span of load.
+#[derive(Clone, Debug)]
 pub struct Span {
-    /// Clients, over all processes that offer the load.
+    /// Clients, over all processes that offer the load; in an open one the streams that operations are taken from.
     pub clients: u32,
     /// Which of them are of this process.
     pub share: Share,
+    /// When they send.
+    pub pace: Pace,
     /// Load before the measurement.
     pub warmup: Nanos,
     /// Length of the measurement.
     pub duration: Nanos,
     /// Where the clients' streams come from.
     pub seed: Seed,
+}
+
+/// When requests are sent.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Pace {
+    /// Each client's after its last answer and a pause.
+    Closed {
+        /// The pause.
+        think: Nanos,
+    },
+    /// When they are due.
+    Open(Schedule),
 }
 
 /// Which clients a process runs, if several offer one load: each has the streams it would have in a process alone.
@@ -53,48 +72,6 @@ impl Share {
     }
 }
 
-/// What the clients saw.
-#[derive(Debug)]
-pub struct Seen {
-    /// Operations that finished within the span.
-    pub recorder: Recorder,
-    /// Requests acknowledged, within or outside it.
-    pub acked: Acked,
-    /// Length of the measured span, as it was.
-    pub elapsed: Nanos,
-    /// Threads that sent.
-    pub threads: u32,
-    /// The first error of an operation, if any.
-    pub first_error: Option<String>,
-}
-
-/// What was acknowledged; the state at the end has to show it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Acked {
-    /// Writes.
-    pub writes: u64,
-    /// Those of them that used up a revision each.
-    pub changes: u64,
-    /// Leases revoked; each used up a revision if it still had keys, which its answer does not say.
-    pub revokes: u64,
-}
-
-impl Acked {
-    /// One answered request.
-    pub fn note(&mut self, is_write: bool, is_revoke: bool, response: &Response) {
-        self.writes += u64::from(is_write);
-        self.changes += u64::from(response.changed());
-        self.revokes += u64::from(is_revoke);
-    }
-
-    /// Adds what others saw.
-    pub fn add(&mut self, other: Acked) {
-        self.writes += other.writes;
-        self.changes += other.changes;
-        self.revokes += other.revokes;
-    }
-}
-
 /// What the caller does while the load runs: called at the start and at the end of the measured span.
 pub trait Watcher {
     /// The measured span begins.
@@ -105,17 +82,17 @@ pub trait Watcher {
 
 /// Runs the load for warm-up and duration; `stop` ends it early. The measured span lies between the two calls of
 /// `watcher`, so operations and whatever it reads cover the same time.
-pub fn closed_loop<T: Connect>(
+pub fn offer<T: Connect>(
     target: &T,
     workload: &Workload,
-    span: Span,
+    span: &Span,
     clock: Clock,
     stop: &Arc<AtomicBool>,
     watcher: &mut dyn Watcher,
 ) -> std::io::Result<Seen> {
     let clients: Vec<u32> = span.share.clients(span.clients).collect();
-    let threads = load_threads(target, clients.len() as u32);
-    let window = Arc::new(Window::new(clock, stop.clone()));
+    let threads = load_threads(target, &span.pace, clients.len() as u32);
+    let window = Arc::new(Window::new(clock, span.duration, stop.clone()));
     // Held until the watcher has looked at the end; threads wait for it before they go.
     let watched = Mutex::new(());
     std::thread::scope(|scope| {
@@ -128,12 +105,15 @@ pub fn closed_loop<T: Connect>(
             let worker = std::thread::Builder::new().name(format!("load-{thread}"));
             let (window, watched) = (window.clone(), &watched);
             workers.push(worker.spawn_scoped(scope, move || {
-                let seen = run_clients(target, streams, &window);
+                let seen = match &span.pace {
+                    Pace::Closed { think } => closed::run(target, streams, *think, &window),
+                    Pace::Open(schedule) => open::run(target, streams, span, schedule, &window),
+                };
                 drop(watched.lock());
                 seen
             })?);
         }
-        window.warm_up(span.warmup, clients.len() as u32);
+        window.warm_up(span.warmup, first_answers(&span.pace, clients.len() as u32));
         watcher.begin();
         window.open();
         window.rest(span.duration);
@@ -150,33 +130,17 @@ pub fn closed_loop<T: Connect>(
 }
 
 /// A layer that keeps its caller gets a thread per client; otherwise one thread carries them all. An agent may have none.
-fn load_threads(target: &impl Connect, clients: u32) -> u32 {
-    if target.blocks_its_caller() { clients } else { clients.min(1) }
+fn load_threads(target: &impl Connect, pace: &Pace, clients: u32) -> u32 {
+    match pace {
+        Pace::Closed { .. } if target.blocks_its_caller() => clients,
+        Pace::Closed { .. } | Pace::Open(_) => clients.min(1),
+    }
 }
 
-impl Seen {
-    /// Before anything was sent, from so many threads.
-    pub fn nothing(threads: u32) -> Seen {
-        Seen {
-            recorder: Recorder::default(),
-            acked: Acked::default(),
-            elapsed: Nanos::ZERO,
-            threads,
-            first_error: None,
-        }
-    }
-
-    fn failed(&mut self, error: String) {
-        self.recorder.record_error();
-        self.first_error.get_or_insert(error);
-    }
-
-    /// Takes in what others saw in the same span, from threads of their own; the longer of both lengths holds.
-    pub fn merge(&mut self, other: Seen) {
-        self.recorder.merge(&other.recorder);
-        self.acked.add(other.acked);
-        self.threads += other.threads;
-        self.elapsed = self.elapsed.max(other.elapsed);
-        self.first_error = self.first_error.take().or(other.first_error);
+/// Answers before the span may begin: in a closed loop every client's first, since a queue is building up until then.
+fn first_answers(pace: &Pace, clients: u32) -> u32 {
+    match pace {
+        Pace::Closed { .. } => clients,
+        Pace::Open(_) => clients.min(1),
     }
 }

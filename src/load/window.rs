@@ -1,9 +1,11 @@
 //! The measured span: when it opens, when it closes, and what counts as within it.
 
 use crate::clock::Clock;
+use crate::measure::series::slot_of;
 use crate::units::Nanos;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use tokio::sync::Notify;
 
 /// When operations count: from opening to closing, both decided while the load runs.
 /// All orderings are relaxed: an operation near an edge may count or not, and nothing else hangs on it.
@@ -14,6 +16,10 @@ pub(super) struct Window {
     to: AtomicU64,
     /// Clients that were answered at least once.
     pub(super) answered: AtomicU32,
+    /// Told when it opens.
+    pub(super) opening: Notify,
+    /// Length of the slots of a time series.
+    pub(super) slot: Nanos,
     stop: Arc<AtomicBool>,
 }
 
@@ -23,12 +29,14 @@ pub const WARMUP_STRETCH_MAX: u64 = 20;
 const NAP_MAX: Nanos = Nanos::from_millis(20);
 
 impl Window {
-    pub(super) fn new(clock: Clock, stop: Arc<AtomicBool>) -> Window {
+    pub(super) fn new(clock: Clock, duration: Nanos, stop: Arc<AtomicBool>) -> Window {
         Window {
             clock,
             from: AtomicU64::new(u64::MAX),
             to: AtomicU64::new(u64::MAX),
             answered: AtomicU32::new(0),
+            opening: Notify::new(),
+            slot: slot_of(duration),
             stop,
         }
     }
@@ -49,6 +57,21 @@ impl Window {
 
     pub(super) fn open(&self) {
         self.from.store(self.clock.now().0, Ordering::Relaxed);
+        self.opening.notify_one();
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.from.load(Ordering::Relaxed) != u64::MAX
+    }
+
+    /// When it opened; the end of time before that.
+    pub(super) fn opened_at(&self) -> Nanos {
+        Nanos(self.from.load(Ordering::Relaxed))
+    }
+
+    /// When it closed; the end of time before that.
+    pub(super) fn closed_at(&self) -> Nanos {
+        Nanos(self.to.load(Ordering::Relaxed))
     }
 
     pub(super) fn close(&self) {
@@ -56,10 +79,10 @@ impl Window {
     }
 
     pub(super) fn length(&self) -> Nanos {
-        Nanos(self.to.load(Ordering::Relaxed)).since(Nanos(self.from.load(Ordering::Relaxed)))
+        self.closed_at().since(self.opened_at())
     }
 
-    fn is_stopped(&self) -> bool {
+    pub(super) fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }
 

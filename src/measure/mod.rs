@@ -6,5 +6,6 @@ pub mod host;
 pub mod lock;
 pub mod pipeline;
 pub mod recorder;
+pub mod series;
 pub mod stage;
 pub(crate) mod sync;

@@ -27,12 +27,14 @@ impl Default for Services {
 }
 
 impl Services {
-    fn record(&mut self, service: Nanos) {
+    /// One more.
+    pub fn record(&mut self, service: Nanos) {
         self.histogram.saturating_record(service.0.max(1));
         self.sum_ns += service.0;
     }
 
-    fn merge(&mut self, other: &Services) {
+    /// Takes in others.
+    pub fn merge(&mut self, other: &Services) {
         self.histogram.add(&other.histogram).expect("all recorders share their bounds");
         self.sum_ns += other.sum_ns;
     }
@@ -92,6 +94,11 @@ impl Recorder {
         for (sum, span) in self.stage_ns.iter_mut().zip(spans) {
             *sum += span.0;
         }
+    }
+
+    /// One answered operation by its time alone.
+    pub fn record_time(&mut self, kind: usize, time: Nanos) {
+        self.of_kind(kind).record(time);
     }
 
     fn of_kind(&mut self, kind: usize) -> &mut Services {

@@ -263,7 +263,7 @@ pub struct Replayed {
 pub struct Cell {
     /// Phase name.
     pub phase: String,
-    /// Closed-loop clients.
+    /// Closed-loop clients; in an open load the streams that operations were taken from.
     pub clients: u32,
     /// Which of the block's trials was measured at this cell before it: 0 is the first, as drawn from the seed.
     pub position: u32,
@@ -277,16 +277,29 @@ pub struct Cell {
     pub errors: u64,
     /// `ops / elapsed_s`.
     pub throughput_per_s: f64,
-    /// Service times, closed loop.
+    /// Service times: from sent to done.
     pub service: Latency,
-    /// The same for each kind of operation that finished; empty in records of versions that did not tell them apart.
+    /// What was due, and how long it took from then; absent in a closed loop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open: Option<OpenCell>,
+    /// What a search found; then all else here is of the highest rate that met its condition, or of the lowest tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search: Option<SearchCell>,
+    /// Each kind of operation by itself; empty in records of versions that did not tell them apart.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub by_op: Vec<OpCell>,
+    /// The span in slots; absent in records of versions that did not look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub series: Option<SeriesCell>,
     /// What watchers got meanwhile; absent if there were none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watch: Option<WatchCell>,
-    /// Sum of service times over elapsed time: mean requests in flight (Little's law checks it against `clients`).
+    /// Sum of service times over elapsed time: mean requests in flight (Little's law checks it against `clients`, or
+    /// in an open load against the count of those under way).
     pub in_flight_mean: f64,
+    /// Sum of the clients' pauses over elapsed time: mean clients that think.
+    #[serde(default)]
+    pub thinking_mean: f64,
     /// Mean ns per op and stage, in pipeline order; empty if instruments were off or the layer has none.
     pub stages: Vec<StageMean>,
     /// Counts of the pipeline over the span.
@@ -303,6 +316,107 @@ pub struct Cell {
     /// What each agent did; empty without agents.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub agents: Vec<AgentCell>,
+}
+
+/// An open load: what was due within the span, whenever it was answered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OpenCell {
+    /// `poisson` or `constant`.
+    pub arrival: String,
+    /// `steps` or `ramp`.
+    pub course: String,
+    /// The rates of that course, operations per second.
+    pub rates_per_s: Vec<f64>,
+    /// Operations due.
+    pub scheduled: u64,
+    /// Those of them that were not answered when the span ended.
+    pub unfinished: u64,
+    /// Those of them that were never sent: as many as may be were still under way when the span ended.
+    pub unsent: u64,
+    /// From the intended send time to the answer.
+    pub response: Latency,
+    /// From the intended to the real send time, of those that did not wait for room.
+    pub lag: Lag,
+    /// Mean number of operations under way, counted.
+    pub in_flight_counted: f64,
+}
+
+/// How late operations were sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lag {
+    /// Median, ns.
+    pub p50_ns: u64,
+    /// 99th percentile, ns.
+    pub p99_ns: u64,
+    /// Largest, ns.
+    pub max_ns: u64,
+}
+
+/// Share of what was due that may be unanswered at the end of the span before the system did not keep up.
+const UNFINISHED_MAX: f64 = 0.05;
+/// So many may be unanswered in any case: short spans at low rates end while something is under way.
+const UNFINISHED_ALWAYS: u64 = 10;
+
+impl OpenCell {
+    /// Operations due per second, over the mean of the course.
+    pub fn offered_per_s(&self) -> f64 {
+        let rates = &self.rates_per_s;
+        match (self.course.as_str(), rates.as_slice()) {
+            ("ramp", [_, .., _]) => {
+                let middle = |two: &[f64]| (two[0] + two[1]) / 2.0;
+                rates.windows(2).map(middle).sum::<f64>() / (rates.len() - 1) as f64
+            }
+            _ => rates.iter().sum::<f64>() / rates.len().max(1) as f64,
+        }
+    }
+
+    /// Share of what was due that was answered within the span, 0..=1.
+    pub fn achieved(&self) -> f64 {
+        1.0 - self.unfinished as f64 / self.scheduled.max(1) as f64
+    }
+
+    /// Whether the system kept up: all was sent, and what was still under way at the end is no growing queue.
+    pub fn is_sustained(&self) -> bool {
+        let allowed = (self.scheduled as f64 * UNFINISHED_MAX) as u64;
+        self.unsent == 0 && self.unfinished <= allowed.max(UNFINISHED_ALWAYS)
+    }
+}
+
+/// A search for the highest rate that meets a condition.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SearchCell {
+    /// `p99 <= 5ms`.
+    pub condition: String,
+    /// That rate, operations per second; absent if not even the lowest met it.
+    pub found_per_s: Option<f64>,
+    /// Highest rate that could have been found.
+    pub highest_per_s: f64,
+    /// What was tried, in this order.
+    pub probes: Vec<SearchProbe>,
+}
+
+/// One rate that was tried.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SearchProbe {
+    /// Operations per second.
+    pub rate_per_s: f64,
+    /// Share of what was due that was answered within the span.
+    pub achieved: f64,
+    /// The percentile that the condition bounds, ns.
+    pub latency_ns: u64,
+    /// Whether the system kept up and met the condition.
+    pub held: bool,
+}
+
+/// A span in slots of equal length, from its begin on; the last one may be cut short.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SeriesCell {
+    /// Length of a slot, seconds.
+    pub slot_s: f64,
+    /// Operations that ended in each.
+    pub done: Vec<u64>,
+    /// 99th percentile of the latency of those that were fired in each, ns, to one digit; 0 if none was.
+    pub p99_ns: Vec<u64>,
 }
 
 /// What happened on the machine beside a measurement. What could not be seen is absent.
@@ -357,9 +471,32 @@ impl Cell {
         used as f64 / (self.elapsed_s * 1e9 * f64::from(self.load_threads))
     }
 
-    /// Relative gap between the mean number in flight (rate × time) and the clients; Little 1961.
+    /// `saturate@50`, or `paced` where the load is open: as metrics name it.
+    pub fn place(&self) -> String {
+        match self.open {
+            Some(_) => self.phase.clone(),
+            None => format!("{}@{}", self.phase, self.clients),
+        }
+    }
+
+    /// What a client waits for: from the intended send time in an open load, the service time in a closed loop.
+    pub fn latency(&self) -> &Latency {
+        self.open.as_ref().map_or(&self.service, |open| &open.response)
+    }
+
+    /// Whether the system kept up with the load; a closed loop waits for it.
+    pub fn is_sustained(&self) -> bool {
+        self.open.as_ref().is_none_or(OpenCell::is_sustained)
+    }
+
+    /// Relative gap between the mean number in flight (rate × time) and the clients that do not think, or in an open load
+    /// the count of operations under way; Little 1961.
     pub fn littles_gap(&self) -> f64 {
-        (self.in_flight_mean / f64::from(self.clients) - 1.0).abs()
+        let counted = match &self.open {
+            Some(open) => open.in_flight_counted,
+            None => f64::from(self.clients) - self.thinking_mean,
+        };
+        (self.in_flight_mean / counted - 1.0).abs()
     }
 
     /// By how much of the span the worst agent may have measured another one: it began late, and its clock is known only so
@@ -383,11 +520,11 @@ impl Cell {
 pub struct OpCell {
     /// `put`, `get`, `range`, `delete`, `delete_range`, `txn`, `transfer`, `lease_grant`, `lease_revoke`.
     pub op: String,
-    /// Operations finished within the span.
+    /// Operations finished within the span; in an open load those due within it.
     pub ops: u64,
     /// `ops / elapsed_s`.
     pub throughput_per_s: f64,
-    /// Service times, closed loop.
+    /// Service times in a closed loop, from the intended send time in an open load.
     pub service: Latency,
 }
 
@@ -547,6 +684,30 @@ pub enum Warning {
         cell: String,
         /// Share of its threads' time, 0..=1.
         share: f64,
+    },
+    /// The system did not keep up with an open load: latencies grew as long as it lasted.
+    Unsustained {
+        /// Which arm.
+        arm: String,
+        /// The phase.
+        cell: String,
+        /// In how many trials.
+        trials: u32,
+        /// Of how many.
+        of: u32,
+        /// Operations due per second, the median over trials.
+        offered_per_s: f64,
+        /// Share of them that was answered in time, the least over trials.
+        achieved: f64,
+    },
+    /// Operations of an open load were sent late, so their latency is partly the generator's.
+    SendLag {
+        /// Which arm.
+        arm: String,
+        /// The phase.
+        cell: String,
+        /// The 99th percentile, ns.
+        p99_ns: f64,
     },
     /// Rate times latency does not give the client count.
     LittlesLaw {

@@ -42,12 +42,40 @@ pub const GLOSSARY: &[(&str, &str)] = &[
         "From sending a request to its answer, with closed-loop clients. Not the latency a user sees at a given rate: requests that were not sent while the system was slow are not in it.",
     ),
     (
+        "open loop",
+        "Operations are sent when they are due, by a schedule drawn from the seed, whatever became of those before: the same operations at the same instants for every arm. Latency counts from the intended send time, so a stall delays everything that was due meanwhile, as it would for users.",
+    ),
+    (
+        "offered",
+        "Operations due per second in an open loop: as typed, or a share of what an arm reached in a closed loop of the same block, and then the same rate for all arms of it. The median over trials.",
+    ),
+    (
+        "unsustainable",
+        "An arm did not keep up with an open load in some trial: more than 5 % of what was due (and more than 10 operations) had no answer when the span ended, or was never sent because 4 000 were under way. Its latency then grows with the length of the span, so no percentile is given.",
+    ),
+    (
+        "send lag",
+        "From the intended to the real send time of an operation, the 99th percentile of a trial, the median over trials: how late the generator is. Above 1 ms the load is invalid. It is part of the latency.",
+    ),
+    (
+        "search",
+        "The highest rate at which a percentile of latency stays within a bound and the arm keeps up, found anew in every trial by halving the rates that are left, which lie 10 % apart.",
+    ),
+    (
+        "steady",
+        "A measurement is flat if its throughput, in 20 windows or more, has one level; warmed up if it rose and then stayed at least 8 windows; slowed down if it fell; else unsteady. Levels by PELT, drifts by Mann-Kendall; changes below 5 % are none.",
+    ),
+    (
         "p50",
         "Median: half the operations of a trial took at most this long. Computed per trial, then the median over trials.",
     ),
     (
         "p99",
         "99 % of the operations of a trial took at most this long. Withheld if any trial had fewer than 10 observations beyond it.",
+    ),
+    (
+        "p99.9",
+        "99.9 % of the operations of a trial took at most this long. Withheld if any trial had fewer than 10 observations beyond it.",
     ),
     (
         "ladder",

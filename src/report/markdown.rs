@@ -7,20 +7,21 @@ use crate::report::ops;
 use crate::report::story;
 use crate::report::view::{self, Headline};
 use crate::report::words::{self, NOTHING, count, significant};
-use crate::report::{scaling, watch};
+use crate::report::{open_loop, scaling, watch};
 
 /// The first screen.
 pub fn render(run: &Run, cmp: &Comparison) -> String {
     let mut out = String::new();
     head(&mut out, run, cmp);
     verdicts(&mut out, cmp);
-    for table in &cmp.phases {
+    for table in cmp.phases.iter().filter(|table| !view::is_open(table)) {
         throughput(&mut out, run, table);
     }
     for ladder in &cmp.ladders {
         gain(&mut out, run, cmp, ladder);
     }
     scaling(&mut out, run, cmp);
+    open(&mut out, run, cmp);
     watchers(&mut out, run, cmp);
     if let Some(headline) = view::headline(cmp) {
         by_op(&mut out, &headline);
@@ -122,7 +123,7 @@ fn by_op(out: &mut String, headline: &Headline<'_>) {
     if headline.row.ops.is_empty() {
         return;
     }
-    let at = count(headline.row.clients as usize, "client", "clients");
+    let at = view::load(headline.row);
     let arms = format!("{} → {}", escape(&headline.before.arm), escape(&headline.after.arm));
     line(out, &format!("**By operation**, {arms}, {at}, service time in closed loop\n"));
     table_head(out, &ops::COLUMNS.map(|(name, _)| name), "lrrrrrrr");
@@ -148,6 +149,24 @@ fn scaling(out: &mut String, run: &Run, cmp: &Comparison) {
     }
 }
 
+fn open(out: &mut String, run: &Run, cmp: &Comparison) {
+    let rows = open_loop::rows(run, cmp);
+    if rows.is_empty() {
+        return;
+    }
+    line(out, "**Latency**, open loop, from the intended send time, medians over trials\n");
+    table_head(out, &open_loop::COLUMNS.map(|(name, _)| name), "llrlrrrr");
+    rows.iter().for_each(|row| table_row(out, row));
+    line(out, "");
+    let found = open_loop::found(run, cmp);
+    if !found.is_empty() {
+        line(out, "**Highest rate** that met its condition, open loop\n");
+        table_head(out, &open_loop::FOUND_COLUMNS.map(|(name, _)| name), "lllrrl");
+        found.iter().for_each(|row| table_row(out, row));
+        line(out, "");
+    }
+}
+
 fn watchers(out: &mut String, run: &Run, cmp: &Comparison) {
     let rows = watch::rows(run, cmp);
     if rows.is_empty() {
@@ -164,7 +183,7 @@ fn stages(out: &mut String, headline: &Headline<'_>) {
     if names.is_empty() {
         return;
     }
-    let at = count(headline.row.clients as usize, "client", "clients");
+    let at = view::load(headline.row);
     line(out, &format!("**Where the time goes**, mean µs per op, {at}\n"));
     let mut head = vec!["arm"];
     head.extend(&names);

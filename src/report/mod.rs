@@ -10,6 +10,7 @@ mod glossary;
 pub mod html;
 pub mod markdown;
 mod markup;
+mod open_loop;
 mod ops;
 #[cfg(test)]
 mod sample;

@@ -292,9 +292,13 @@ fn cell(arm: usize, c: usize, rate: f64) -> Cell {
             max_ns: (mean * 5.0) as u64,
             histogram: "HISTFAAA".into(),
         },
+        open: None,
+        search: None,
         by_op: vec![],
+        series: None,
         watch: None,
         in_flight_mean: f64::from(CLIENTS[c]),
+        thinking_mean: 0.0,
         stages: vec![],
         counters: Counters { fsyncs: (rate * fsyncs_per_op(arm, c)) as u64, ..Counters::default() },
         locks: vec![],
@@ -356,6 +360,7 @@ fn estimate(ratio: f64) -> Estimate {
 fn comparison() -> Comparison {
     let rows = (0..4).map(|c| Row {
         clients: CLIENTS[c],
+        open: None,
         arms: (0..4).map(|arm| summary(arm, c)).collect(),
         ratio: estimate(RATES[3][c] / RATES[0][c]),
         aa_floor: Some(0.021),
@@ -412,6 +417,12 @@ fn summary(arm: usize, c: usize) -> ArmSummary {
         trials: 12,
         throughput_per_s: RATES[arm][c],
         half_width: Some(0.019 + 0.002 * c as f64),
+        steadiness: Steadiness {
+            flat: 11,
+            warmed: usize::from(arm == 3),
+            slowed: 1 - usize::from(arm == 3),
+            unsteady: 0,
+        },
         costs: costs(arm, c),
     }
 }

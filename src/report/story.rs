@@ -4,7 +4,8 @@
 //! not carry.
 
 use crate::compare::{
-    self, Comparison, Costs, Estimate, Ladder, Outcome, Rung, TargetVerdict, Verdict,
+    self, Comparison, Costs, Estimate, Ladder, OpenRow, Outcome, Rung, Steadiness, TargetVerdict,
+    Verdict,
 };
 use crate::record::{AgentHost, Arm, Run, Sharing, Warning};
 use crate::report::view::{self, Headline};
@@ -114,9 +115,12 @@ pub(super) fn conclusion(run: &Run, cmp: &Comparison) -> String {
 }
 
 fn speed(headline: &Headline<'_>) -> String {
+    if let Some(open) = &headline.row.open {
+        return waiting(headline, open);
+    }
     let estimate = headline.row.ratio;
     let (after, before) = (&headline.after.arm, &headline.before.arm);
-    let at = format!("at {}", count(headline.row.clients as usize, "client", "clients"));
+    let at = format!("at {}", view::load(headline.row));
     match estimate.interval {
         _ if estimate.pairs == 0 => format!("no finished pair compares {after} with {before} {at}"),
         None => format!(
@@ -217,6 +221,47 @@ pub(super) fn rung_note(cmp: &Comparison, ladder: &Ladder, rung: &Rung) -> Strin
     }
 }
 
+/// What became of the latency under an open load.
+fn waiting(headline: &Headline<'_>, open: &OpenRow) -> String {
+    let (after, before) = (&headline.after.arm, &headline.before.arm);
+    let at = format!("at {}", view::load(headline.row));
+    let Some(estimate) = open.ratios[0] else {
+        let behind = open.arms.iter().find(|arm| arm.sustained < arm.trials);
+        return match behind {
+            Some(arm) => format!("{} does not keep up {at}", arm.arm),
+            None => format!("no finished pair compares {after} with {before} {at}"),
+        };
+    };
+    match estimate.interval {
+        Some((low, high)) if low > 1.0 || high < 1.0 => format!(
+            "the median latency of {after} is {} that of {before} {at}",
+            ratio(estimate.ratio)
+        ),
+        _ => format!(
+            "no difference between the median latencies of {after} and {before} is shown {at} ({} {})",
+            ratio(estimate.ratio),
+            words::interval(&estimate)
+        ),
+    }
+}
+
+/// How throughput went within the trials: of how many what is known, and what was seen.
+pub(super) fn steadiness(cmp: &Comparison) -> Option<String> {
+    let arms = || cmp.phases.iter().flat_map(|p| &p.rows).flat_map(|row| &row.arms);
+    let sum = |of: fn(&Steadiness) -> usize| arms().map(|arm| of(&arm.steadiness)).sum::<usize>();
+    let (flat, warmed) = (sum(|s| s.flat), sum(|s| s.warmed));
+    let (slowed, unsteady) = (sum(|s| s.slowed), sum(|s| s.unsteady));
+    let all = flat + warmed + slowed + unsteady;
+    let mut text =
+        format!("throughput flat in {flat} of {}", count(all, "measurement", "measurements"));
+    for (n, word) in [(warmed, "warmed up"), (slowed, "slowed down"), (unsteady, "unsteady")] {
+        if n > 0 {
+            text.push_str(&format!(", {word} in {n}"));
+        }
+    }
+    (all > 0).then_some(text)
+}
+
 /// Whether the load can be trusted, with the two worst figures behind it.
 pub(super) fn load(run: &Run, cmp: &Comparison) -> Option<String> {
     let arms = || {
@@ -273,6 +318,15 @@ pub(super) fn warning(warning: &Warning) -> String {
                 percent(*gap)
             )
         }
+        Warning::Unsustained { arm, cell, trials, of, offered_per_s, achieved } => format!(
+            "{arm} {cell}: unsustainable, {} were offered and at least once only {} was answered in time ({trials} of {of} trials): no percentile of it means anything",
+            words::per_second(*offered_per_s),
+            percent(*achieved)
+        ),
+        Warning::SendLag { arm, cell, p99_ns } => format!(
+            "{arm} {cell}: one in a hundred operations was sent {} late or more, which is the generator's doing",
+            words::millis(*p99_ns)
+        ),
         Warning::StageGap { arm, cell, gap } => {
             format!("{arm} {cell}: the stages and the measured time differ by {}", percent(*gap))
         }

@@ -1,7 +1,7 @@
 //! Which part of a comparison a reader sees first, chosen once for all forms.
 //! It selects and aligns what is there; it computes nothing.
 
-use crate::compare::{ArmSummary, Comparison, Ladder, Row};
+use crate::compare::{ArmSummary, Comparison, Ladder, PhaseTable, Row};
 use crate::record::{Arm, Cell, Run, Trial, Warning};
 use crate::report::words;
 use std::collections::BTreeSet;
@@ -23,15 +23,16 @@ impl<'a> Headline<'a> {
     }
 }
 
-/// What the first ladder is about, else the most clients of the first phase; nothing unless both its first and its
-/// last arm were measured.
+/// What the first ladder is about, else the most clients of the first closed loop, else the first open load; nothing unless
+/// both its first and its last arm were measured.
 pub(super) fn headline(cmp: &Comparison) -> Option<Headline<'_>> {
     let of_ladder = cmp.ladders.first().and_then(|ladder| {
         let row = row(cmp, &ladder.phase, ladder.clients)?;
         Some((ladder.phase.as_str(), row, Some(ladder)))
     });
     let (phase, row, ladder) = of_ladder.or_else(|| {
-        let table = cmp.phases.first()?;
+        let is_closed = |table: &&PhaseTable| !is_open(table);
+        let table = cmp.phases.iter().find(is_closed).or(cmp.phases.first())?;
         Some((table.phase.as_str(), table.rows.last()?, None))
     })?;
     let (before, after) = (row.arms.first()?, row.arms.last()?);
@@ -42,6 +43,19 @@ pub(super) fn headline(cmp: &Comparison) -> Option<Headline<'_>> {
         after,
         ladder,
     })
+}
+
+/// Whether the load of a phase was open.
+pub(super) fn is_open(table: &PhaseTable) -> bool {
+    table.rows.iter().any(|row| row.open.is_some())
+}
+
+/// How much was sent: `50 clients`, or `2 000 ops/s offered`.
+pub(super) fn load(row: &Row) -> String {
+    match &row.open {
+        Some(open) => format!("{} offered", words::per_second(open.offered_per_s)),
+        None => words::count(row.clients as usize, "client", "clients"),
+    }
 }
 
 /// The row of one phase and client count.

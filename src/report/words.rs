@@ -124,6 +124,11 @@ pub fn millis(ns: f64) -> String {
     format!("{} ms", significant(ns / 1e6))
 }
 
+/// A rate with its unit: `2 000 ops/s`.
+pub fn per_second(per_second: f64) -> String {
+    format!("{} ops/s", rate(per_second))
+}
+
 /// A span in words: `42 s`, `2 m 10 s`, `1 h 5 m`.
 pub fn span(seconds: f64) -> String {
     match seconds {

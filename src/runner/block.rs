@@ -2,11 +2,11 @@
 
 use super::cell::{self, Measured};
 use super::prepare::{self, data_folder, start_target};
-use super::{RunError, Stage};
-use crate::load::Acked;
+use super::{RunError, Stage, search};
+use crate::load::{Acked, Pace, Schedule};
 use crate::record::{Replayed, Sharing, Trial, TrialEnd};
 use crate::scenario::plan::{Block, PlannedTrial};
-use crate::scenario::spec::{Arm, Phase};
+use crate::scenario::spec::{Arm, Capacity, Load, Open, Phase};
 use crate::store::{Calibration, Digest};
 use crate::target::{Launch, Target};
 use std::path::Path;
@@ -38,8 +38,10 @@ pub(super) fn run<L: Launch>(
         .iter()
         .flat_map(|phase| phase.clients.iter().map(move |clients| (phase, *clients)));
     for ((phase, clients), order) in cells.zip(&block.orders) {
+        let Some(paced) = paced(&phase.load, &running) else { return Ok(None) };
         for (position, trial) in order.iter().enumerate() {
-            measure(stage, &mut running[*trial], phase, clients, (position as u32, block))?;
+            let at = Place { phase, clients, paced: &paced, position: position as u32 };
+            measure(stage, &mut running[*trial], &at, block)?;
             if stage.stopped() {
                 return Ok(None);
             }
@@ -88,18 +90,60 @@ fn start<L: Launch>(
     Ok(Running { target, folder, trial, acked })
 }
 
+/// What is measured, of a trial.
+struct Place<'a> {
+    phase: &'a Phase,
+    clients: u32,
+    paced: &'a Paced<'a>,
+    position: u32,
+}
+
+/// When requests are sent, with every rate known: the same for all trials of a block.
+enum Paced<'a> {
+    /// One measurement.
+    Once(Pace),
+    /// As many as it takes to find a rate.
+    Search(&'a crate::scenario::spec::Search),
+}
+
+/// The pace of `load`. None if it is a share of what was not measured, as when the load was stopped meanwhile.
+fn paced<'a, T>(load: &'a Load, running: &[Running<T>]) -> Option<Paced<'a>> {
+    Some(match load {
+        Load::Closed { think } => Paced::Once(Pace::Closed { think: *think }),
+        Load::Search(search) => Paced::Search(search),
+        Load::Open(Open { arrival, course, rates }) => {
+            let rate = |rate: &crate::scenario::spec::Rate| {
+                rate.per_second(|capacity| reached(capacity, running)).filter(|rate| *rate > 0.0)
+            };
+            let rates_per_s = rates.iter().map(rate).collect::<Option<_>>()?;
+            Paced::Once(Pace::Open(Schedule { arrival: *arrival, course: *course, rates_per_s }))
+        }
+    })
+}
+
+/// The throughput that an arm reached in this block.
+fn reached<T>(capacity: &Capacity, running: &[Running<T>]) -> Option<f64> {
+    let trial = &running.iter().find(|r| r.trial.arm == capacity.arm && !r.trial.aa)?.trial;
+    let there = |cell: &&crate::record::Cell| {
+        cell.phase == capacity.phase && cell.clients == capacity.clients
+    };
+    trial.cells.iter().find(there).map(|cell| cell.throughput_per_s)
+}
+
 fn measure<L: Launch>(
     stage: &mut Stage<'_, L>,
     running: &mut Running<L::Target>,
-    phase: &Phase,
-    clients: u32,
-    (position, block): (u32, &Block),
+    place: &Place<'_>,
+    block: &Block,
 ) -> Result<(), RunError> {
-    let name = format!("{}@{clients}", phase.name);
-    stage.step(&format!("{name} {}", running.trial.arm));
+    let Place { phase, clients, position, .. } = *place;
+    stage.step(&format!("{} {}", phase.place(clients), running.trial.arm));
     let seed = block.seed.child(&phase.name, u64::from(clients));
-    let at = cell::At { arm: &running.trial.arm, phase, clients, position, seed };
-    let Measured { cell, acked } = cell::measure(stage, &running.target, &at)?;
+    let at = |pace| cell::At { arm: &running.trial.arm, phase, clients, pace, position, seed };
+    let Measured { cell, acked } = match place.paced {
+        Paced::Once(pace) => cell::measure(stage, &running.target, &at(pace.clone()))?,
+        Paced::Search(search) => search::run(stage, &running.target, search, at)?,
+    };
     running.acked.add(acked);
     running.trial.cells.push(cell);
     Ok(())

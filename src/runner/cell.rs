@@ -2,16 +2,18 @@
 
 use super::{RunError, Stage};
 use crate::agent::{AgentError, AgentSeen, Driven, Fleet};
-use crate::load::{self, Acked, Fanout, FanoutError, Seen, Share, Span, Watched};
+use crate::load::{self, Acked, Due, Fanout, FanoutError, Pace, Seen, Share, Span, Watched};
 use crate::measure::cpu::{CpuSample, LOAD};
 use crate::measure::host::HostSample;
 use crate::measure::lock::LockTally;
 use crate::measure::pipeline::PipelineCounts;
 use crate::measure::recorder::{Recorder, Services};
+use crate::measure::series::{Series, Slot};
 use crate::measure::stage::Stage as PipelineStage;
 use crate::record::bundle::histogram_text;
 use crate::record::{
-    AgentCell, Cell, Counters, HostUse, Latency, LockUse, OpCell, RoleCpu, StageMean, WatchCell,
+    AgentCell, Cell, Counters, HostUse, Lag, Latency, LockUse, OpCell, OpenCell, RoleCpu,
+    SeriesCell, StageMean, WatchCell,
 };
 use crate::scenario::spec::{OpKind, Phase, Scenario};
 use crate::seed::Seed;
@@ -25,6 +27,7 @@ pub(super) struct At<'a> {
     pub(super) arm: &'a str,
     pub(super) phase: &'a Phase,
     pub(super) clients: u32,
+    pub(super) pace: Pace,
     pub(super) position: u32,
     pub(super) seed: Seed,
 }
@@ -37,7 +40,7 @@ pub(super) struct Measured {
 
 impl At<'_> {
     fn name(&self) -> String {
-        format!("{}@{}", self.phase.name, self.clients)
+        self.phase.place(self.clients)
     }
 
     fn failed(&self, source: FanoutError) -> RunError {
@@ -59,6 +62,7 @@ pub(super) fn measure<L: Launch>(
     let span = Span {
         clients: at.clients,
         share: Share::ALL,
+        pace: at.pace.clone(),
         warmup: at.phase.warmup,
         duration: at.phase.duration,
         seed: at.seed,
@@ -71,10 +75,10 @@ pub(super) fn measure<L: Launch>(
         Ends { target, fanout: fanout.as_ref(), clock: stage.clock, begin: None, end: None };
     let stop = &stage.options.interrupted;
     let Driven { seen, by_agent } = match &mut stage.fleet {
-        Some(fleet) => drive(fleet, target, stage.scenario, span, stop, &mut ends)?,
+        Some(fleet) => drive(fleet, target, stage.scenario, &span, stop, &mut ends)?,
         None => {
             let workload = Workload::of(stage.scenario);
-            let seen = load::closed_loop(target, &workload, span, stage.clock, stop, &mut ends)?;
+            let seen = load::offer(target, &workload, &span, stage.clock, stop, &mut ends)?;
             Driven { seen, by_agent: Vec::new() }
         }
     };
@@ -94,7 +98,7 @@ fn drive(
     fleet: &mut Fleet,
     target: &impl Target,
     scenario: &Scenario,
-    span: Span,
+    span: &Span,
     stop: &AtomicBool,
     watcher: &mut dyn load::Watcher,
 ) -> Result<Driven, AgentError> {
@@ -176,6 +180,12 @@ fn cell(at: &At<'_>, seen: &Seen, begin: &Reading, end: &Reading) -> Cell {
     let elapsed_s = seen.elapsed.as_secs_f64().max(f64::MIN_POSITIVE);
     let recorder = &seen.recorder;
     let all = recorder.all();
+    let open = match (&at.pace, &seen.due) {
+        (Pace::Open(schedule), Some(due)) => Some(open(schedule, due, elapsed_s)),
+        _ => None,
+    };
+    // What a client waits for, kind by kind.
+    let latencies = seen.due.as_ref().map_or(recorder, |due| &due.responses);
     Cell {
         phase: at.phase.name.clone(),
         clients: at.clients,
@@ -186,9 +196,13 @@ fn cell(at: &At<'_>, seen: &Seen, begin: &Reading, end: &Reading) -> Cell {
         errors: recorder.errors(),
         throughput_per_s: all.count() as f64 / elapsed_s,
         service: latency(&all),
-        by_op: by_op(recorder, elapsed_s),
+        open,
+        search: None,
+        by_op: by_op(latencies, elapsed_s),
+        series: series(&seen.series),
         watch: None,
         in_flight_mean: all.sum_ns() as f64 / 1e9 / elapsed_s,
+        thinking_mean: seen.thought.as_secs_f64() / elapsed_s,
         stages: stages(recorder),
         counters: counters(end.counts.since(begin.counts)),
         locks: locks(begin, end),
@@ -197,6 +211,34 @@ fn cell(at: &At<'_>, seen: &Seen, begin: &Reading, end: &Reading) -> Cell {
         host: Some(host(begin, end)),
         agents: Vec::new(),
     }
+}
+
+fn open(schedule: &load::Schedule, due: &Due, elapsed_s: f64) -> OpenCell {
+    OpenCell {
+        arrival: schedule.arrival.to_string(),
+        course: schedule.course.to_string(),
+        rates_per_s: schedule.rates_per_s.clone(),
+        scheduled: due.scheduled,
+        unfinished: due.unfinished,
+        unsent: due.unsent,
+        response: latency(&due.responses.all()),
+        lag: Lag {
+            p50_ns: due.lag.quantile_ns(0.5),
+            p99_ns: due.lag.quantile_ns(0.99),
+            max_ns: due.lag.max_ns(),
+        },
+        in_flight_counted: due.under_way.as_secs_f64() / elapsed_s,
+    }
+}
+
+/// None if nothing ended within the span.
+fn series(series: &Series) -> Option<SeriesCell> {
+    let slots = series.slots();
+    (!slots.is_empty()).then(|| SeriesCell {
+        slot_s: series.slot().as_secs_f64(),
+        done: slots.iter().map(Slot::done).collect(),
+        p99_ns: slots.iter().map(|slot| slot.quantile_ns(0.99)).collect(),
+    })
 }
 
 /// What the machine did beyond what this run's threads did.

@@ -33,6 +33,7 @@ pub(super) fn scenario_text(scenario: &Scenario, path: &str) -> ScenarioText {
     };
     let values = match scenario.values {
         Values::Fixed(size) => size.to_string(),
+        Values::Uniform { min, max } => format!("{min} to {max}"),
         Values::Lognormal { median, p99 } => format!("{median} (p99 {p99})"),
     };
     let preloaded = match scenario.keys.preload {

@@ -7,6 +7,7 @@ mod checks;
 mod facts;
 mod prepare;
 mod profiling;
+mod search;
 mod warnings;
 
 use crate::agent::{AgentError, Agents, Fleet};

@@ -1,7 +1,7 @@
 //! Sampling profiles of `before` and `after`, in trials of their own: a measured trial is never profiled.
 
 use super::{RunError, Stage, prepare};
-use crate::load::{self, Fanout, Share, Span};
+use crate::load::{self, Fanout, Pace, Share, Span};
 use crate::measure::cpu::CpuSample;
 use crate::profile::{self, Folded, ProfileError, Sampled, Session};
 use crate::record::{Profile, Run, Warning};
@@ -76,9 +76,9 @@ fn watchers(scenario: &Scenario) -> u32 {
     named.map_or(0, |phase| phase.watchers)
 }
 
-/// Where the first target looks, else the largest client count.
+/// Where the first target looks, else the largest client count: profiles are taken in a closed loop.
 fn clients(scenario: &Scenario) -> u32 {
-    let named = scenario.targets.first().map(|target| target.metric.clients);
+    let named = scenario.targets.first().and_then(|target| target.metric.clients);
     let largest = scenario.phases.iter().flat_map(|phase| &phase.clients).max().copied();
     named.or(largest).unwrap_or(1)
 }
@@ -94,7 +94,8 @@ fn profile<L: Launch>(
     let workload = Workload::of(stage.scenario);
     let duration = if stage.options.quick { SPAN_QUICK } else { SPAN };
     let seed = stage.scenario.seed.child("profile", 0);
-    let span = Span { clients, share: Share::ALL, warmup: WARMUP, duration, seed };
+    let pace = Pace::Closed { think: Nanos::ZERO };
+    let span = Span { clients, share: Share::ALL, pace, warmup: WARMUP, duration, seed };
     let mut sampler = Sampler::default();
     let stop = &stage.options.interrupted;
     let watchers = watchers(stage.scenario);
@@ -102,7 +103,7 @@ fn profile<L: Launch>(
     let fanout = (watchers > 0).then(watching).transpose().map_err(|source| {
         RunError::Watchers { arm: arm.name.clone(), cell: "profile".to_owned(), source }
     })?;
-    let seen = load::closed_loop(&target, &workload, span, stage.clock, stop, &mut sampler)?;
+    let seen = load::offer(&target, &workload, &span, stage.clock, stop, &mut sampler)?;
     drop(fanout);
     if let Some(first) = seen.first_error {
         let errors = seen.recorder.errors();

@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 const LOAD_SHARE_MAX: f64 = 0.7;
 /// Gap between rate × time and clients from which generator or clock is doubtful.
 const LITTLES_GAP_MAX: f64 = 0.05;
+/// How late one in a hundred operations of an open load may be sent.
+const SEND_LAG_MAX_NS: f64 = 1e6;
 /// Gap between the stages' sum and the measured time from which a stage is missing.
 const STAGE_GAP_MAX: f64 = 0.02;
 /// Share of the span by which an agent may be off before its operations are another span's.
@@ -60,8 +62,7 @@ fn of_cells(run: &Run) -> Vec<Warning> {
     let mut cells: BTreeMap<(&str, String), Vec<&Cell>> = BTreeMap::new();
     for trial in run.trials.iter().filter(|trial| !trial.aa) {
         for cell in &trial.cells {
-            let name = format!("{}@{}", cell.phase, cell.clients);
-            cells.entry((&trial.arm, name)).or_default().push(cell);
+            cells.entry((&trial.arm, cell.place())).or_default().push(cell);
         }
     }
     let mut warnings = Vec::new();
@@ -79,6 +80,15 @@ fn of_cells(run: &Run) -> Vec<Warning> {
         if has_generator && gap > LITTLES_GAP_MAX {
             warnings.push(Warning::LittlesLaw { arm: arm.clone(), cell: cell.clone(), gap });
         }
+        if let Some(behind) = unsustained(&arm, &cell, &trials) {
+            warnings.push(behind);
+        } else {
+            // A generator that waits for room is late for the system's sake.
+            let p99_ns = middle(|cell| cell.open.as_ref().map_or(0.0, |o| o.lag.p99_ns as f64));
+            if p99_ns > SEND_LAG_MAX_NS {
+                warnings.push(Warning::SendLag { arm: arm.clone(), cell: cell.clone(), p99_ns });
+            }
+        }
         let gap = middle(Cell::out_of_step);
         if gap > OUT_OF_STEP_MAX {
             warnings.push(Warning::AgentsOutOfStep { arm: arm.clone(), cell: cell.clone(), gap });
@@ -95,6 +105,21 @@ fn of_cells(run: &Run) -> Vec<Warning> {
         }
     }
     warnings
+}
+
+/// That an arm did not keep up with an open load in some trial.
+fn unsustained(arm: &str, cell: &str, trials: &[&Cell]) -> Option<Warning> {
+    let behind = trials.iter().filter(|cell| !cell.is_sustained()).count();
+    let opens = || trials.iter().filter_map(|cell| cell.open.as_ref());
+    let offered: Vec<f64> = opens().map(|open| open.offered_per_s()).collect();
+    (behind > 0).then(|| Warning::Unsustained {
+        arm: arm.to_owned(),
+        cell: cell.to_owned(),
+        trials: behind as u32,
+        of: trials.len() as u32,
+        offered_per_s: median(&offered).unwrap_or(0.0),
+        achieved: opens().map(|open| open.achieved()).fold(1.0, f64::min),
+    })
 }
 
 /// In the store layer the load threads are the system, and what a client spends on making its next request is part of the

@@ -4,6 +4,7 @@
 mod arms;
 mod field;
 mod levers;
+mod load;
 mod ops;
 mod phases;
 mod section;
@@ -45,8 +46,9 @@ pub(super) fn scenario(
         ops::report_misfits(&ops, &keys, values, findings);
     }
     let checks = ops::checks(&mut root, &ops, findings);
+    let ops = ops::weighted(&ops);
     let before_phases = findings.count();
-    let phases = phases::read(&mut root, findings);
+    let phases = phases::read(&mut root, &arms, &ops, findings);
     let known = targets::Known {
         layer: arms[0].system.layer,
         phases: (findings.count() == before_phases).then_some(phases.as_slice()),
@@ -55,7 +57,6 @@ pub(super) fn scenario(
     arms::report_shared(&arms, trials.aa, findings);
     let targets = targets::read(&mut root, &known, findings);
     root.finish(findings);
-    let ops = ops::weighted(&ops);
     Scenario {
         name,
         analysis,

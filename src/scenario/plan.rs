@@ -123,7 +123,8 @@ fn cells(scenario: &Scenario) -> usize {
 fn trial_load(scenario: &Scenario) -> Nanos {
     let phase_times = scenario.phases.iter().map(|phase| {
         let cell = phase.warmup.after(phase.duration);
-        cell.0.saturating_mul(phase.clients.len() as u64)
+        let measurements = phase.clients.len() as u64 * u64::from(phase.load.probes_max());
+        cell.0.saturating_mul(measurements)
     });
     Nanos(phase_times.fold(0, u64::saturating_add))
 }
@@ -134,7 +135,7 @@ fn disk_bytes(scenario: &Scenario, busy: Nanos) -> ByteSize {
     }
     let value = match scenario.values {
         Values::Fixed(size) => size,
-        Values::Lognormal { p99, .. } => p99,
+        Values::Uniform { max: size, .. } | Values::Lognormal { p99: size, .. } => size,
     };
     let entry = scenario.keys.size.0 + value.0 + ENTRY_OVERHEAD_BYTES;
     let load = busy.as_secs_f64() * (OPS_PER_SECOND_SUPPOSED * entry) as f64;

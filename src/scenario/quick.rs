@@ -8,35 +8,52 @@ const PAIRS: u32 = 6;
 const WARMUP_MAX: Nanos = Nanos::from_millis(100);
 const DURATION_MAX: Nanos = Nanos::from_millis(300);
 
-/// `scenario` with only what its targets name, in few short trials.
+/// `scenario` with only what its targets name, and what that depends on, in few short trials.
 pub(super) fn shortened(scenario: Scenario) -> Scenario {
-    let targets = &scenario.targets;
-    let named = |phase: &Phase| targets.iter().any(|target| target.metric.phase == phase.name);
-    let any_named = scenario.phases.iter().any(named);
-    let kept = scenario.phases.iter().filter(|phase| !any_named || named(phase));
-    let phases = kept.map(|phase| shortened_phase(phase, targets)).collect();
+    let wanted = Wanted::of(&scenario);
+    let phases = scenario.phases.iter().filter_map(|phase| wanted.shortened(phase)).collect();
     let trials =
         Trials { pairs_min: PAIRS, pairs_max: PAIRS, precision_required: false, ..scenario.trials };
     Scenario { phases, trials, ..scenario }
 }
 
-/// The client counts that targets name, or the largest if they name none.
-fn shortened_phase(phase: &Phase, targets: &[Target]) -> Phase {
-    let named = |clients: &u32| {
-        targets
-            .iter()
-            .any(|target| target.metric.phase == phase.name && target.metric.clients == *clients)
-    };
-    let mut clients: Vec<u32> = phase.clients.iter().copied().filter(named).collect();
-    if clients.is_empty() {
-        clients.extend(phase.clients.last());
+/// The phases that are measured, each with client counts: none for as few as there can be.
+struct Wanted {
+    places: Vec<(String, Option<u32>)>,
+}
+
+impl Wanted {
+    /// What targets name; every phase if they name none. And the capacities that their rates are shares of.
+    fn of(scenario: &Scenario) -> Wanted {
+        let named = |target: &Target| (target.metric.phase.clone(), target.metric.clients);
+        let mut places: Vec<_> = scenario.targets.iter().map(named).collect();
+        if places.is_empty() {
+            places.extend(scenario.phases.iter().map(|phase| (phase.name.clone(), None)));
+        }
+        // Backwards: a capacity is of an earlier phase.
+        for phase in scenario.phases.iter().rev() {
+            if places.iter().any(|(name, _)| *name == phase.name) {
+                let capacities = phase.load.capacities();
+                places.extend(capacities.map(|of| (of.phase.clone(), Some(of.clients))));
+            }
+        }
+        Wanted { places }
     }
-    Phase {
-        name: phase.name.clone(),
-        clients,
-        warmup: phase.warmup.min(WARMUP_MAX),
-        duration: phase.duration.min(DURATION_MAX),
-        watchers: phase.watchers,
+
+    fn shortened(&self, phase: &Phase) -> Option<Phase> {
+        let here = || self.places.iter().filter(|(name, _)| *name == phase.name);
+        here().next()?;
+        let named = |count: &u32| here().any(|(_, wanted)| *wanted == Some(*count));
+        let mut clients: Vec<u32> = phase.clients.iter().copied().filter(named).collect();
+        if clients.is_empty() {
+            clients.extend(phase.clients.last());
+        }
+        Some(Phase {
+            clients,
+            warmup: phase.warmup.min(WARMUP_MAX),
+            duration: phase.duration.min(DURATION_MAX),
+            ..phase.clone()
+        })
     }
 }
 
@@ -66,5 +83,13 @@ mod tests {
         assert_eq!(clients(&target("t", "b.p50@2")), [("b".to_owned(), vec![2])]);
         let both = target("t", "a.p50@10") + &target("u", "a.throughput@1");
         assert_eq!(clients(&both), [("a".to_owned(), vec![1, 10])]);
+    }
+
+    #[test]
+    fn what_a_rate_is_a_share_of_is_measured_too() {
+        let open = "[[phase]]\nname = \"c\"\nload.open.rate = \"70% of before.a@10\"\n";
+        let target = "[[target]]\nid = \"t\"\nmetric = \"c.p50\"\nratio = \"<= 1\"\n";
+        let measured = clients(&format!("{open}{target}"));
+        assert_eq!(measured, [("a".to_owned(), vec![10]), ("c".to_owned(), vec![64])]);
     }
 }

@@ -1,11 +1,13 @@
 //! A checked scenario: whatever can be built here can be run.
 //! Only `check` makes these from what was typed.
 
+mod load;
 mod op;
 mod system;
 
 use crate::seed::Seed;
 use crate::units::{ByteSize, Nanos};
+pub use load::{Arrival, Capacity, Condition, Course, Load, Open, Rate, Search, SearchPercentile};
 pub use op::{Op, OpKind, Range, RangeAnswer, TxnKind, WeightedOp};
 use std::fmt;
 pub use system::{
@@ -108,6 +110,8 @@ pub enum KeyDist {
     Sequential,
     /// All clients the same uniform sequence.
     Shared,
+    /// Each client writes one key after the other and reads those it wrote last, by their age as Zipf with exponent 0.99.
+    Latest,
 }
 
 /// How large the values are.
@@ -115,6 +119,13 @@ pub enum KeyDist {
 pub enum Values {
     /// All the same size.
     Fixed(ByteSize),
+    /// All sizes from `min` to `max` equally likely.
+    Uniform {
+        /// The smallest.
+        min: ByteSize,
+        /// The largest, not below it.
+        max: ByteSize,
+    },
     /// Lognormal, given by two of its quantiles.
     Lognormal {
         /// Half the values are smaller.
@@ -129,11 +140,14 @@ pub enum Values {
 pub struct Phase {
     /// Unique within the scenario.
     pub name: String,
-    /// Closed loop: each client sends its next request when the last was answered. Sorted, distinct.
+    /// When requests are sent.
+    pub load: Load,
+    /// By how many clients, one measurement each; sorted, distinct. An open load has one count: of the streams that its
+    /// operations are taken from in turn.
     pub clients: Vec<u32>,
     /// Load before each measurement that is not measured.
     pub warmup: Nanos,
-    /// Length of each measurement.
+    /// Length of each measurement; of each try of a search.
     pub duration: Nanos,
     /// Watchers of the whole key space while it runs.
     pub watchers: u32,
@@ -165,15 +179,15 @@ pub struct Target {
     pub bound: Bound,
 }
 
-/// `phase.measure@clients`, e.g. `saturate.throughput@50`.
+/// `phase.measure@clients`, e.g. `saturate.throughput@50`; `phase.measure` where the load is open, e.g. `paced.p99`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MetricRef {
     /// Name of a phase of the scenario.
     pub phase: String,
     /// What of it.
     pub measure: Measure,
-    /// One of the phase's client counts.
-    pub clients: u32,
+    /// One of the phase's client counts; none if its load is open.
+    pub clients: Option<u32>,
 }
 
 /// What can be judged.
@@ -181,14 +195,16 @@ pub struct MetricRef {
 pub enum Measure {
     /// Operations per second.
     Throughput,
-    /// Median service time.
+    /// Median latency: service time in a closed loop, from the intended send time in an open one.
     P50,
-    /// 90th percentile of service time.
+    /// 90th percentile of latency.
     P90,
-    /// 99th percentile of service time.
+    /// 99th percentile of latency.
     P99,
-    /// 99.9th percentile of service time.
+    /// 99.9th percentile of latency.
     P999,
+    /// The highest rate that met the condition of a search.
+    MaxRate,
     /// CPU time per operation of everybody: load, watchers, system.
     CpuPerOp,
     /// CPU time of the system under test per operation, without those who offer load and watch.
@@ -215,6 +231,16 @@ pub enum Bound {
     AtMost(f64),
 }
 
+impl Phase {
+    /// Its name with one of its client counts, as in metrics: `saturate@50`, or `paced` where the load is open.
+    pub fn place(&self, clients: u32) -> String {
+        match self.load.is_closed() {
+            true => format!("{}@{clients}", self.name),
+            false => self.name.clone(),
+        }
+    }
+}
+
 impl Scenario {
     /// The configuration the comparison starts from.
     pub fn before(&self) -> &Arm {
@@ -238,6 +264,7 @@ words!(Measure {
     P90 = "p90",
     P99 = "p99",
     P999 = "p999",
+    MaxRate = "max_rate",
     CpuPerOp = "cpu_per_op",
     SystemCpuPerOp = "system_cpu_per_op",
     FsyncsPerOp = "fsyncs_per_op",
@@ -255,6 +282,7 @@ impl fmt::Display for Bound {
 
 impl fmt::Display for MetricRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}@{}", self.phase, self.measure.as_str(), self.clients)
+        write!(f, "{}.{}", self.phase, self.measure.as_str())?;
+        self.clients.map_or(Ok(()), |clients| write!(f, "@{clients}"))
     }
 }

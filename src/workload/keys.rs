@@ -9,6 +9,8 @@ use rand_distr::{Distribution, Zipf};
 /// Share of the key space that is hot, and share of the draws that go there.
 const HOT_KEYS: f64 = 0.1;
 const HOT_DRAWS: f64 = 0.9;
+/// Exponent by which what was written last is read more often, as in YCSB's workload D.
+const LATEST_EXPONENT: f64 = 0.99;
 /// A key above all others: `g` comes after every hexadecimal digit.
 const ABOVE_ALL: &[u8] = b"g";
 
@@ -60,6 +62,7 @@ pub(super) enum KeyDraw {
     Zipf { space: u64, zipf: Zipf<f64> },
     Hotspot { space: u64, hot: u64 },
     Sequential { space: u64, next: u64 },
+    Latest { space: u64, next: u64, ages: Zipf<f64> },
 }
 
 impl KeyDraw {
@@ -75,14 +78,28 @@ impl KeyDraw {
             KeyDist::Hotspot => {
                 KeyDraw::Hotspot { space, hot: ((space as f64 * HOT_KEYS) as u64).max(1) }
             }
-            // A large odd stride: clients start far apart, whatever their number.
-            KeyDist::Sequential => KeyDraw::Sequential {
+            KeyDist::Sequential => KeyDraw::Sequential { space, next: place_of(client, space) },
+            KeyDist::Latest => KeyDraw::Latest {
                 space,
-                next: client.wrapping_mul(0x9e37_79b9_7f4a_7c15) % space,
+                next: place_of(client, space),
+                ages: Zipf::new(space as f64, LATEST_EXPONENT)
+                    .expect("a checked scenario has a key space >= 1"),
             },
         }
     }
 
+    /// The next key to write.
+    pub(super) fn next_written(&mut self, random: &mut ChaCha8Rng) -> u64 {
+        match self {
+            KeyDraw::Latest { space, next, .. } => {
+                *next = (*next + 1) % *space;
+                *next
+            }
+            _ => self.next(random),
+        }
+    }
+
+    /// The next key to read.
     pub(super) fn next(&mut self, random: &mut ChaCha8Rng) -> u64 {
         match self {
             KeyDraw::Uniform { space } => random.random_range(0..*space),
@@ -100,8 +117,17 @@ impl KeyDraw {
                 *next = (*next + 1) % *space;
                 number
             }
+            KeyDraw::Latest { space, next, ages } => {
+                let age = ages.sample(random) as u64 - 1;
+                (*next + *space - age) % *space
+            }
         }
     }
+}
+
+/// Where a client begins: by a large odd stride, so that clients start far apart, whatever their number.
+fn place_of(client: u64, space: u64) -> u64 {
+    client.wrapping_mul(0x9e37_79b9_7f4a_7c15) % space
 }
 
 #[cfg(test)]
@@ -128,6 +154,23 @@ mod tests {
             }
             assert_eq!(held(names, &names.interval(3, names.space)), names.space as usize);
         }
+    }
+
+    #[test]
+    fn what_was_written_last_is_read_most() {
+        let dist = KeyDist::Latest;
+        let keys = Keys { space: 1000, size: ByteSize(4), dist, preload: 0 };
+        let mut draw = KeyDraw::of(keys, 3);
+        let mut random = crate::seed::Seed(7).stream("keys", 0);
+        let written: Vec<u64> = (0..500).map(|_| draw.next_written(&mut random)).collect();
+        assert!(written.windows(2).all(|two| two[1] == (two[0] + 1) % 1000));
+        let mut read_of_age = [0_u32; 1000];
+        for _ in 0..20_000 {
+            let age = (written[499] + 1000 - draw.next(&mut random)) % 1000;
+            read_of_age[age as usize] += 1;
+        }
+        assert!(read_of_age[0] > 1500, "{}", read_of_age[0]);
+        assert!(read_of_age[0] > read_of_age[1] && read_of_age[1] > read_of_age[30]);
     }
 
     #[test]

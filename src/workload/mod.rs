@@ -159,7 +159,8 @@ impl Stream {
     }
 
     fn put(&mut self, lease: LeaseId) -> Request {
-        let (key, value) = (self.next_key(), self.next_value());
+        let number = self.draw_key.next_written(&mut self.key_random);
+        let (key, value) = (self.workload.names.key(number), self.next_value());
         Request::Put(Put { key, value, lease, ..Put::default() })
     }
 

@@ -37,6 +37,7 @@ impl Pool {
 #[derive(Clone, Debug)]
 pub(super) enum SizeDraw {
     Fixed(usize),
+    Uniform { min: usize, max: usize },
     Lognormal(LogNormal<f64>),
 }
 
@@ -45,6 +46,9 @@ impl SizeDraw {
     pub(super) fn of(values: Values) -> SizeDraw {
         match values {
             Values::Fixed(size) => SizeDraw::Fixed(size.0 as usize),
+            Values::Uniform { min, max } => {
+                SizeDraw::Uniform { min: min.0 as usize, max: max.0 as usize }
+            }
             Values::Lognormal { median, p99 } => {
                 let (median, p99) = (median.0 as f64, p99.0 as f64);
                 SizeDraw::Lognormal(
@@ -58,6 +62,7 @@ impl SizeDraw {
     fn next(&self, random: &mut ChaCha8Rng) -> usize {
         match self {
             SizeDraw::Fixed(size) => *size,
+            SizeDraw::Uniform { min, max } => random.random_range(*min..=*max),
             SizeDraw::Lognormal(sizes) => (sizes.sample(random) as usize).min(VALUE_BYTES_MAX),
         }
     }

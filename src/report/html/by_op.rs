@@ -5,7 +5,7 @@ use super::table::Table;
 use crate::compare::{Comparison, PhaseTable, Row};
 use crate::record::Run;
 use crate::report::ops;
-use crate::report::words::count;
+use crate::report::view;
 
 /// Nothing where every measurement sent one kind only.
 pub(super) fn section(out: &mut String, run: &Run, cmp: &Comparison) {
@@ -26,7 +26,7 @@ pub(super) fn section(out: &mut String, run: &Run, cmp: &Comparison) {
 fn table(out: &mut String, run: &Run, phase: &PhaseTable, row: &Row) {
     let (Some(before), Some(after)) = (run.arms.first(), run.arms.last()) else { return };
     let (before, after) = (&before.name, &after.name);
-    let at = count(row.clients as usize, "client", "clients");
+    let at = view::load(row);
     let caption = format!(
         "{}, {at}: {before} → {after}, service time in closed loop, medians over trials",
         phase.phase

@@ -7,6 +7,7 @@
 mod appendix;
 mod by_op;
 mod flames;
+mod open_loop;
 mod policy;
 mod scaling;
 mod sections;
@@ -31,6 +32,7 @@ pub fn render(run: &Run, cmp: &Comparison, flames: &Flames) -> String {
     sections::targets(&mut out, run, cmp);
     sections::throughput(&mut out, run, cmp);
     scaling::section(&mut out, run, cmp);
+    open_loop::section(&mut out, run, cmp);
     watch::section(&mut out, run, cmp);
     by_op::section(&mut out, run, cmp);
     if let Some(headline) = view::headline(cmp) {

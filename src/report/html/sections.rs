@@ -88,7 +88,8 @@ pub(super) fn throughput(out: &mut String, run: &Run, cmp: &Comparison) {
     if cmp.phases.iter().all(|table| table.rows.is_empty()) {
         paragraph(out, "Nothing was measured.");
     }
-    for table in cmp.phases.iter().filter(|table| !table.rows.is_empty()) {
+    let is_shown = |table: &&PhaseTable| !table.rows.is_empty() && !view::is_open(table);
+    for table in cmp.phases.iter().filter(is_shown) {
         throughput_table(out, run, table);
     }
     close(out);
@@ -138,7 +139,7 @@ pub(super) fn pairs(out: &mut String, run: &Run, headline: &Headline<'_>) {
     open(out, "pairs", "Every pair, as measured", "pair");
     let points = view::pairs(run, headline.phase, headline.row.clients);
     let names = (headline.before.arm.as_str(), headline.after.arm.as_str());
-    let at = count(headline.row.clients as usize, "client", "clients");
+    let at = view::load(headline.row);
     out.push_str(&format!(
         "<p>{}, {at}, one line per pair in run order: <span class=\"down\">●</span> {}, \
          <span class=\"up\">▲</span> {}, ○ second trial of an arm against itself.</p>\n",
@@ -231,7 +232,7 @@ pub(super) fn stages(out: &mut String, run: &Run, headline: &Headline<'_>) {
 
 fn stages_table(out: &mut String, run: &Run, headline: &Headline<'_>) {
     let names = view::stage_names(headline.before, headline.after);
-    let at = count(headline.row.clients as usize, "client", "clients");
+    let at = view::load(headline.row);
     let caption = format!("mean µs per operation, {at}, mean over trials");
     let mut table = Table::new(&caption, &format!("l{}", "r".repeat(names.len() + 2)));
     table.column("arm", "arm");
@@ -252,7 +253,7 @@ fn stages_table(out: &mut String, run: &Run, headline: &Headline<'_>) {
 /// What an operation costs on each arm.
 pub(super) fn costs(out: &mut String, run: &Run, headline: &Headline<'_>) {
     open(out, "costs", "Cost per operation", "");
-    let at = count(headline.row.clients as usize, "client", "clients");
+    let at = view::load(headline.row);
     let mut table =
         Table::new(&format!("{}, {at}, medians over trials", headline.phase), "lrrrrrrr");
     for (name, word) in [
@@ -351,7 +352,7 @@ pub(super) fn latency(out: &mut String, run: &Run, cmp: &Comparison) {
     ] {
         table.column(name, word);
     }
-    for phase in &cmp.phases {
+    for phase in cmp.phases.iter().filter(|phase| !view::is_open(phase)) {
         for row in &phase.rows {
             for arm in row.arms.iter().filter(|arm| arm.trials > 0) {
                 let millis = |ns: f64| significant(ns / 1e6);

@@ -10,7 +10,7 @@ mod tables;
 use crate::compare::{Comparison, TargetVerdict};
 use crate::record::Run;
 use crate::report::view::{self, Headline};
-use crate::report::words::{self, count};
+use crate::report::words;
 use crate::report::{story, words::NOTHING};
 use page::Page;
 
@@ -27,13 +27,14 @@ pub struct Style {
 pub fn render(run: &Run, cmp: &Comparison, style: Style) -> String {
     let mut page = Page::new(style);
     header(&mut page, run, cmp);
-    for table in &cmp.phases {
+    for table in cmp.phases.iter().filter(|table| !view::is_open(table)) {
         tables::throughput(&mut page, run, table);
         tables::scaling(&mut page, run, table);
     }
     for ladder in &cmp.ladders {
         tables::gain(&mut page, run, cmp, ladder);
     }
+    tables::open_loop(&mut page, run, cmp);
     tables::watchers(&mut page, run, cmp);
     if let Some(headline) = view::headline(cmp) {
         tables::by_op(&mut page, &headline);
@@ -44,6 +45,9 @@ pub fn render(run: &Run, cmp: &Comparison, style: Style) -> String {
     checks(&mut page, run);
     if let Some(load) = story::load(run, cmp) {
         page.item("LOAD", &load);
+    }
+    if let Some(steadiness) = story::steadiness(cmp) {
+        page.item("STEADY", &steadiness);
     }
     warnings(&mut page, run);
     verdicts(&mut page, run, cmp);
@@ -88,7 +92,10 @@ fn arms(page: &mut Page, run: &Run) {
 
 /// Service times at the headline, labelled so that nobody takes them for open-loop latency.
 fn latency(page: &mut Page, headline: &Headline<'_>) {
-    let at = count(headline.row.clients as usize, "client", "clients");
+    if headline.row.open.is_some() {
+        return;
+    }
+    let at = view::load(headline.row);
     page.heading("LATENCY", &format!("service time, closed loop, {at}"));
     let (before, after) = (&headline.before.costs, &headline.after.costs);
     let time = |ns: Option<f64>| ns.map_or(NOTHING.to_string(), words::millis);

@@ -5,6 +5,7 @@ use super::grid::Grid;
 use super::page::Page;
 use crate::compare::{ArmSummary, Comparison, Ladder, LockCost, PhaseTable, Row, Rung};
 use crate::record::Run;
+use crate::report::open_loop;
 use crate::report::ops;
 use crate::report::scaling;
 use crate::report::story;
@@ -142,7 +143,7 @@ pub(super) fn by_op(page: &mut Page, headline: &Headline<'_>) {
     if headline.row.ops.is_empty() {
         return;
     }
-    let at = count(headline.row.clients as usize, "client", "clients");
+    let at = view::load(headline.row);
     let arms = format!("{} → {}", headline.before.arm, headline.after.arm);
     page.heading("BY OPERATION", &format!("{arms}, {at}, service time in closed loop"));
     let head = ops::COLUMNS.map(|(name, _)| name);
@@ -162,6 +163,46 @@ pub(super) fn by_op(page: &mut Page, headline: &Headline<'_>) {
         narrow(&[0, 1, 2, 4, 5, 6, 7], "llrlrlr"),
         narrow(&[0, 1, 2, 4, 5], "llrlr"),
     ]);
+}
+
+/// What clients of open loads waited for, and what searches found.
+pub(super) fn open_loop(page: &mut Page, run: &Run, cmp: &Comparison) {
+    let rows = open_loop::rows(run, cmp);
+    if rows.is_empty() {
+        return;
+    }
+    page.heading("LATENCY", "open loop, from the intended send time, medians over trials");
+    let some = |kept: &[usize], sides| chosen(kept, &open_loop::COLUMNS, &rows, sides);
+    page.grid(&[
+        some(&[0, 1, 2, 3, 4, 5, 6, 7], "llrlrrrr"),
+        some(&[0, 1, 2, 3, 4, 5, 7], "llrlrrr"),
+        some(&[1, 2, 3, 4, 5, 6], "lrlrrr"),
+        some(&[1, 2, 4, 5], "lrrr"),
+        some(&[1, 4, 5], "lrr"),
+    ]);
+    page.blank();
+    let found = open_loop::found(run, cmp);
+    if found.is_empty() {
+        return;
+    }
+    page.heading("HIGHEST RATE", "that met its condition, open loop");
+    let some = |kept: &[usize], sides| chosen(kept, &open_loop::FOUND_COLUMNS, &found, sides);
+    page.grid(&[some(&[0, 1, 2, 3, 4, 5], "lllrrl"), some(&[2, 3, 4, 5], "lrrl")]);
+    page.blank();
+}
+
+/// A grid of some of the columns.
+fn chosen<const N: usize>(
+    kept: &[usize],
+    columns: &[(&str, &str); N],
+    rows: &[[String; N]],
+    sides: &'static str,
+) -> Grid {
+    let mut grid = Grid::new(sides, &kept.iter().map(|at| columns[*at].0).collect::<Vec<_>>());
+    for row in rows {
+        grid.row(kept.iter().map(|at| row[*at].clone()).collect());
+    }
+    grid
 }
 
 /// What watchers got at every place that had some.
@@ -198,7 +239,7 @@ pub(super) fn stages(page: &mut Page, headline: &Headline<'_>) {
     if names.is_empty() {
         return;
     }
-    let at = count(headline.row.clients as usize, "client", "clients");
+    let at = view::load(headline.row);
     page.heading("WHERE THE TIME GOES", &format!("mean µs per op, {at}"));
     page.grid(&[stages_across(&arms, &names), stages_down(&arms, &names)]);
 }
@@ -244,7 +285,7 @@ fn totals(arm: &ArmSummary) -> [String; 2] {
 /// What an operation costs, before → after.
 pub(super) fn costs(page: &mut Page, headline: &Headline<'_>) {
     let (before, after) = (&headline.before.costs, &headline.after.costs);
-    let at = count(headline.row.clients as usize, "client", "clients");
+    let at = view::load(headline.row);
     page.heading("COST PER OP", &format!("{} → {}, {at}", headline.before.arm, headline.after.arm));
     let change = |a: f64, b: f64| format!("{} → {}", significant(a), significant(b));
     let per_fsync = change(1.0 / before.fsyncs_per_op, 1.0 / after.fsyncs_per_op);

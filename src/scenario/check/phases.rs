@@ -1,14 +1,12 @@
 //! How the load is sent: the [[phase]] tables.
 
-use super::field::Field;
+use super::load;
 use super::section::Section;
 use crate::scenario::findings::Findings;
-use crate::scenario::spec::Phase;
+use crate::scenario::spec::{Arm, Load, Phase, WeightedOp};
 use crate::units::Nanos;
 
 const PHASES_MAX: usize = 16;
-const CLIENT_COUNTS_MAX: usize = 16;
-const CLIENTS_MAX: u32 = 10_000;
 const WATCHERS_MAX: u32 = 10_000;
 const WARMUP_DEFAULT: Nanos = Nanos::from_millis(150);
 const WARMUP_MAX: Nanos = Nanos::from_millis(60_000);
@@ -16,10 +14,13 @@ const DURATION_DEFAULT: Nanos = Nanos::from_millis(500);
 const DURATION_MIN: Nanos = Nanos::from_millis(50);
 const DURATION_MAX: Nanos = Nanos::from_millis(600_000);
 
-const LOAD_EXAMPLE: &str = "write load = { closed = { clients = [1, 10, 50] } }";
-
-/// The phases in the order of the file.
-pub(super) fn read(root: &mut Section<'_>, findings: &mut Findings) -> Vec<Phase> {
+/// The phases in the order of the file; their loads fit `arms` and `ops`.
+pub(super) fn read(
+    root: &mut Section<'_>,
+    arms: &[Arm],
+    ops: &[WeightedOp],
+    findings: &mut Findings,
+) -> Vec<Phase> {
     let hint = "add [[phase]] with a name and load = { closed = { clients = [50] } }";
     let Some(field) = root.require("phase", hint, findings) else { return Vec::new() };
     let start = findings.count();
@@ -34,16 +35,17 @@ pub(super) fn read(root: &mut Section<'_>, findings: &mut Findings) -> Vec<Phase
     }
     let mut phases: Vec<Phase> = Vec::new();
     for section in sections {
-        let phase = phase(section, &phases, findings);
+        let phase = phase(section, load::Known { arms, ops, earlier: &phases }, findings);
         phases.push(phase);
     }
     phases
 }
 
-fn phase(mut section: Section<'_>, earlier: &[Phase], findings: &mut Findings) -> Phase {
-    let name = name(&mut section, earlier, findings);
-    let load = section.require("load", LOAD_EXAMPLE, findings);
-    let clients = load.and_then(|field| closed(&field, findings)).unwrap_or_default();
+fn phase(mut section: Section<'_>, known: load::Known<'_>, findings: &mut Findings) -> Phase {
+    let name = name(&mut section, known.earlier, findings);
+    let load = section.require("load", load::EXAMPLE, findings);
+    let load = load.and_then(|field| load::read(&field, known, findings));
+    let (load, clients) = load.unwrap_or((Load::CLOSED, Vec::new()));
     let mut time = |key, allowed, default| {
         let field = section.take(key);
         field.and_then(|field| field.time(allowed, findings)).unwrap_or(default)
@@ -54,7 +56,7 @@ fn phase(mut section: Section<'_>, earlier: &[Phase], findings: &mut Findings) -
     let watchers =
         watchers.and_then(|field| field.count32(0..=WATCHERS_MAX, findings)).unwrap_or(0);
     section.finish(findings);
-    Phase { name, clients, warmup, duration, watchers }
+    Phase { name, load, clients, warmup, duration, watchers }
 }
 
 fn name(section: &mut Section<'_>, earlier: &[Phase], findings: &mut Findings) -> String {
@@ -66,38 +68,4 @@ fn name(section: &mut Section<'_>, earlier: &[Phase], findings: &mut Findings) -
         findings.wrong(field.place, message, "phase names are unique");
     }
     name
-}
-
-/// The client counts of a closed loop, ascending.
-fn closed(load: &Field<'_>, findings: &mut Findings) -> Option<Vec<u32>> {
-    let mut section = load.section(findings)?;
-    if let Some(open) = section.take_planned("open") {
-        let message = "open-loop load is not built yet".to_owned();
-        findings.wrong(open.key_place, message, LOAD_EXAMPLE);
-        return None;
-    }
-    let closed = section.require("closed", LOAD_EXAMPLE, findings);
-    section.finish(findings);
-    let mut section = closed?.section(findings)?;
-    let clients = section.require("clients", LOAD_EXAMPLE, findings);
-    section.finish(findings);
-    let clients = clients?;
-    let items = clients.list(findings)?;
-    if !(1..=CLIENT_COUNTS_MAX).contains(&items.len()) {
-        let (name, count) = (&clients.name, items.len());
-        let message =
-            format!("{name} has {count} client counts; allowed: 1 to {CLIENT_COUNTS_MAX}");
-        findings.wrong(clients.place, message, "");
-        return None;
-    }
-    let mut counts = Vec::new();
-    for item in items {
-        let Some(count) = item.count32(1..=CLIENTS_MAX, findings) else { continue };
-        if counts.contains(&count) {
-            findings.wrong(item.place, format!("{count} clients are there twice"), "");
-        }
-        counts.push(count);
-    }
-    counts.sort_unstable();
-    Some(counts)
 }

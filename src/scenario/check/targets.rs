@@ -4,7 +4,7 @@ use super::field::{Field, Words};
 use super::section::Section;
 use crate::scenario::findings::{Findings, did_you_mean};
 use crate::scenario::problem::quoted;
-use crate::scenario::spec::{Bound, Layer, Measure, MetricRef, Phase, Target};
+use crate::scenario::spec::{Bound, Layer, Load, Measure, MetricRef, Phase, Target};
 
 const TARGETS_MAX: usize = 64;
 const RATIO_EXAMPLE: &str = "write \">= 10\" (at least ten times) or \"<= 0.1\" (at most a tenth)";
@@ -65,21 +65,22 @@ fn id_of(field: &Field<'_>, ids: &mut Vec<String>, findings: &mut Findings) -> O
 
 fn metric_of(field: &Field<'_>, known: &Known<'_>, findings: &mut Findings) -> Option<MetricRef> {
     let text = field.text(findings)?;
-    let parts = text.rsplit_once('@').and_then(|(path, clients)| {
-        let (phase, measure) = path.split_once('.')?;
-        Some((phase, measure, clients.parse::<u32>().ok()?))
-    });
-    let Some((phase, measure, clients)) = parts else {
+    let Some((phase, measure, clients)) = parts(text) else {
         let message =
             format!("{} is \"{}\", which is not phase.measure@clients", field.name, quoted(text));
-        findings.wrong(field.place, message, "write \"saturate.throughput@50\"");
+        let hint = "write \"saturate.throughput@50\", or \"paced.p99\" where the load is open";
+        findings.wrong(field.place, message, hint);
         return None;
     };
     let measure = measure_of(field, measure, known.layer, findings);
-    if let Some(phases) = known.phases {
-        check_cell(field, phases, phase, clients, findings);
-        if measure == Some(Measure::WatchEvents) {
-            check_watchers(field, phases, phase, findings);
+    if let Some(phases) = known.phases
+        && let Some(found) = phase_of(field, phases, phase, findings)
+    {
+        check_clients(field, found, clients, findings);
+        match measure {
+            Some(Measure::WatchEvents) => check_watchers(field, found, findings),
+            Some(Measure::MaxRate) => check_search(field, found, findings),
+            _ => {}
         }
     }
     Some(MetricRef { phase: phase.to_owned(), measure: measure?, clients })
@@ -108,34 +109,70 @@ fn measure_of(
     Some(measure)
 }
 
-fn check_cell(
+/// `phase.measure@clients`, or without the clients.
+fn parts(text: &str) -> Option<(&str, &str, Option<u32>)> {
+    let (path, clients) = match text.rsplit_once('@') {
+        Some((path, clients)) => (path, Some(clients.parse::<u32>().ok()?)),
+        None => (text, None),
+    };
+    let (phase, measure) = path.split_once('.')?;
+    Some((phase, measure, clients))
+}
+
+fn phase_of<'a>(
     field: &Field<'_>,
-    phases: &[Phase],
+    phases: &'a [Phase],
     name: &str,
-    clients: u32,
     findings: &mut Findings,
-) {
+) -> Option<&'a Phase> {
     let names = || phases.iter().map(|phase| phase.name.as_str());
-    let Some(phase) = phases.iter().find(|phase| phase.name == name) else {
+    let found = phases.iter().find(|phase| phase.name == name);
+    if found.is_none() {
         let message =
             format!("{} names phase `{}`, which does not exist", field.name, quoted(name));
         let known = || format!("phases: {}", names().collect::<Vec<_>>().join(", "));
         findings.wrong(field.place, message, did_you_mean(name, names()).unwrap_or_else(known));
-        return;
-    };
-    if !phase.clients.contains(&clients) {
-        let counts: Vec<String> = phase.clients.iter().map(u32::to_string).collect();
-        let message =
-            format!("{} names {clients} clients, which `{name}` does not run", field.name);
-        findings.wrong(field.place, message, format!("its client counts: {}", counts.join(", ")));
+    }
+    found
+}
+
+/// A closed loop is measured at several client counts, an open load once.
+fn check_clients(field: &Field<'_>, phase: &Phase, clients: Option<u32>, findings: &mut Findings) {
+    let (metric, name) = (&field.name, &phase.name);
+    let counts: Vec<String> = phase.clients.iter().map(u32::to_string).collect();
+    let counts = counts.join(", ");
+    match clients {
+        None if phase.load.is_closed() => {
+            let message = format!("{metric} says no client count of the closed loop `{name}`");
+            findings.wrong(field.place, message, format!("add @ and one of: {counts}"));
+        }
+        Some(clients) if !phase.load.is_closed() => {
+            let message =
+                format!("{metric} names {clients} clients, but `{name}` is no closed loop");
+            findings.wrong(field.place, message, format!("leave @{clients} out"));
+        }
+        Some(clients) if !phase.clients.contains(&clients) => {
+            let message = format!("{metric} names {clients} clients, which `{name}` does not run");
+            findings.wrong(field.place, message, format!("its client counts: {counts}"));
+        }
+        _ => {}
     }
 }
 
 /// Where nobody watches, no event is given to anybody.
-fn check_watchers(field: &Field<'_>, phases: &[Phase], name: &str, findings: &mut Findings) {
-    if phases.iter().any(|phase| phase.name == name && phase.watchers == 0) {
-        let message = format!("{} is about watchers, but `{name}` has none", field.name);
+fn check_watchers(field: &Field<'_>, phase: &Phase, findings: &mut Findings) {
+    if phase.watchers == 0 {
+        let message = format!("{} is about watchers, but `{}` has none", field.name, phase.name);
         findings.wrong(field.place, message, "write watchers = 100 in its [[phase]]");
+    }
+}
+
+/// Only a search finds a rate.
+fn check_search(field: &Field<'_>, phase: &Phase, findings: &mut Findings) {
+    if !matches!(phase.load, Load::Search(_)) {
+        let message =
+            format!("{} is what a search finds, but `{}` searches nothing", field.name, phase.name);
+        findings.wrong(field.place, message, "write load = { search = { … } } in its [[phase]]");
     }
 }
 

@@ -62,13 +62,14 @@ fn key_size_min(space: u64) -> ByteSize {
 
 fn dist(field: &Field<'_>, findings: &mut Findings) -> Option<KeyDist> {
     const DIST: Words<KeyDist> = Words {
-        allowed: &["uniform", "zipf:<exponent>", "hotspot", "sequential", "shared"],
-        planned: &["latest"],
+        allowed: &["uniform", "zipf:<exponent>", "hotspot", "sequential", "shared", "latest"],
+        planned: &[],
         from_word: |word| match word {
             "uniform" => Some(KeyDist::Uniform),
             "hotspot" => Some(KeyDist::Hotspot),
             "sequential" => Some(KeyDist::Sequential),
             "shared" => Some(KeyDist::Shared),
+            "latest" => Some(KeyDist::Latest),
             _ => None,
         },
     };
@@ -98,31 +99,61 @@ pub(super) fn values(root: &mut Section<'_>, findings: &mut Findings) -> Values 
     section.finish(findings);
     let Some(field) = field else { return default };
     let values = match field.value {
-        crate::scenario::raw::Value::Table(_) => lognormal(&field, findings),
+        crate::scenario::raw::Value::Table(_) => drawn(&field, findings),
         _ => field.size(ByteSize(0)..=VALUE_MAX, findings).map(Values::Fixed),
     };
     values.unwrap_or(default)
 }
 
-fn lognormal(field: &Field<'_>, findings: &mut Findings) -> Option<Values> {
-    let hint = "write { lognormal = { median = \"256B\", p99 = \"4KiB\" } }";
+/// Sizes from a distribution.
+fn drawn(field: &Field<'_>, findings: &mut Findings) -> Option<Values> {
+    let hint = "write { lognormal = { median = \"256B\", p99 = \"4KiB\" } } or { uniform = { min = \"16B\", max = \"1KiB\" } }";
     let mut section = field.section(findings)?;
-    let quantiles = section.require("lognormal", hint, findings);
+    let place = section.place;
+    let (lognormal, uniform) = (section.take("lognormal"), section.take("uniform"));
     section.finish(findings);
-    let mut section = quantiles?.section(findings)?;
-    let (median, p99) =
-        (section.require("median", hint, findings), section.require("p99", hint, findings));
-    section.finish(findings);
-    let (median_field, p99_field) = (median?, p99?);
-    let allowed = ByteSize(1)..=VALUE_MAX;
-    let median = median_field.size(allowed.clone(), findings);
-    let p99 = p99_field.size(allowed, findings);
-    let (median, p99) = (median?, p99?);
-    if median > p99 {
-        let place = to_blame(median_field.place, p99_field.place);
-        findings.wrong(place, format!("the median {median} is above the p99 {p99}"), "");
+    match (lognormal, uniform) {
+        (Some(field), None) => {
+            let (median, p99) = sizes(&field, ["median", "p99"], ByteSize(1), hint, findings)?;
+            Some(Values::Lognormal { median, p99 })
+        }
+        (None, Some(field)) => {
+            let (min, max) = sizes(&field, ["min", "max"], ByteSize(0), hint, findings)?;
+            Some(Values::Uniform { min, max })
+        }
+        (None, None) => {
+            findings.missing(place, format!("{} says no distribution", field.name), hint);
+            None
+        }
+        (Some(_), Some(_)) => {
+            let message = format!("{} has both of lognormal, uniform", field.name);
+            findings.wrong(place, message, hint);
+            None
+        }
     }
-    Some(Values::Lognormal { median, p99 })
+}
+
+/// Two sizes, the first not above the second.
+fn sizes(
+    field: &Field<'_>,
+    [lower, upper]: [&'static str; 2],
+    least: ByteSize,
+    hint: &str,
+    findings: &mut Findings,
+) -> Option<(ByteSize, ByteSize)> {
+    let mut section = field.section(findings)?;
+    let fields = (section.require(lower, hint, findings), section.require(upper, hint, findings));
+    section.finish(findings);
+    let (lower_field, upper_field) = (fields.0?, fields.1?);
+    let allowed = least..=VALUE_MAX;
+    let low = lower_field.size(allowed.clone(), findings);
+    let high = upper_field.size(allowed, findings);
+    let (low, high) = (low?, high?);
+    if low > high {
+        let place = to_blame(lower_field.place, upper_field.place);
+        findings.wrong(place, format!("the {lower} {low} is above the {upper} {high}"), "");
+    }
+    Some((low, high))
 }
 
 #[cfg(test)]

@@ -138,6 +138,11 @@ impl Op {
         matches!(self, Op::Get | Op::Range(_))
     }
 
+    /// Whether each of its requests follows from the answer to the one before.
+    pub fn is_lease_cycle(self) -> bool {
+        matches!(self, Op::LeaseCycle { .. })
+    }
+
     /// Whether it moves money.
     pub fn is_transfer(self) -> bool {
         matches!(self, Op::Txn { kind: TxnKind::Transfer, .. })
