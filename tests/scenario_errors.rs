@@ -297,7 +297,7 @@ fn the_workload_is_checked() {
     keys("preload = 100001", "keys.preload is 100001; allowed: 0 to 100k");
     keys("preload = \"all\"", "keys.preload is \"all\", which is not a count");
     keys("preload = 0.5", "keys.preload is a float; true, false or a count is wanted");
-    keys("dist = \"latest\"", "dist is \"latest\", which is not built yet");
+    keys("dist = \"lates\"", "did you mean `latest`?");
     keys("dist = \"zipf\"", "write \"zipf:0.99\"");
     keys("dist = \"zipf:nan\"", "the exponent is above 0, up to 10");
     keys("dist = \"zpif:0.99\"", "allowed: uniform, zipf:<exponent>");
@@ -393,8 +393,7 @@ fn phases_and_trials_are_checked() {
     let load = |text: &str, expected| {
         one_mistake("load = { closed = { clients = [1, 50] } }", text, 9, expected);
     };
-    load("load = { open = { rate = 1 } }", "open-loop load is not built yet");
-    load("load = {}", "missing key `closed` in [phase.0.load]");
+    load("load = {}", "phase.0.load says no load");
     load("load = { closed = { clients = [] } }", "has 0 client counts; allowed: 1 to 16");
     load("load = { closed = { clients = [50, 50] } }", "50 clients are there twice");
     load("load = { closed = { clients = [0, 50] } }", "clients.0 is 0; allowed: 1 to 10k");
@@ -444,9 +443,88 @@ fn watchers_are_kept_whatever_is_shortened() {
 }
 
 #[test]
+fn open_loads_are_checked() {
+    let load = |load: &str, expected: &str| {
+        let phase = format!("[1, 50] }} }}\n[[phase]]\nname = \"b\"\nload = {{ {load} }}");
+        one_mistake("[1, 50] } }", &phase, 12, expected);
+    };
+    load("", "phase.1.load says no load");
+    load("open = { rate = \"1/s\" }, closed = { clients = [1] }", "more than one of closed, open");
+    let open = |open: &str, expected| load(&format!("open = {{ {open} }}"), expected);
+    open("", "missing key `rate` in [phase.1.load.open]");
+    open("rate = \"1/s\", steps = [\"1/s\"]", "more than one of rate, steps, ramp");
+    open("rate = 100", "rate is an integer; a string is wanted");
+    open("rate = \"100\"", "the unit is missing");
+    open("rate = \"0/s\"", "rate is 0/s; allowed: 0.1/s to 10M/s");
+    open("rate = \"11M/s\"", "allowed: 0.1/s to 10M/s");
+    open("rate = \"1k/s\", arival = \"poisson\"", "did you mean `arrival`?");
+    open("rate = \"1k/s\", arrival = \"even\"", "allowed: poisson, constant");
+    open("rate = \"1k/s\", clients = 0", "clients is 0; allowed: 1 to 10k");
+    open("rate = \"70% of a@50\"", "which is not arm.phase@clients");
+    open("rate = \"70% of befor.a@50\"", "did you mean `before`?");
+    open("rate = \"70% of before.b@50\"", "which is no closed loop before this one");
+    open("rate = \"70% of before.a@5\"", "its client counts: 1, 50");
+    open("rate = \"70 of before.a@50\"", "write a percentage such as \"5%\"");
+    open("rate = \"0% of before.a@50\"", "is 0%; allowed: above 0, up to 200 %");
+    open("rate = \"201% of before.a@50\"", "allowed: above 0, up to 200 %");
+    open("steps = []", "steps has 0 rates; allowed: 1 to 16");
+    open("ramp = [\"1k/s\"]", "ramp has 1 rates; allowed: 2 to 16");
+    let search = |search: &str, expected| load(&format!("search = {{ {search} }}"), expected);
+    let rates = "rates = [\"1k/s\", \"9k/s\"]";
+    search("until = \"p99 <= 5ms\"", "missing key `rates`");
+    search(rates, "missing key `until`");
+    search("rates = [\"1k/s\"], until = \"p99 <= 5ms\"", "rates has 1 rates; allowed: 2");
+    search("rates = [\"2k/s\", \"1k/s\"], until = \"p99 <= 5ms\"", "is not below the second");
+    search(&format!("{rates}, until = \"p98 <= 5ms\""), "percentiles: p50, p90, p99");
+    search(&format!("{rates}, until = \"p99 <= 5\""), "the unit is missing");
+    search(&format!("{rates}, until = \"p99 <= 0s\""), "bounds at 0");
+    let think = |think: &str, expected| {
+        one_mistake("[1, 50] } }", &format!("[1, 50], think = \"{think}\" }} }}"), 9, expected);
+    };
+    think("10us", "think is 10us; allowed: 0s, or 1ms to 60s");
+    think("2m", "think is 120s; allowed: 0ns to 60s");
+}
+
+#[test]
+fn open_loads_fit_the_layer_the_operations_and_the_targets() {
+    let open = "load = { open = { rate = \"2k/s\" } }";
+    let text = SHORTEST.replace("load = { closed = { clients = [1, 50] } }", open);
+    let shown = problems(&text, &[]).to_string();
+    assert!(shown.contains("names 50 clients, but `a` is no closed loop"), "{shown}");
+    let good = text.replace("a.throughput@50", "a.p99");
+    let scenario = parse("x.toml", &good, &Options::default()).unwrap();
+    assert_eq!(scenario.targets[0].metric.to_string(), "a.p99");
+    assert_eq!(scenario.phases[0].load.to_string(), "open loop, poisson at 2k/s");
+    let store = good.replace("[arms.before]", "[system]\nlayer = \"store\"\n[arms.before]");
+    let shown = problems(&store, &[]).to_string();
+    assert!(shown.contains("keeps its caller until it has answered"), "{shown}");
+    let leases = good.replace("put = {}", "lease_cycle = {}");
+    let shown = problems(&leases, &[]).to_string();
+    assert!(shown.contains("a lease_cycle waits for its answers"), "{shown}");
+}
+
+#[test]
+fn value_sizes_are_drawn_from_what_is_named() {
+    let size = |size: &str, expected| {
+        one_mistake("[[op]]", &format!("[values]\nsize = {size}\n[[op]]"), 6, expected);
+    };
+    size("{}", "values.size says no distribution");
+    size("{ uniform = { min = \"2B\", max = \"1B\" } }", "the min 2B is above the max 1B");
+    size("{ uniform = { min = \"2B\" } }", "missing key `max` in [values.size.uniform]");
+    size("{ uniform = { min = \"0B\", max = \"2MiB\" } }", "allowed: 0B to 1MiB");
+    let text = SHORTEST.replace(
+        "[[op]]",
+        "[values]\nsize = { uniform = { min = \"0B\", max = \"64B\" } }\n[keys]\ndist = \"latest\"\n[[op]]",
+    );
+    assert!(parse("x.toml", &text, &Options::default()).is_ok());
+}
+
+#[test]
 fn targets_are_checked() {
     let metric = |metric: &str, expected| one_mistake("a.throughput@50", metric, 12, expected);
     metric("throughput", "which is not phase.measure@clients");
+    metric("a.throughput", "says no client count of the closed loop `a`");
+    metric("a.max_rate@50", "what a search finds, but `a` searches nothing");
     metric("b.throughput@50", "names phase `b`, which does not exist");
     metric("a.througput@50", "did you mean `throughput`?");
     metric("a.throughput@51", "its client counts: 1, 50");

@@ -46,6 +46,8 @@ fn amdahl(part: f64, total: f64) -> Option<f64> {
 }
 
 fn costs(cells: &[&Cell]) -> Costs {
+    // Where the queue grows, what ends is not what began, and Little's law says nothing.
+    let sustained: Vec<&Cell> = cells.iter().copied().filter(|cell| cell.is_sustained()).collect();
     Costs {
         fsyncs_per_op: typical(cells, |cell| cell.counters.fsyncs as f64 / cell.ops as f64),
         cpu_us_per_op: typical(cells, |cell| metric::cpu_ns(cell) / 1e3 / cell.ops as f64),
@@ -59,7 +61,7 @@ fn costs(cells: &[&Cell]) -> Costs {
         stages: stages(cells),
         locks: locks(cells),
         load_share: typical(cells, Cell::load_share),
-        littles_gap: typical(cells, Cell::littles_gap),
+        littles_gap: typical(&sustained, Cell::littles_gap),
         disturbance: seen(cells, HostUse::disturbance),
         cpu_pressure: seen(cells, |host| host.cpu_pressure),
     }

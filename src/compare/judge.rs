@@ -158,7 +158,7 @@ pub fn invalidates(warning: &Warning) -> Option<(&str, &str, &'static str)> {
             Some((arm, cell, "its generator was the bottleneck"))
         }
         Warning::LittlesLaw { arm, cell, .. } => {
-            Some((arm, cell, "rate × time misses the client count"))
+            Some((arm, cell, "rate × time misses the number under way"))
         }
         Warning::AgentsOutOfStep { arm, cell, .. } => {
             Some((arm, cell, "its agents did not measure the same span"))

@@ -117,7 +117,7 @@ mod tests {
             (vec![(6, 500.0), (18, 1000.0)], Some(Class::Warmed)),
             (vec![(10, 1000.0), (12, 600.0)], Some(Class::Slowed)),
             (ramp, Some(Class::Slowed)),
-            (vec![(9, 1000.0), (6, 300.0), (5, 900.0)], Some(Class::Unsteady)),
+            (vec![(9, 1000.0), (6, 300.0), (5, 700.0)], Some(Class::Unsteady)),
             (vec![(15, 1000.0)], None),
         ] {
             assert_eq!(class(&series(&levels)), wanted, "{levels:?}");

@@ -22,6 +22,7 @@ pub fn render(run: &Run, cmp: &Comparison) -> String {
     }
     scaling(&mut out, run, cmp);
     open(&mut out, run, cmp);
+    highest_rates(&mut out, run, cmp);
     watchers(&mut out, run, cmp);
     if let Some(headline) = view::headline(cmp) {
         by_op(&mut out, &headline);
@@ -158,13 +159,17 @@ fn open(out: &mut String, run: &Run, cmp: &Comparison) {
     table_head(out, &open_loop::COLUMNS.map(|(name, _)| name), "llrlrrrr");
     rows.iter().for_each(|row| table_row(out, row));
     line(out, "");
+}
+
+fn highest_rates(out: &mut String, run: &Run, cmp: &Comparison) {
     let found = open_loop::found(run, cmp);
-    if !found.is_empty() {
-        line(out, "**Highest rate** that met its condition, open loop\n");
-        table_head(out, &open_loop::FOUND_COLUMNS.map(|(name, _)| name), "lllrrl");
-        found.iter().for_each(|row| table_row(out, row));
-        line(out, "");
+    if found.is_empty() {
+        return;
     }
+    line(out, "**Highest rate** that met its condition, open loop\n");
+    table_head(out, &open_loop::FOUND_COLUMNS.map(|(name, _)| name), "lllrrl");
+    found.iter().for_each(|row| table_row(out, row));
+    line(out, "");
 }
 
 fn watchers(out: &mut String, run: &Run, cmp: &Comparison) {

@@ -314,7 +314,7 @@ pub(super) fn warning(warning: &Warning) -> String {
         ),
         Warning::LittlesLaw { arm, cell, gap } => {
             format!(
-                "{arm} {cell}: rate × time misses the client count by {} (Little's law)",
+                "{arm} {cell}: rate × time misses the number under way by {} (Little's law)",
                 percent(*gap)
             )
         }

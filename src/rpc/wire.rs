@@ -37,7 +37,7 @@ pub mod v3electionpb {
 }
 
 /// Between members of a group, and between a run and its agents.
-#[expect(missing_docs, clippy::allow_attributes, reason = "generated")]
+#[expect(missing_docs, clippy::allow_attributes, clippy::large_enum_variant, reason = "generated")]
 pub mod kvbenchpb {
     tonic::include_proto!("kvbenchpb");
 }

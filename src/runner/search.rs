@@ -22,7 +22,7 @@ pub(super) fn run<'a, L: Launch>(
     let mut acked = Acked::default();
     let (mut probes, mut best, mut lowest) = (Vec::new(), None, None);
     // Rates before number `held` met the condition, those from number `failed` on did not.
-    while failed - held > 1 && !(stage.stopped() && !probes.is_empty()) {
+    while failed - held > 1 && (probes.is_empty() || !stage.stopped()) {
         let middle = (held + failed) / 2;
         let rate_per_s = rates[middle - 1];
         let schedule = Schedule {

@@ -76,7 +76,10 @@ fn of_cells(run: &Run) -> Vec<Warning> {
             let (arm, cell) = (arm.clone(), cell.clone());
             warnings.push(Warning::LoadGeneratorBusy { arm, cell, share });
         }
-        let gap = middle(Cell::littles_gap);
+        // Where the queue grows, what ends is not what began.
+        let sustained = || trials.iter().filter(|cell| cell.is_sustained());
+        let gaps: Vec<f64> = sustained().map(|cell| cell.littles_gap()).collect();
+        let gap = median(&gaps).unwrap_or(0.0);
         if has_generator && gap > LITTLES_GAP_MAX {
             warnings.push(Warning::LittlesLaw { arm: arm.clone(), cell: cell.clone(), gap });
         }
@@ -112,7 +115,9 @@ fn unsustained(arm: &str, cell: &str, trials: &[&Cell]) -> Option<Warning> {
     let behind = trials.iter().filter(|cell| !cell.is_sustained()).count();
     let opens = || trials.iter().filter_map(|cell| cell.open.as_ref());
     let offered: Vec<f64> = opens().map(|open| open.offered_per_s()).collect();
-    (behind > 0).then(|| Warning::Unsustained {
+    // A search looks for where that begins.
+    let is_search = trials.iter().any(|cell| cell.search.is_some());
+    (behind > 0 && !is_search).then(|| Warning::Unsustained {
         arm: arm.to_owned(),
         cell: cell.to_owned(),
         trials: behind as u32,

@@ -1,12 +1,14 @@
 //! The `--quick` form of a scenario: the same question with the least measuring that can still answer it.
 
-use super::spec::{Phase, Scenario, Target, Trials};
+use super::spec::{Load, Phase, Scenario, Target, Trials};
 use crate::units::Nanos;
 
 /// Fewer pairs can decide nothing at 95 %: the smallest two-sided signed-rank p of 5 pairs is 1/16.
 const PAIRS: u32 = 6;
 const WARMUP_MAX: Nanos = Nanos::from_millis(100);
 const DURATION_MAX: Nanos = Nanos::from_millis(300);
+/// A search takes several of these.
+const PROBE_MAX: Nanos = Nanos::from_millis(200);
 
 /// `scenario` with only what its targets name, and what that depends on, in few short trials.
 pub(super) fn shortened(scenario: Scenario) -> Scenario {
@@ -48,10 +50,12 @@ impl Wanted {
         if clients.is_empty() {
             clients.extend(phase.clients.last());
         }
+        let is_search = matches!(phase.load, Load::Search(_));
+        let longest = if is_search { PROBE_MAX } else { DURATION_MAX };
         Some(Phase {
             clients,
             warmup: phase.warmup.min(WARMUP_MAX),
-            duration: phase.duration.min(DURATION_MAX),
+            duration: phase.duration.min(longest),
             ..phase.clone()
         })
     }

@@ -35,6 +35,7 @@ pub fn render(run: &Run, cmp: &Comparison, style: Style) -> String {
         tables::gain(&mut page, run, cmp, ladder);
     }
     tables::open_loop(&mut page, run, cmp);
+    tables::highest_rates(&mut page, run, cmp);
     tables::watchers(&mut page, run, cmp);
     if let Some(headline) = view::headline(cmp) {
         tables::by_op(&mut page, &headline);

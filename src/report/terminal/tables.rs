@@ -165,7 +165,7 @@ pub(super) fn by_op(page: &mut Page, headline: &Headline<'_>) {
     ]);
 }
 
-/// What clients of open loads waited for, and what searches found.
+/// What clients of open loads waited for.
 pub(super) fn open_loop(page: &mut Page, run: &Run, cmp: &Comparison) {
     let rows = open_loop::rows(run, cmp);
     if rows.is_empty() {
@@ -181,6 +181,10 @@ pub(super) fn open_loop(page: &mut Page, run: &Run, cmp: &Comparison) {
         some(&[1, 4, 5], "lrr"),
     ]);
     page.blank();
+}
+
+/// What searches found.
+pub(super) fn highest_rates(page: &mut Page, run: &Run, cmp: &Comparison) {
     let found = open_loop::found(run, cmp);
     if found.is_empty() {
         return;
