@@ -1,0 +1,9 @@
+//! Does kvbench tell the truth? Systems whose law is known run through the whole tool: launched, loaded, measured, recorded to
+//! disk, read back, compared and reported. What is reported is held against what the system itself wrote down, call by call,
+//! so a busy host makes the numbers bad but never the test.
+
+mod closed;
+mod fake;
+mod laws;
+mod tool;
+mod truth;
