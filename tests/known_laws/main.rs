@@ -5,5 +5,6 @@
 mod closed;
 mod fake;
 mod laws;
+mod open;
 mod tool;
 mod truth;

@@ -20,14 +20,14 @@ pub(crate) struct Told {
     pub(crate) failure: Option<RunError>,
 }
 
-/// Phases of puts on two arms, with what else a scenario says.
+/// Phases of puts on two arms, with what else a scenario says. Fakes have no layer; this one allows every load.
 pub(crate) fn scenario(phases: &str) -> String {
     format!(
         "
 schema = 1
 name   = \"known_law\"
 [system]
-layer = \"store\"
+layer = \"raft\"
 [arms.before]
 [arms.after]
 [keys]

@@ -41,8 +41,10 @@ pub(crate) fn agree<'a>(
 ) -> Within<'a> {
     let started = nanos(cell.started_s);
     let length = nanos(cell.elapsed_s);
-    let openings = calls.iter().map(|call| call.returned.after(Nanos(1)));
-    let openings = std::iter::once(started).chain(openings);
+    // Which calls a span holds changes where its begin or its end passes one.
+    let ends = calls.iter().map(|call| call.returned.after(Nanos(1)));
+    let begins = ends.clone().map(|at| at.since(length));
+    let openings = std::iter::once(started).chain(ends).chain(begins);
     let in_reach = |from: &Nanos| *from >= started && *from <= started.after(OPENS_WITHIN);
     let mut why = "no span of that length holds so many calls".to_owned();
     for from in openings.filter(in_reach) {
@@ -142,6 +144,13 @@ pub(crate) fn near(
         return Ok(());
     }
     Err(format!("{what}: {said} said, {truth} true"))
+}
+
+/// Calls under way at once on average over the span of a cell, to within the moment it took to open.
+pub(crate) fn in_flight(calls: &[Call], cell: &Cell) -> f64 {
+    let from = nanos(cell.started_s);
+    let to = from.after(nanos(cell.elapsed_s));
+    Within { calls, all: calls, from, to }.in_flight()
 }
 
 /// The time a call took.
