@@ -7,7 +7,8 @@ use criterion::Criterion;
 use kvbench::clock::Clock;
 use kvbench::measure::cpu::CpuSample;
 use kvbench::measure::lock::MeasuredMutex;
-use kvbench::measure::recorder::Recorder;
+use kvbench::measure::recorder::{Recorder, Services};
+use kvbench::measure::series::{Series, slot_of};
 use kvbench::measure::stage::{Probe, Stage, Timeline};
 use kvbench::units::Nanos;
 use std::hint::black_box;
@@ -19,6 +20,7 @@ fn main() {
     stages(&mut criterion);
     locks(&mut criterion);
     recorder(&mut criterion);
+    recording(&mut criterion);
     cpu(&mut criterion);
     criterion.final_summary();
 }
@@ -76,6 +78,37 @@ fn recorder(criterion: &mut Criterion) {
             // Different magnitudes, as in a run, so that no single bucket stays in a register.
             service_ns = (service_ns + 7_919) % 4_000_000;
             recorder.record(0, Nanos(service_ns), &black_box(&timeline).spans());
+        });
+    });
+}
+
+/// Everything that is recorded of one operation when it is answered, by a closed loop and by an open one: the open loop also
+/// keeps the response time and how late the operation was sent.
+fn recording(criterion: &mut Criterion) {
+    let spans = Timeline::submitted(Nanos(1_000)).spans();
+    let span = Nanos::from_millis(1_000);
+    let slot = slot_of(span);
+    let (mut recorder, mut series) = (Recorder::default(), Series::default());
+    let mut at = 0;
+    let mut next = move || {
+        at = (at + 7_919) % span.0;
+        Nanos(at)
+    };
+    let mut closed = |recorder: &mut Recorder, fired: Nanos| {
+        let service = Nanos(fired.0 % 4_000_000);
+        recorder.record(0, service, black_box(&spans));
+        series.record(slot, fired, fired.after(service), service);
+        service
+    };
+    criterion.bench_function("recording/closed", |bencher| {
+        bencher.iter(|| closed(&mut recorder, next()));
+    });
+    let (mut responses, mut lag) = (Recorder::default(), Services::default());
+    criterion.bench_function("recording/open", |bencher| {
+        bencher.iter(|| {
+            let service = closed(&mut recorder, next());
+            responses.record_time(0, service);
+            lag.record(Nanos(service.0 % 100_000));
         });
     });
 }
