@@ -11,6 +11,7 @@ pub mod measure;
 pub mod model;
 pub mod node;
 pub mod peer;
+pub mod predict;
 pub mod profile;
 pub mod raft;
 pub mod record;

@@ -42,9 +42,8 @@ struct Cli {
 enum Command {
     /// Measure all arms of scenarios, judge their targets, leave bundles
     Run(Box<run::RunArgs>),
-    /// Show what a scenario would run: arms, trials, order, time; starts nothing
-    #[command(after_help = plan::EXAMPLES)]
-    Plan(ScenarioArgs),
+    /// Show what a scenario would run: arms, trials, order, time; starts nothing. Or predict it on another host
+    Plan(plan::PlanArgs),
     /// Check scenarios and report every problem at once
     Check(check::CheckArgs),
     /// Render a bundle again, from its raw trials

@@ -1,23 +1,55 @@
-//! `kvbench plan`: what would run, in which order, for how long. Starts nothing.
+//! `kvbench plan`: what would run, in which order, for how long. Starts nothing, unless predictions are asked for: those need
+//! short measured trials.
+
+mod ceilings;
+mod validate;
+mod what_if;
+mod words;
 
 use super::table::columns;
 use super::{Exit, ScenarioArgs, Terminal, load_all};
 use crate::report::words::plain;
 use crate::scenario::plan::{Block, Plan};
 use crate::scenario::spec::Scenario;
+use clap::Args;
 use std::io::{self, Write};
+use std::path::PathBuf;
 
-pub(super) const EXAMPLES: &str = "\
+const EXAMPLES: &str = "\
 Examples:
   kvbench plan scenarios/put_parallel.toml
   kvbench plan --quick scenarios/                        what a first impression would take
-  kvbench plan scenarios/store_only.toml --set seed=7    the order under another seed";
+  kvbench plan scenarios/store_only.toml --set seed=7    the order under another seed
+  kvbench plan s.toml --what-if cores=64,fsync=20us,rtt=500us,clients=1+1000
+                                                         another host, predicted from costs measured here
+  kvbench plan s.toml --validate                         how far predictions are from trials here";
 
 /// Blocks whose order is written out; the rest follows from the seed alike.
 const BLOCKS_SHOWN: usize = 3;
 
-pub(super) fn plan(args: &ScenarioArgs, terminal: &mut Terminal<'_>) -> anyhow::Result<Exit> {
-    let Some(scenarios) = load_all(args, terminal)? else { return Ok(Exit::Usage) };
+/// Scenarios, and what is asked of them.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct PlanArgs {
+    #[command(flatten)]
+    scenarios: ScenarioArgs,
+    /// Predict all arms on another host: any of cores=1..1024, fsync=TIME|off|real, rtt=TIME, clients=N+N+…; measures stage costs here
+    /// for some seconds
+    #[arg(long, value_name = "KEY=VALUE,…", conflicts_with = "validate")]
+    what_if: Option<String>,
+    /// Hold predictions against measured trials on this host, over a grid of clients and syncs; at most two minutes
+    #[arg(long)]
+    validate: bool,
+    /// Folder for the data of nodes while something is measured; decides whose syncs are measured
+    #[arg(long, value_name = "FOLDER", default_value = "reports")]
+    data: PathBuf,
+}
+
+pub(super) fn plan(args: &PlanArgs, terminal: &mut Terminal<'_>) -> anyhow::Result<Exit> {
+    let Some(scenarios) = load_all(&args.scenarios, terminal)? else { return Ok(Exit::Usage) };
+    if args.what_if.is_some() || args.validate {
+        return what_if::predictions(args, &scenarios, terminal);
+    }
     for (_, scenario) in &scenarios {
         show(scenario, terminal.out)?;
     }

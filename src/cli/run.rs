@@ -159,7 +159,7 @@ fn scratch(args: &RunArgs) -> anyhow::Result<tempfile::TempDir> {
 }
 
 /// What a user can do about a failure.
-fn with_hint(error: &RunError, options: &runner::Options) -> anyhow::Error {
+pub(super) fn with_hint(error: &RunError, options: &runner::Options) -> anyhow::Error {
     let hint = match error {
         RunError::Launch { source: LaunchError::NotEmpty { .. }, .. } => {
             "name servers that hold nothing, such as those of ./scripts/etcd-up".to_owned()

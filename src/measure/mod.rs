@@ -7,5 +7,6 @@ pub mod lock;
 pub mod pipeline;
 pub mod recorder;
 pub mod series;
+pub mod spans;
 pub mod stage;
 pub(crate) mod sync;

@@ -1,5 +1,6 @@
 //! Counters of the pipeline: syncs, Ready rounds, entries, requests. Written by the system, read by the harness.
 
+use super::spans::{SpanCounts, SpanTally};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Running totals since the node started. All orderings are relaxed: they are sums, they order nothing.
@@ -7,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct PipelineMeter {
     fsyncs: AtomicU64,
     fsync_ns: AtomicU64,
+    fsync_times: SpanTally,
     readies: AtomicU64,
     entries: AtomicU64,
     requests: AtomicU64,
@@ -38,6 +40,12 @@ impl PipelineMeter {
     pub fn fsync(&self, nanos: u64) {
         self.fsyncs.fetch_add(1, Ordering::Relaxed);
         self.fsync_ns.fetch_add(nanos, Ordering::Relaxed);
+        self.fsync_times.add(nanos);
+    }
+
+    /// How long each sync of the log took.
+    pub fn fsync_times(&self) -> SpanCounts {
+        self.fsync_times.counts()
     }
 
     /// One Ready round with entries.

@@ -5,6 +5,7 @@ use super::{Config, FolderError, Node, NodeError, Outcome, Peers};
 use crate::clock::Clock;
 use crate::measure::lock::LockTally;
 use crate::measure::pipeline::PipelineCounts;
+use crate::measure::spans::SpanCounts;
 use crate::measure::stage::Probe;
 use crate::model::Request;
 use crate::raft::{Group, MemberId, Network, Role};
@@ -98,6 +99,11 @@ impl Cluster {
     /// What the leader's pipeline did.
     pub fn counts(&self) -> PipelineCounts {
         self.leader().counts()
+    }
+
+    /// How long each sync of the leader's log took since the start.
+    pub fn fsync_times(&self) -> SpanCounts {
+        self.leader().fsync_times()
     }
 
     /// The leader's named locks, with how many share the name.

@@ -3,6 +3,7 @@
 use crate::clock::Clock;
 use crate::measure::lock::LockTally;
 use crate::measure::pipeline::{PipelineCounts, PipelineMeter};
+use crate::measure::spans::SpanCounts;
 use crate::measure::stage::{Probe, Timeline};
 use crate::model::{
     Body, LeaseId, LeaseStatus, Position, Refusal, Request, Response, codec, validate,
@@ -267,6 +268,11 @@ impl Node {
     /// What the pipeline did since the start.
     pub fn counts(&self) -> PipelineCounts {
         self.meter.counts()
+    }
+
+    /// How long each sync of the log took since the start.
+    pub fn fsync_times(&self) -> SpanCounts {
+        self.meter.fsync_times()
     }
 
     /// The named locks, with how many share the name.

@@ -26,7 +26,7 @@ mod members;
 mod network;
 mod packing;
 mod pipeline;
-mod proposer;
+pub mod proposer;
 mod reads;
 mod ready;
 mod status;

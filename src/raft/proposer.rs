@@ -1,5 +1,6 @@
 //! Decides how many of the waiting requests make the next entry, and when. Pure: it is told the time and what is
-//! in flight, it sends nothing. Each policy is one lever position; there is no flag below the constructor.
+//! in flight, it sends nothing. Each policy is one lever position; there is no flag below the constructor. `predict` asks the same
+//! policies on a clock that is simulated.
 
 use super::{Batch, Linger, Propose};
 use crate::units::Nanos;
@@ -9,7 +10,7 @@ const PIPELINED_IN_FLIGHT_MAX: usize = 4096;
 
 /// What to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Turn {
+pub enum Turn {
     /// Propose the first so many waiting requests (at least one) as one entry, and ask again.
     Send(usize),
     /// Nothing now; ask again when something changes, and at this instant at the latest.
@@ -18,17 +19,18 @@ pub(super) enum Turn {
 
 /// What the policy may look at.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Situation<'a> {
+pub struct Situation<'a> {
     /// Sizes in bytes of the waiting requests, oldest first.
-    pub(super) waiting: &'a dyn Waiting,
+    pub waiting: &'a dyn Waiting,
     /// Entries proposed and not yet applied.
-    pub(super) in_flight: usize,
+    pub in_flight: usize,
     /// Now, on the pipeline's clock.
-    pub(super) now: Nanos,
+    pub now: Nanos,
 }
 
 /// A queue of requests, seen from outside.
-pub(super) trait Waiting: std::fmt::Debug {
+#[expect(clippy::len_without_is_empty, reason = "policies count, nobody asks for less")]
+pub trait Waiting: std::fmt::Debug {
     /// How many wait.
     fn len(&self) -> usize;
     /// Size of number `index`, bytes.
@@ -36,7 +38,7 @@ pub(super) trait Waiting: std::fmt::Debug {
 }
 
 /// One policy.
-pub(super) trait Proposer: Send {
+pub trait Proposer: Send {
     /// The next entry, if one is due.
     fn turn(&mut self, situation: Situation<'_>) -> Turn;
 
@@ -45,7 +47,7 @@ pub(super) trait Proposer: Send {
 }
 
 /// The policy for `propose`.
-pub(super) fn proposer(propose: Propose) -> Box<dyn Proposer> {
+pub fn proposer(propose: Propose) -> Box<dyn Proposer> {
     match propose {
         Propose::Serial => Box::new(OneAtATime),
         Propose::Pipelined => Box::new(OneEach),

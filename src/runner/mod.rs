@@ -5,6 +5,7 @@ mod block;
 mod cell;
 mod checks;
 mod facts;
+pub mod pilot;
 mod prepare;
 mod profiling;
 mod search;

@@ -8,6 +8,7 @@
 pub mod plan;
 pub mod problem;
 pub mod spec;
+pub mod what_if;
 
 mod check;
 mod findings;

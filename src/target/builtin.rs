@@ -9,6 +9,7 @@ use super::{
 use crate::clock::Clock;
 use crate::measure::lock::LockTally;
 use crate::measure::pipeline::PipelineCounts;
+use crate::measure::spans::SpanCounts;
 use crate::model::Request;
 use crate::scenario::spec::{self, Layer};
 use crate::store::{Calibration, Digest};
@@ -127,6 +128,13 @@ impl Target for System {
         match self {
             System::Inside(inside) => inside.counts(),
             System::Remote(remote) => remote.counts(),
+        }
+    }
+
+    fn fsync_times(&self) -> SpanCounts {
+        match self {
+            System::Inside(inside) => inside.fsync_times(),
+            System::Remote(_) => SpanCounts::default(),
         }
     }
 

@@ -4,6 +4,7 @@ use super::{Answer, CallError, answer, levers};
 use crate::clock::Clock;
 use crate::measure::lock::LockTally;
 use crate::measure::pipeline::PipelineCounts;
+use crate::measure::spans::SpanCounts;
 use crate::measure::stage::{Probe, Stage, Timeline};
 use crate::model::{Position, Request, Response};
 use crate::node::{ApplyOnly, Cluster, Compaction, NodeError};
@@ -99,6 +100,14 @@ impl Inside {
             Inside::Raft(cluster) => cluster.counts(),
             Inside::Apply(applier) => applier.counts(),
             Inside::Store(_) => PipelineCounts::default(),
+        }
+    }
+
+    /// How long each sync of the log took since the start; nothing where there is no log.
+    pub(super) fn fsync_times(&self) -> SpanCounts {
+        match self {
+            Inside::Raft(cluster) => cluster.fsync_times(),
+            Inside::Apply(_) | Inside::Store(_) => SpanCounts::default(),
         }
     }
 

@@ -23,6 +23,7 @@ use crate::client::{ClientError, Endpoint};
 use crate::clock::Clock;
 use crate::measure::lock::LockTally;
 use crate::measure::pipeline::PipelineCounts;
+use crate::measure::spans::SpanCounts;
 use crate::model::{Request, Response};
 use crate::node::{self, NodeError};
 use crate::raft::{Delivered, Rejected};
@@ -74,6 +75,11 @@ pub trait Target: Connect {
     /// What its pipeline did since it was launched; zeros where that cannot be seen.
     fn counts(&self) -> PipelineCounts {
         PipelineCounts::default()
+    }
+
+    /// How long each sync of its log took since it was launched; nothing where that cannot be seen.
+    fn fsync_times(&self) -> SpanCounts {
+        SpanCounts::default()
     }
 
     /// The named locks, with how many share the name; none where that cannot be seen.
