@@ -67,16 +67,29 @@ pub struct Costs {
     pub wakes: Wakes,
 }
 
+/// What of an arm decides how its costs are told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Members of the group, at least 1.
+    pub nodes: usize,
+    /// Whether entries are applied on a thread of their own.
+    pub has_apply_thread: bool,
+    /// Whether a single client waits for company that does not come.
+    pub lingers: bool,
+}
+
 /// Smallest ratio of rounds per request between two measurements that tells the parts of a line apart.
 const TELLS_APART: f64 = 1.3;
 
 impl Costs {
     /// Of an arm of `nodes` members from measurements at several client counts, the one with a single client first. Wake-ups have
-    /// the shape of `wakes`; for a single member that applies inline they are made to fit the time of the single client.
+    /// the shape of `wakes`; for a single member that applies inline and never `lingers` for company they are made to fit the time
+    /// of the single client.
     ///
     /// # Panics
     /// If nothing was measured.
-    pub fn of(seen: &[Observed], nodes: usize, has_apply_thread: bool, wakes: &Wakes) -> Costs {
+    pub fn of(seen: &[Observed], arm: &Shape, wakes: &Wakes) -> Costs {
+        let Shape { nodes, has_apply_thread, lingers } = *arm;
         let first = seen.first().expect("there is a measurement of one client");
         let line = |what: fn(&Observed) -> f64| {
             let per_request = |seen: &Observed| what(seen) / seen.requests.max(1.0);
@@ -87,7 +100,7 @@ impl Costs {
         let raft = line(|seen| seen.raft_ns).times(1.0 / nodes as f64);
         let apply = line(|seen| seen.apply_ns).times(1.0 / nodes as f64);
         let signal_ns = wakes.signal_ns.min(raft.per_round).min(load.per_round);
-        let is_simple = nodes == 1 && !has_apply_thread;
+        let is_simple = nodes == 1 && !has_apply_thread && !lingers;
         let latency = match is_simple {
             true => wakes.latency.with_mean(wake_of_one_client_ns(first, signal_ns)),
             false => wakes.latency.clone(),
@@ -215,7 +228,8 @@ mod tests {
             ..Observed::default()
         };
         let all = [seen(1000.0, 1000.0), seen(1000.0, 100.0), seen(1000.0, 10.0)];
-        let costs = Costs::of(&all, 1, false, &wakes);
+        let alone = Shape { nodes: 1, has_apply_thread: false, lingers: false };
+        let costs = Costs::of(&all, &alone, &wakes);
         let close = |is: f64, should: f64| assert!((is - should).abs() < 0.01, "{is} {should}");
         close(costs.send_ns, 2_000.0);
         close(costs.load_round_ns, 2_000.0);
@@ -226,7 +240,7 @@ mod tests {
         close(costs.log_bytes.per_request, 300.0);
         // 51 µs less 11 µs of CPU are two wake-ups, each with 1 µs of the signalling thread in it.
         close(costs.wakes.latency.mean_ns(), 21_000.0);
-        let three = Costs::of(&all, 3, false, &wakes);
+        let three = Costs::of(&all, &Shape { nodes: 3, ..alone }, &wakes);
         close(three.wakes.latency.mean_ns(), 30_000.0);
         close(three.propose_ns + three.execute_ns + three.answer_ns, 1_000.0 / 3.0);
     }

@@ -15,7 +15,7 @@ mod syncs;
 #[cfg(test)]
 mod tests;
 
-pub use costs::{Costs, Line, Observed, Wakes};
+pub use costs::{Costs, Line, Observed, Shape, Wakes};
 pub use spread::Spread;
 pub use syncs::{Level, Syncs};
 

@@ -6,11 +6,12 @@ mod wakes;
 use super::prepare::{self, data_folder, start_target};
 use super::{Options, Progress, RunError, Stage, Watcher, cell};
 use crate::clock::Clock;
-use crate::predict::{Costs, Level, Mix, Observed, Spread, Syncs, Wakes};
+use crate::predict::{Costs, Level, Mix, Observed, Shape, Spread, Syncs, Wakes};
 use crate::record::{Cell, StageMean};
 use crate::scenario::plan::Plan;
 use crate::scenario::spec::{
-    Apply, ApplyOn, Arm, Engine, Fsync, Layer, Op, Phase, Scenario, StateSync, TxnKind,
+    Apply, ApplyOn, Arm, Engine, Fsync, Layer, Linger, Op, Phase, Propose, Scenario, StateSync,
+    TxnKind,
 };
 use crate::target::{Launch, Target};
 use crate::units::Nanos;
@@ -185,9 +186,14 @@ impl<'a, L: Launch> Bench<'a, L> {
             }
             Ok(())
         })?;
-        let has_apply_thread = arm.system.apply_on == ApplyOn::ApplyThread;
-        let nodes = usize::from(arm.system.nodes);
-        Ok(is_whole.then(|| Costs::of(&seen, nodes, has_apply_thread, wakes)))
+        let system = &arm.system;
+        let shape = Shape {
+            nodes: usize::from(system.nodes),
+            has_apply_thread: system.apply_on == ApplyOn::ApplyThread,
+            lingers: system.propose == Propose::Batched
+                && matches!(system.batch.linger, Linger::Ticker(_) | Linger::Armed(_)),
+        };
+        Ok(is_whole.then(|| Costs::of(&seen, &shape, wakes)))
     }
 
     /// How long syncs take after how many bytes.
