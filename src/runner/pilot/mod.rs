@@ -6,12 +6,13 @@ mod wakes;
 use super::prepare::{self, data_folder, start_target};
 use super::{Options, Progress, RunError, Stage, Watcher, cell};
 use crate::clock::Clock;
+use crate::load::Pace;
 use crate::predict::{Costs, Level, Mix, Observed, Shape, Spread, Syncs, Wakes};
 use crate::record::{Cell, StageMean};
 use crate::scenario::plan::Plan;
 use crate::scenario::spec::{
-    Apply, ApplyOn, Arm, Engine, Fsync, Layer, Linger, Op, Phase, Propose, Scenario, StateSync,
-    TxnKind,
+    Apply, ApplyOn, Arm, Engine, Fsync, Layer, Linger, Load, Op, Phase, Propose, Scenario,
+    StateSync, TxnKind,
 };
 use crate::target::{Launch, Target};
 use crate::units::Nanos;
@@ -271,7 +272,8 @@ impl<'a, L: Launch> Bench<'a, L> {
         let doing = format!("{} fsync {} clients {clients}", arm.name, arm.system.fsync);
         self.tell(&doing);
         let seed = self.stage.scenario.seed.child("pilot", self.done);
-        let at = cell::At { arm: &arm.name, phase: &phase, clients, position: 0, seed };
+        let pace = Pace::Closed { think: Nanos::ZERO };
+        let at = cell::At { arm: &arm.name, phase: &phase, clients, pace, position: 0, seed };
         Ok(cell::measure(&mut self.stage, target, &at)?.cell)
     }
 
@@ -292,6 +294,7 @@ impl<'a, L: Launch> Bench<'a, L> {
 fn phase(scenario: &Scenario, clients: u32, (warmup, duration): (Nanos, Nanos)) -> Phase {
     let mut phase = scenario.phases[0].clone();
     "pilot".clone_into(&mut phase.name);
+    phase.load = Load::CLOSED;
     (phase.warmup, phase.duration) = (warmup, duration);
     (phase.clients, phase.watchers) = (vec![clients], 0);
     phase
