@@ -6,6 +6,7 @@
 mod align;
 mod by_op;
 mod costs;
+pub mod fitness;
 mod judge;
 mod ladder;
 mod looks;

@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::record::{
-    AgentCell, Arm, Build, Cell, Check, Counters, Host, Latency, LockUse, OpCell, Plan, RoleCpu,
-    Run, SCHEMA, ScenarioText, StageMean, Target, Trial, TrialEnd, Warning, WatchCell,
+    AgentCell, Arm, Build, BuildDetails, Cell, Check, Counters, Host, HostDetails, Latency,
+    LockUse, OpCell, Plan, RoleCpu, Run, SCHEMA, ScenarioText, StageMean, Target, Trial, TrialEnd,
+    Warning, WatchCell,
 };
 
 /// Eight throughputs of the before arm that wobble by a few percent.
@@ -123,8 +124,14 @@ pub(super) fn empty(arms: &[&str]) -> Run {
             fdatasync_p50_ns: 0,
             fdatasync_p99_ns: 0,
             load_average: 0.0,
+            details: HostDetails::default(),
         },
-        build: Build { revision: String::new(), profile: String::new(), rustc: String::new() },
+        build: Build {
+            revision: String::new(),
+            profile: String::new(),
+            rustc: String::new(),
+            details: BuildDetails::default(),
+        },
         arms: arms.iter().map(arm).collect(),
         targets: Vec::new(),
         plan: Plan { pairs_min: 8, pairs_max: 20, precision: 0.05, precision_required: false },

@@ -2,6 +2,12 @@
 //! Reports are rebuilt from this alone. It holds data, no opinions: ratios and verdicts live in `compare`.
 
 pub mod bundle;
+mod host;
+
+pub use host::{
+    BuildDetails, Checkup, ClockProbe, DiskProbe, Finding, HostDetails, HostProbes, Limit,
+    NOT_VISIBLE, SamplerProbe, Tool, WakeProbe,
+};
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -105,6 +111,9 @@ pub struct Host {
     pub fdatasync_p99_ns: u64,
     /// 1-minute load average when the run began.
     pub load_average: f64,
+    /// The rest of it; nothing is visible in records of versions that did not look.
+    #[serde(default)]
+    pub details: HostDetails,
 }
 
 /// A machine that offered load.
@@ -138,6 +147,9 @@ pub struct Build {
     pub profile: String,
     /// Compiler version.
     pub rustc: String,
+    /// How it was compiled; nothing is visible in records of versions that did not look.
+    #[serde(default)]
+    pub details: BuildDetails,
 }
 
 /// One configuration under comparison.
@@ -769,6 +781,18 @@ pub enum Warning {
         /// The same as a share of the machine, 0..=1.
         share: f64,
     },
+    /// The log was on a file system that may keep, send or copy what is synced in its own way.
+    DoubtfulDisk {
+        /// Its type.
+        filesystem: String,
+    },
+    /// The frequency governor keeps the clock low, and raises it late.
+    SlowGovernor {
+        /// Its name.
+        governor: String,
+    },
+    /// Profiles were taken of a program without line tables, so frames have no module in front of them.
+    BareFrames,
     /// Other work kept the host busy when the run began.
     BusyHost {
         /// 1-minute load average.

@@ -197,8 +197,78 @@ pub const GLOSSARY: &[(&str, &str)] = &[
         "Where CPU time went: the width of a box is its share of samples, boxes stand on their callers. Time off CPU (waiting for a disk, a lock, a turn) is not in it.",
     ),
     (
+        "grade",
+        "How far to trust numbers from this machine and program, A to D, from the facts in the record. A fact that could not be seen costs 1 point, all of those at most 3; one that makes results vary 2; one that pushes them to one side 4. A is 0 points, B 1 to 3, C 4 to 7, D more, or one fact that voids everything: a debug build, a file system in memory. It is no verdict: pairs in random order hold on a poor machine too, only wider.",
+    ),
+    (
+        "machine key",
+        "A short hash over what stays the same from boot to boot: CPU, cores, memory, kernel, hypervisor, clock source, governor, file system. Runs with the same key ran on machines that look alike; load and disk times are not in it.",
+    ),
+    (
+        "not visible",
+        "A fact that this process could not see, as in a container or a virtual machine. It is not taken for good: it lowers the grade.",
+    ),
+    (
+        "governor",
+        "What sets the clock of a CPU. performance keeps it high; powersave keeps it low, or raises it late, so that a quiet system looks slower than it is.",
+    ),
+    (
+        "turbo",
+        "A clock above the nominal one, for as long as heat and power allow it: the same work takes longer once more cores are busy.",
+    ),
+    (
+        "clock source",
+        "Where the kernel reads time. With tsc or kvm-clock a reading costs tens of nanoseconds and no system call.",
+    ),
+    (
+        "cgroup CPU",
+        "CPU time that the control group grants per period, as cores. Once it is used up, all threads stand still until the next period.",
+    ),
+    (
+        "transparent huge pages",
+        "Whether the kernel puts memory together into pages of 2 MiB by itself (always), only where asked (madvise), or never. Making room for them stops threads.",
+    ),
+    (
+        "mitigations",
+        "What the kernel does about flaws of the CPU. Each makes system calls or jumps dearer; servers run with them, so they are shown and not judged.",
+    ),
+    (
+        "ASLR",
+        "Whether addresses are drawn at random at each start. Then the layout differs from run to run, which is shown and not judged: a mean over many layouts is what one wants.",
+    ),
+    (
+        "load average",
+        "Tasks that ran or waited for CPU or disk, a mean over the minute before the run began.",
+    ),
+    (
         "fdatasync",
         "A probe on the data folder before the run: 4 KiB appended and synced, again and again. It bounds what one operation per sync can reach.",
+    ),
+    (
+        "wake-up lag",
+        "How much longer than asked for a sleep of 200 µs takes: timer slack, the way to a CPU, and the queue before it. A probe of doctor.",
+    ),
+    (
+        "foreign cores",
+        "Cores kept busy by processes that do not belong to the run, and by the kernel: CPU time of the machine without that of this program, over the span.",
+    ),
+    (
+        "stolen cores",
+        "Cores' worth of time in which this machine was ready to run and its hypervisor ran somebody else.",
+    ),
+    ("CPU pressure", "Share of the time in which some task was ready and had no CPU (PSI)."),
+    ("I/O pressure", "Share of the time in which some task waited for input or output (PSI)."),
+    (
+        "schedstat",
+        "The kernel's account of each thread: time on a CPU, and time ready without one. CPU per op and the share of the load generator come from it.",
+    ),
+    (
+        "SIGPROF sampler",
+        "Interrupts whoever uses the CPU, so many times per CPU-second, and notes the stack. It runs in trials of its own.",
+    ),
+    (
+        "unwinder",
+        "What finds the callers of a frame. It reads the tables that the compiler wrote for panics, so it needs no frame pointers; before glibc 2.35 looking a table up takes a lock.",
     ),
 ];
 

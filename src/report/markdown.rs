@@ -253,6 +253,7 @@ fn notes(out: &mut String, run: &Run, cmp: &Comparison) {
         line(out, &format!("- agents: {}", escape(&agents)));
     }
     line(out, &format!("- build: {}", escape(&story::build(run))));
+    line(out, &format!("- grade: {}", escape(&story::grade(run))));
 }
 
 fn line(out: &mut String, text: &str) {

@@ -101,6 +101,10 @@ pub(super) fn hostile() -> (Run, Comparison) {
     };
     (run.host.cpu, run.host.kernel, run.host.data_folder, run.build.rustc) =
         (bad(), bad(), bad(), bad());
+    let details = &mut run.host.details;
+    (details.machine_key, details.mount_options, details.microcode) = (bad(), bad(), bad());
+    (run.host.governor, run.host.filesystem, run.host.clocksource) = (bad(), bad(), bad());
+    (run.build.details.lto, run.build.details.features) = (bad(), bad());
     run.started_at = bad();
     for arm in &mut run.arms[1..] {
         (arm.lever, arm.levers) =
@@ -160,6 +164,7 @@ fn run() -> Run {
             revision: "a1b2c3d".into(),
             profile: "release".into(),
             rustc: "rustc 1.95.0".into(),
+            details: build_details(),
         },
         arms: arms(),
         targets: verdicts().into_iter().map(|v| v.target).collect(),
@@ -187,6 +192,39 @@ fn host() -> Host {
         fdatasync_p50_ns: 150_000,
         fdatasync_p99_ns: 900_000,
         load_average: 1.32,
+        details: HostDetails {
+            machine_key: "5f0c1d2e3a4b".into(),
+            sockets: Some(1),
+            physical_cores: Some(2),
+            threads_per_core: Some(1),
+            numa_nodes: Some(1),
+            microcode: "0x1000065".into(),
+            cgroup_cpu_millicores: Limit::None,
+            cgroup_memory_bytes: Limit::At(4 << 30),
+            transparent_huge_pages: "madvise".into(),
+            mitigations: "2 mitigated, none vulnerable, 14 not affected".into(),
+            aslr: "full".into(),
+            mount_options: "rw,relatime".into(),
+            block_device: "vda".into(),
+            rotational: Some(false),
+            write_cache: "write back".into(),
+            ..HostDetails::default()
+        },
+    }
+}
+
+fn build_details() -> BuildDetails {
+    BuildDetails {
+        tree: "clean".into(),
+        features: "none".into(),
+        target: "x86_64-unknown-linux-gnu".into(),
+        target_cpu: "generic".into(),
+        opt_level: "3".into(),
+        lto: "thin-local".into(),
+        debug_info: "line-tables-only".into(),
+        frame_pointers: "left out".into(),
+        allocator: "malloc of glibc".into(),
+        binary_bytes: Some(21 << 20),
     }
 }
 

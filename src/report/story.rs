@@ -3,11 +3,12 @@
 //! Text here is plain, not escaped: each renderer escapes for its own form. No sentence claims what its interval does
 //! not carry.
 
+use crate::compare::fitness::Finding;
 use crate::compare::{
     self, Comparison, Costs, Estimate, Ladder, OpenRow, Outcome, Rung, Steadiness, TargetVerdict,
     Verdict,
 };
-use crate::record::{AgentHost, Arm, Run, Sharing, Warning};
+use crate::record::{AgentHost, Arm, NOT_VISIBLE, Run, Sharing, Warning};
 use crate::report::view::{self, Headline};
 use crate::report::words::{self, count, percent, ratio};
 
@@ -343,6 +344,16 @@ pub(super) fn warning(warning: &Warning) -> String {
             "{arm} {cell}: other processes, or the hypervisor, had {cores:.2} cores meanwhile, {} of the machine",
             percent(*share)
         ),
+        Warning::DoubtfulDisk { filesystem } => format!(
+            "the log was on {filesystem}, which hands syncs on: what they reach does not show"
+        ),
+        Warning::SlowGovernor { governor } => format!(
+            "the frequency governor is {governor}: it keeps the clock low, or raises it late"
+        ),
+        Warning::BareFrames => {
+            "the program has no line tables: frames of its profiles have no module in front of them"
+                .to_string()
+        }
         Warning::BusyHost { load_average } => {
             format!("the host was busy when the run began: load average {load_average:.2}")
         }
@@ -402,6 +413,25 @@ pub(super) fn host(run: &Run) -> String {
         words::millis(host.fdatasync_p50_ns as f64),
         words::millis(host.fdatasync_p99_ns as f64)
     )
+}
+
+/// How fit machine and program were: `C · cores: load and system share 2 cores; not visible: governor, turbo · machine key 5f0c…`.
+pub(super) fn grade(run: &Run) -> String {
+    let grade = compare::fitness::grade(run);
+    let mut reasons: Vec<String> = grade.reasons.iter().map(reason).collect();
+    if !grade.unknown.is_empty() {
+        reasons.push(format!("{NOT_VISIBLE}: {}", grade.unknown.join(", ")));
+    }
+    if reasons.is_empty() {
+        reasons.push("every fact known and fit".to_owned());
+    }
+    let key = &run.host.details.machine_key;
+    format!("{} · {} · machine key {key}", grade.letter, reasons.join("; "))
+}
+
+/// What is unfit, and why.
+fn reason(finding: &Finding) -> String {
+    format!("{}: {}", finding.name, finding.reason)
 }
 
 /// Which machines offered the load, and how well they kept step; nothing if this one did.

@@ -14,6 +14,7 @@ mod warnings;
 use crate::agent::{AgentError, Agents, Fleet};
 use crate::clock::Clock;
 use crate::compare;
+use crate::host;
 use crate::load::FanoutError;
 use crate::record::{self, Run, SCHEMA, Trial, Voided};
 use crate::scenario::plan::{Block, Plan};
@@ -307,8 +308,8 @@ fn empty_record<L: Launch>(
         complete: false,
         quick: options.quick,
         scenario: facts::scenario_text(scenario, &options.path),
-        host: facts::host(&options.scratch)?,
-        build: facts::build(),
+        host: host::facts(&options.scratch)?,
+        build: host::build(),
         arms: scenario.arms.iter().map(|arm| facts::arm(launch, arm)).collect(),
         targets: scenario.targets.iter().map(target).collect(),
         plan: record::Plan {

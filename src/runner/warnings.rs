@@ -1,5 +1,6 @@
 //! Circumstances a reader must know, found in the record itself. Data, not prints.
 
+use crate::compare::fitness::{SLOW_GOVERNOR, is_handed_on, is_in_memory};
 use crate::record::{Cell, Run, Warning};
 use crate::scenario::spec::Layer;
 use crate::stats::median;
@@ -17,11 +18,10 @@ const STAGE_GAP_MAX: f64 = 0.02;
 const OUT_OF_STEP_MAX: f64 = 0.01;
 /// Cores kept busy by others from which they are told; half a core was seen to cost a fifth of the throughput.
 const FOREIGN_CORES_MAX: f64 = 0.25;
+/// How a build says that it has no line tables. Stacks do not depend on them, nor on frame pointers; names do.
+const NO_DEBUG_INFO: &str = "none";
 /// Load average per core from which the host counts as busy.
 const BUSY_LOAD_PER_CORE: f64 = 0.7;
-
-/// File systems that keep their files in memory.
-const NOT_ON_DISK: [&str; 2] = ["tmpfs", "ramfs"];
 
 /// Adds what the record shows.
 pub(super) fn add(run: &mut Run) {
@@ -45,9 +45,14 @@ pub(super) fn add(run: &mut Run) {
             run.warnings.push(Warning::FsyncNotReal { arm: arm.name.clone(), fsync });
         }
     }
-    if has_any_log && NOT_ON_DISK.contains(&run.host.filesystem.as_str()) {
-        let filesystem = run.host.filesystem.clone();
-        run.warnings.push(Warning::NoDisk { filesystem });
+    if has_any_log {
+        run.warnings.extend(of_filesystem(&run.host.filesystem));
+    }
+    if run.host.governor == SLOW_GOVERNOR {
+        run.warnings.push(Warning::SlowGovernor { governor: run.host.governor.clone() });
+    }
+    if !run.profiles.is_empty() && run.build.details.debug_info == NO_DEBUG_INFO {
+        run.warnings.push(Warning::BareFrames);
     }
     if let Some(first) = run.voided.first() {
         let (blocks, reason) = (run.voided.len() as u32, first.reason.clone());
@@ -55,6 +60,16 @@ pub(super) fn add(run: &mut Run) {
     }
     let found = of_cells(run);
     run.warnings.extend(found);
+}
+
+/// What a sync does there.
+fn of_filesystem(filesystem: &str) -> Option<Warning> {
+    let filesystem = filesystem.to_owned();
+    match () {
+        () if is_in_memory(&filesystem) => Some(Warning::NoDisk { filesystem }),
+        () if is_handed_on(&filesystem) => Some(Warning::DoubtfulDisk { filesystem }),
+        () => None,
+    }
 }
 
 /// Medians over the trials of each arm and cell, against the limits.
@@ -137,4 +152,32 @@ fn keeps_its_caller(run: &Run, arm: &str, trials: &[&Cell]) -> bool {
     let system = ["raft", "apply"];
     let roles = || trials.iter().flat_map(|cell| &cell.cpu);
     !roles().any(|used| system.contains(&used.role.as_str()) && used.cpu_ns > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_systems_are_told_by_what_a_sync_reaches() {
+        let kind = |filesystem: &str| match of_filesystem(filesystem) {
+            Some(Warning::NoDisk { .. }) => "memory",
+            Some(Warning::DoubtfulDisk { .. }) => "elsewhere",
+            _ => "disk",
+        };
+        let cases = [
+            ("tmpfs", "memory"),
+            ("ramfs", "memory"),
+            ("overlay", "elsewhere"),
+            ("nfs4", "elsewhere"),
+            ("fuse.sshfs", "elsewhere"),
+            ("9p", "elsewhere"),
+            ("ext4", "disk"),
+            ("btrfs", "disk"),
+            ("not visible", "disk"),
+        ];
+        for (filesystem, wanted) in cases {
+            assert_eq!(kind(filesystem), wanted, "{filesystem}");
+        }
+    }
 }

@@ -2,7 +2,8 @@
 
 use super::sections::{close, open};
 use super::table::{Table, slug};
-use crate::record::{Cell, Run, Trial};
+use crate::compare::fitness::{self, Gravity};
+use crate::record::{Cell, NOT_VISIBLE, Run, Trial};
 use crate::report::markup::{self, text};
 use crate::report::story;
 use crate::report::view;
@@ -13,41 +14,49 @@ use std::collections::BTreeSet;
 /// Rows of raw trials on the page; the run file has all of them.
 const RAW_ROWS_MAX: usize = 4_000;
 
-/// Host and build.
+/// How it went, then every fact of host and build with what it means for measuring, and the grade over them.
 pub(super) fn environment(out: &mut String, run: &Run) {
-    open(out, "environment", "Environment", "");
-    let host = &run.host;
-    let mut table = Table::new("", "ll");
+    open(out, "environment", "Environment", "grade");
+    let mut table = Table::new("", "lll");
     table.column("what", "");
     table.column("value", "");
-    let millis = |ns: u64| words::millis(ns as f64);
-    let fdatasync =
-        format!("p50 {}, p99 {}", millis(host.fdatasync_p50_ns), millis(host.fdatasync_p99_ns));
+    table.column("what of it lowers the grade", "grade");
     let sharing = story::sharing(run);
     let apply_workers = if sharing.is_empty() { "one".into() } else { sharing.join("; ") };
-    let facts = [
+    let (host, build) = (&run.host, &run.build.details);
+    let known = |value: &str| value.to_owned();
+    for (what, value) in [
         ("started", format!("{} (UTC), took {}", run.started_at, words::span(run.elapsed_s))),
         ("plan", story::plan(run)),
         ("apply workers", apply_workers),
-        ("CPU", host.cpu.clone()),
-        ("cores", host.cores.to_string()),
-        ("memory", ByteSize(host.memory_bytes).to_string()),
-        ("hypervisor", host.hypervisor.clone()),
-        ("kernel", host.kernel.clone()),
-        ("frequency governor", host.governor.clone()),
-        ("clock source", host.clocksource.clone()),
-        ("file system", host.filesystem.clone()),
-        ("data folder", host.data_folder.clone()),
-        ("fdatasync probe", fdatasync),
-        ("load average at the start", format!("{:.2}", host.load_average)),
         ("load", story::agents(run).unwrap_or_else(|| "from this machine".to_owned())),
-        ("build", story::build(run)),
-    ];
-    for (what, value) in facts {
-        table.row(vec![what.to_string(), value]);
+        ("grade", story::grade(run)),
+        ("machine key", known(&host.details.machine_key)),
+        ("data folder", known(&host.data_folder)),
+    ] {
+        table.row(vec![what.to_string(), value, String::new()]);
+    }
+    for finding in fitness::facts(host, &run.build) {
+        let doubt = if finding.gravity > Gravity::Note { finding.reason } else { String::new() };
+        table.row(vec![finding.name.to_string(), finding.value, doubt]);
+    }
+    for (what, value) in [
+        ("compiler", format!("{}, kvbench {}", run.build.rustc, run.kvbench_version)),
+        ("target", format!("{}, CPU {}", build.target, build.target_cpu)),
+        ("features", known(&build.features)),
+        ("link-time optimisation", known(&build.lto)),
+        ("frame pointers", known(&build.frame_pointers)),
+        ("allocator", known(&build.allocator)),
+        ("program file", size(build.binary_bytes)),
+    ] {
+        table.row(vec![what.to_string(), value, String::new()]);
     }
     table.write(out);
     close(out);
+}
+
+fn size(bytes: Option<u64>) -> String {
+    bytes.map_or(NOT_VISIBLE.to_owned(), |bytes| ByteSize(bytes).to_string())
 }
 
 /// Every lever of every arm.

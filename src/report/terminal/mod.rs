@@ -66,6 +66,7 @@ fn header(page: &mut Page, run: &Run, cmp: &Comparison) {
         page.item("agents", &agents);
     }
     page.item("build", &story::build(run));
+    page.item("grade", &story::grade(run));
     page.item("plan", &story::plan(run));
     for sharing in story::sharing(run) {
         page.item("workers", &sharing);
