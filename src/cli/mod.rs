@@ -3,6 +3,7 @@
 
 mod agent;
 mod check;
+mod doctor;
 mod exit;
 mod explain;
 mod listening;
@@ -54,6 +55,8 @@ enum Command {
     Agent(agent::AgentArgs),
     /// Say what a number or a word in a report means
     Explain(explain::ExplainArgs),
+    /// Say whether this machine is fit to measure on, and what to do about it
+    Doctor(doctor::DoctorArgs),
 }
 
 /// Scenarios and what is laid over them.
@@ -106,6 +109,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, terminal: &mut Terminal<'_>
         Command::Serve(args) => serve::serve(&args, terminal),
         Command::Agent(args) => agent::agent(&args, terminal),
         Command::Explain(args) => explain::explain(&args, terminal),
+        Command::Doctor(args) => doctor::doctor(&args, terminal),
     };
     outcome.unwrap_or_else(|error| failed(&error, terminal))
 }
