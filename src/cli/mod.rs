@@ -7,6 +7,7 @@ mod doctor;
 mod exit;
 mod explain;
 mod listening;
+mod new;
 mod plan;
 mod progress;
 mod report;
@@ -57,6 +58,8 @@ enum Command {
     Explain(explain::ExplainArgs),
     /// Say whether this machine is fit to measure on, and what to do about it
     Doctor(doctor::DoctorArgs),
+    /// Write a scenario to start from
+    New(new::NewArgs),
 }
 
 /// Scenarios and what is laid over them.
@@ -110,6 +113,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, terminal: &mut Terminal<'_>
         Command::Agent(args) => agent::agent(&args, terminal),
         Command::Explain(args) => explain::explain(&args, terminal),
         Command::Doctor(args) => doctor::doctor(&args, terminal),
+        Command::New(args) => new::new(&args, terminal),
     };
     outcome.unwrap_or_else(|error| failed(&error, terminal))
 }
