@@ -12,6 +12,7 @@ mod plan;
 mod progress;
 mod report;
 mod run;
+mod schema;
 mod serve;
 mod table;
 
@@ -60,6 +61,8 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Write a scenario to start from
     New(new::NewArgs),
+    /// Print the JSON Schema of scenario files, for editors
+    Schema(schema::SchemaArgs),
 }
 
 /// Scenarios and what is laid over them.
@@ -114,6 +117,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, terminal: &mut Terminal<'_>
         Command::Explain(args) => explain::explain(&args, terminal),
         Command::Doctor(args) => doctor::doctor(&args, terminal),
         Command::New(args) => new::new(&args, terminal),
+        Command::Schema(args) => schema::schema(&args, terminal),
     };
     outcome.unwrap_or_else(|error| failed(&error, terminal))
 }

@@ -7,6 +7,7 @@
 
 pub mod plan;
 pub mod problem;
+pub mod schema;
 pub mod spec;
 pub mod what_if;
 
