@@ -5,7 +5,7 @@
 use kvbench::cli::{self, Exit, Terminal};
 use kvbench::clock::Clock;
 use kvbench::record::bundle::Bundle;
-use kvbench::record::{Cell, Run, Warning};
+use kvbench::record::{Cell, Checkup, Run, Warning};
 use kvbench::report::words;
 use kvbench::units::Nanos;
 use serde_json::{Value, json};
@@ -273,10 +273,11 @@ fn names_that_could_leave_their_place_are_refused() {
 
 #[test]
 fn help_of_every_command_has_examples() {
-    for command in ["run", "plan", "check", "report", "serve", "explain"] {
+    for command in ["run", "plan", "check", "report", "serve", "explain", "doctor", "new", "schema"]
+    {
         let ran = kvbench(&[command, "--help"]);
         assert_eq!((ran.exit, ran.err.as_str()), (Exit::Met, ""), "{command}");
-        let examples = format!("Examples:\n  kvbench {command} ");
+        let examples = format!("Examples:\n  kvbench {command}");
         assert!(ran.out.contains(&examples), "{command}: {}", ran.out);
     }
     let ran = kvbench(&["--help"]);
@@ -302,6 +303,114 @@ fn explain_knows_its_words_and_names_them_to_those_who_do_not() {
         assert!(all.out.contains(meaning), "{word}");
         assert!(ran.err.contains(word), "{word} is not in the hint: {}", ran.err);
     }
+}
+
+#[test]
+fn every_word_of_grade_and_probes_is_explained() {
+    let words = [
+        "grade",
+        "machine key",
+        "not visible",
+        "governor",
+        "turbo",
+        "clock source",
+        "cgroup CPU",
+        "transparent huge pages",
+        "mitigations",
+        "ASLR",
+        "load average",
+        "fdatasync",
+        "wake-up lag",
+        "foreign cores",
+        "stolen cores",
+        "CPU pressure",
+        "I/O pressure",
+        "schedstat",
+        "SIGPROF sampler",
+        "unwinder",
+    ];
+    for word in words {
+        let ran = kvbench(&["explain", word]);
+        assert_eq!((ran.exit, ran.err.as_str()), (Exit::Met, ""), "{word}");
+        assert!(ran.out.to_lowercase().starts_with(&format!("{}: ", word.to_lowercase())));
+    }
+}
+
+#[test]
+fn a_new_scenario_is_sound_and_overwrites_nothing() {
+    let desk = Desk::new(TINY);
+    let list = kvbench(&["new", "--list"]);
+    let templates: Vec<_> =
+        list.out.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    for wanted in ["minimal", "put", "mixed", "store", "rpc", "etcd", "gate"] {
+        assert!(templates.contains(&wanted), "{}", list.out);
+    }
+    for template in templates {
+        let file = desk.at(&format!("{template}.toml"));
+        let ran = kvbench(&["new", template, "--out", &file]);
+        assert_eq!((ran.exit, ran.err.as_str()), (Exit::Met, ""), "{template}");
+        assert!(ran.out.contains(&format!("from template {template}")), "{}", ran.out);
+        let ran = kvbench(&["check", &file]);
+        assert_eq!((ran.exit, ran.err.as_str()), (Exit::Met, ""), "{template}");
+        let ran = kvbench(&["plan", &file]);
+        assert!(ran.out.starts_with(&format!("{template}  seed ")), "{}", ran.out);
+    }
+    let file = desk.at("scenario.toml");
+    let ran = kvbench(&["new", "mine", "--from", "gate", "--out", &file]);
+    assert_eq!((ran.exit, ran.out.as_str()), (Exit::Usage, ""));
+    assert!(ran.err.contains("is there already") && ran.err.contains("--force"), "{}", ran.err);
+    assert_eq!(read(&file), TINY);
+    let ran = kvbench(&["new", "mine", "--from", "gate", "--out", &file, "--force"]);
+    assert_eq!((ran.exit, ran.err.as_str()), (Exit::Met, ""));
+    let text = read(&file);
+    assert!(text.contains("name     = \"mine\"") && text.contains("precision = \"4%\""), "{text}");
+    let ran = kvbench(&["new", "mine", "--from", "gate", "--out", "-"]);
+    assert_eq!((ran.exit, ran.out, ran.err.as_str()), (Exit::Met, text, ""));
+}
+
+#[test]
+fn a_new_scenario_that_cannot_be_is_told_why() {
+    let desk = Desk::new(TINY);
+    let nowhere = desk.at("not/there/x.toml");
+    for (args, wanted) in [
+        (&["new", "x", "--from", "gaet\u{1b}[2J"][..], "known are put, minimal"),
+        (&["new", "../x"], "--out"),
+        (&["new", "x", "--out", &nowhere], "cannot be written"),
+    ] {
+        let ran = kvbench(args);
+        assert_eq!((ran.exit, ran.out.as_str()), (Exit::Usage, ""), "{args:?}");
+        assert!(ran.err.starts_with("error: ") && ran.err.contains(wanted), "{}", ran.err);
+        assert!(ran.err.contains("hint: ") && !ran.err.contains('\u{1b}'), "{}", ran.err);
+    }
+    assert_eq!(names(desk.folder.path()), ["scenario.toml"]);
+}
+
+#[test]
+fn the_schema_is_json_and_describes_what_the_checker_reads() {
+    let ran = kvbench(&["schema"]);
+    assert_eq!((ran.exit, ran.err.as_str()), (Exit::Met, ""));
+    let schema: Value = serde_json::from_str(&ran.out).expect("the schema is JSON");
+    assert_eq!(schema["$schema"], json!("https://json-schema.org/draft/2020-12/schema"));
+    assert_eq!(schema["additionalProperties"], json!(false));
+    let levers = &schema["$defs"]["levers"]["properties"];
+    assert_eq!(levers["apply"]["enum"], json!(["global-mutex", "sharded"]));
+    assert_eq!(levers["apply"]["default"], json!("sharded"));
+    for property in schema["properties"].as_object().into_iter().flatten() {
+        let told = property.1["description"].as_str();
+        assert!(told.is_some_and(|told| told.ends_with('.')), "{property:?}");
+    }
+}
+
+#[test]
+fn doctor_wants_a_folder() {
+    let desk = Desk::new(TINY);
+    for place in [desk.at("nowhere"), desk.at("scenario.toml")] {
+        let ran = kvbench(&["doctor", "--data", &place]);
+        assert_eq!((ran.exit, ran.out.as_str()), (Exit::Usage, ""));
+        assert!(ran.err.contains("is not a folder\n  hint: "), "{}", ran.err);
+    }
+    let ran = kvbench_while(&["doctor", "--data", &desk.at("")], true);
+    assert_eq!((ran.exit, ran.out.as_str()), (Exit::Interrupted, ""));
 }
 
 #[test]
@@ -853,6 +962,69 @@ fn a_run_through_the_log_fills_every_part_of_the_record() {
         assert_filled(cell);
     }
     assert_profiles(&run, &desk.bundle());
+    assert!(text.contains(&format!("machine key {}", run.host.details.machine_key)), "{text}");
+    assert_eq!(run.host.details.machine_key.len(), 12);
+    assert!(run.build.details.binary_bytes.is_some_and(|bytes| bytes > 1 << 20));
+}
+
+#[test]
+fn a_record_from_before_the_details_is_graded_by_what_it_has() {
+    let desk = Desk::new(TINY);
+    desk.run(&["--set", "trials.pairs.min=1", "--set", "trials.pairs.max=1"]);
+    let bundle = desk.edit(|record| {
+        for part in ["host", "build"] {
+            record[part].as_object_mut().expect("it is a table").remove("details");
+        }
+    });
+    assert_eq!(desk.record().host.details.machine_key, "not visible");
+    let ran = kvbench(&["report", &bundle, "--md"]);
+    assert!(ran.out.contains("- grade: ") && ran.out.contains("machine key not visible"));
+    assert!(ran.out.contains("turbo, microcode, cgroup CPU"), "{}", ran.out);
+}
+
+/// One process of its own, because the sampler is one per process.
+#[test]
+fn doctor_says_what_it_saw_and_what_to_do() {
+    let desk = Desk::new(TINY);
+    let doctor = |more: &[&str]| {
+        let mut process = assert_cmd::Command::new(KVBENCH);
+        process.timeout(PROCESS_MAX).args(["doctor", "--data", &desk.at("")]).args(more);
+        let done = process.assert();
+        let output = done.get_output();
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("all output is UTF-8");
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let (exit, out, err) = doctor(&["--json"]);
+    assert!(err.starts_with("trying out disk") && err.lines().count() == 1, "{err}");
+    let checkup: Checkup = serde_json::from_str(&out).expect("it is what the record describes");
+    let wanted = match checkup.grade {
+        'A' | 'B' => 0,
+        'C' => 3,
+        _ => 5,
+    };
+    assert_eq!(exit, Some(wanted), "{out}");
+    // What a debug build measures is worth nothing, on any machine.
+    assert_eq!(checkup.build.profile == "debug", cfg!(debug_assertions));
+    assert!(checkup.grade == 'D' || !cfg!(debug_assertions));
+    let probes = &checkup.probes;
+    assert!(probes.disk.is_some_and(|disk| disk.count > 0 && disk.p50_ns <= disk.max_ns));
+    assert!(probes.clock.read_ns > 0.0 && probes.watched_s >= 1.0, "{probes:?}");
+    assert_eq!((probes.wake.count, probes.wake.asked_ns), (500, 200_000));
+    let names: BTreeSet<_> = checkup.findings.iter().map(|finding| &finding.name).collect();
+    assert_eq!(names.len(), checkup.findings.len(), "each fact stands once");
+    for finding in &checkup.findings {
+        assert_eq!(finding.reason.is_empty(), finding.gravity == "fit", "{finding:?}");
+    }
+    let (_, out, _) = doctor(&[]);
+    for finding in &checkup.findings {
+        assert!(out.contains(&format!(" {} ", finding.name)), "{}\n{out}", finding.name);
+    }
+    assert!(out.lines().last().is_some_and(|last| last.starts_with("grade ")), "{out}");
+    assert_eq!(names_in(&desk), ["scenario.toml"], "nothing stays");
+}
+
+fn names_in(desk: &Desk) -> Vec<String> {
+    names(desk.folder.path())
 }
 
 fn assert_filled(cell: &Cell) {
