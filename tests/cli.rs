@@ -962,7 +962,9 @@ fn a_run_through_the_log_fills_every_part_of_the_record() {
         assert_filled(cell);
     }
     assert_profiles(&run, &desk.bundle());
-    assert!(text.contains(&format!("machine key {}", run.host.details.machine_key)), "{text}");
+    let unwrapped = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let key = format!("machine key {}", run.host.details.machine_key);
+    assert!(unwrapped.contains(&key), "{text}");
     assert_eq!(run.host.details.machine_key.len(), 12);
     assert!(run.build.details.binary_bytes.is_some_and(|bytes| bytes > 1 << 20));
 }
