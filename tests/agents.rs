@@ -71,6 +71,7 @@ load     = {{ closed = {{ clients = [1, 5] }} }}
 warmup   = "50ms"
 duration = "300ms"
 [trials]
+on_disturbed = "keep"
 pairs = {{ min = {pairs}, max = {pairs} }}
 "#
     );

@@ -43,6 +43,7 @@ duration = "100ms"
 [trials]
 pairs = { min = 6, max = 6 }
 aa = false
+on_disturbed = "keep"         # the tests beside it disturb it
 [[target]]
 id = "some"
 metric = "a.throughput@2"

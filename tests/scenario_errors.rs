@@ -427,6 +427,13 @@ fn phases_and_trials_are_checked() {
     trials("precision = \"5\"", "write a percentage such as \"5%\"");
     trials("precision = 5", "trials.precision is \"5\", which is not a percentage");
     trials("precision = \"100%\"", "precision is 100%; allowed: above 0%, below 100%");
+    trials(
+        "on_disturbed = \"ignore\"",
+        "trials.on_disturbed is \"ignore\"; allowed: retry, keep, abort",
+    );
+    trials("on_disturbed = \"retyr\"", "did you mean `retry`?");
+    trials("on_disturbed = true", "trials.on_disturbed is a boolean; a string is wanted");
+    trials("on_disturbd = \"keep\"", "unknown key `on_disturbd`");
     trials("aa = \"yes\"", "aa is a string; true or false is wanted");
 }
 

@@ -9,7 +9,8 @@ use tempfile::TempDir;
 
 /// One block without A/A, and cells as short as they may be: all arms of all scenarios within seconds, even the one
 /// whose syncs take 22 ms.
-const SHORT: [&str; 3] = ["trials.pairs.min=1", "trials.pairs.max=1", "trials.aa=false"];
+const SHORT: [&str; 4] =
+    ["trials.pairs.min=1", "trials.pairs.max=1", "trials.aa=false", "trials.on_disturbed=keep"];
 
 /// Those that this build can run on this host.
 fn scenarios() -> Vec<PathBuf> {

@@ -172,6 +172,10 @@ pub(super) fn with_hint(error: &RunError, options: &runner::Options) -> anyhow::
             source: LaunchError::Program { .. } | LaunchError::Ended { .. } | LaunchError::Other(_),
             ..
         } => "see what it said above".to_owned(),
+        RunError::Disturbed { .. } => {
+            "wait until others have left the machine, or choose [trials] on_disturbed = \"retry\" or \"keep\""
+                .to_owned()
+        }
         RunError::Launch { .. } | RunError::Host(_) => format!(
             "check space and permissions under {}, or choose another folder with --data",
             options.scratch.display()

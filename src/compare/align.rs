@@ -4,6 +4,7 @@
 //! and nothing is filled in. Blocks share their minutes, so a host that drifts slows both sides of a pair alike.
 
 use super::Estimate;
+use super::invalid::{self, Invalid};
 use super::metric::{self, Measure};
 use crate::record::{Cell, Run, Trial};
 use crate::stats;
@@ -61,7 +62,8 @@ pub(super) fn before_after<'a>(run: &'a Run, place: Place<'_>) -> Vec<Pair<'a>> 
 
 /// Pairs of an arm's second trial in a block over its first, of every arm: what no lever explains.
 pub(super) fn repeats<'a>(run: &'a Run, place: Place<'_>) -> Vec<Pair<'a>> {
-    let second = run.trials.iter().filter(|trial| trial.aa);
+    let is_valid = |trial: &&Trial| invalid::of_arm(run, &trial.arm, place).is_none();
+    let second = run.trials.iter().filter(|trial| trial.aa).filter(is_valid);
     second
         .filter_map(|trial| pair(partner(run, trial.block, &trial.arm, false)?, trial, place))
         .collect()
@@ -83,7 +85,7 @@ pub(super) fn log_ratios_of(pairs: &[Pair<'_>], value: impl Fn(&Cell) -> Option<
 }
 
 /// How far an arm differs from itself at a place, as a fraction: `exp(max(|lower|, |upper|)) - 1` of the interval
-/// of the A/A log-ratios of throughput. None below [`stats::PAIRS_MIN`] pairs.
+/// of the A/A log-ratios of throughput. None below [`stats::PAIRS_MIN`] pairs; those of an invalid arm are none.
 pub(super) fn aa_floor(run: &Run, place: Place<'_>) -> Option<f64> {
     let logs = log_ratios(&repeats(run, place), Measure::Throughput);
     let interval = stats::signed_rank_interval(&logs, stats::ALPHA)?;
@@ -107,7 +109,13 @@ impl Estimate {
             ratio: stats::hodges_lehmann(logs).map_or(1.0, f64::exp),
             interval: interval.map(|i| (i.lower.exp(), i.upper.exp())),
             pairs: logs.len(),
+            invalid: None,
         }
+    }
+
+    /// No number at all, since a side of it is invalid.
+    pub(super) fn refused(why: Invalid) -> Estimate {
+        Estimate { ratio: 1.0, interval: None, pairs: 0, invalid: Some(why) }
     }
 
     /// Half-width of the interval as a fraction of the ratio, see [`stats::ratio_half_width`].
@@ -117,6 +125,10 @@ impl Estimate {
 
     /// Throughput of arm `other` over arm `base`.
     pub(super) fn of_throughput(run: &Run, base: &str, other: &str, place: Place<'_>) -> Estimate {
+        let invalid = [base, other].into_iter().find_map(|arm| invalid::of_arm(run, arm, place));
+        if let Some(why) = invalid {
+            return Estimate::refused(why);
+        }
         Estimate::from_log_ratios(&log_ratios(&pairs(run, base, other, place), Measure::Throughput))
     }
 }

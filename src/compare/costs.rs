@@ -5,7 +5,7 @@
 
 use super::align::{self, Place};
 use super::metric::{self, Measure, Percentile};
-use super::{ArmSummary, Costs, LockCost, steadiness};
+use super::{ArmSummary, Costs, LockCost, invalid, steadiness};
 use crate::record::{Cell, HostUse, LockUse, Run};
 use crate::stats;
 
@@ -15,7 +15,8 @@ pub(super) fn summary(run: &Run, arm: &str, place: Place<'_>) -> ArmSummary {
     let cells: Vec<&Cell> = trials.filter_map(|trial| align::cell(trial, place)).collect();
     let rates: Vec<f64> =
         cells.iter().filter_map(|cell| metric::value(cell, Measure::Throughput)).collect();
-    let location = stats::geometric_location(&rates);
+    let invalid = invalid::of_arm(run, arm, place);
+    let location = stats::geometric_location(&rates).filter(|_| invalid.is_none());
     ArmSummary {
         arm: arm.to_string(),
         trials: cells.len(),
@@ -23,6 +24,7 @@ pub(super) fn summary(run: &Run, arm: &str, place: Place<'_>) -> ArmSummary {
         steadiness: steadiness::of(&cells),
         half_width: location.and_then(|location| location.half_width()).filter(|w| w.is_finite()),
         costs: costs(&cells),
+        invalid,
     }
 }
 
@@ -61,6 +63,7 @@ fn costs(cells: &[&Cell]) -> Costs {
         stages: stages(cells),
         locks: locks(cells),
         load_share: typical(cells, Cell::load_share),
+        load_wait: typical(cells, Cell::load_wait),
         littles_gap: typical(&sustained, Cell::littles_gap),
         disturbance: seen(cells, HostUse::disturbance),
         cpu_pressure: seen(cells, |host| host.cpu_pressure),

@@ -4,9 +4,9 @@
 //! It refuses to decide from a point estimate, from fewer than six pairs, from a percentile with too few
 //! observations beyond it, or below the precision that the scenario demanded.
 
-use super::align;
 use super::metric::{Bound, Measure, Metric, Percentile, Scarcest};
 use super::{Estimate, Ladder, Outcome, TargetVerdict, Verdict};
+use super::{align, invalid};
 use crate::record::{Plan, Run, Target, Warning};
 use crate::stats::{self, BEYOND_JUDGED_MIN, BEYOND_SHOWN_MIN};
 
@@ -24,6 +24,9 @@ pub(super) fn verdict(run: &Run, target: &Target, ladders: &[Ladder]) -> TargetV
     let Some(bound) = Bound::parse(&target.bound) else {
         return judged(None, undecided(format!("cannot read the bound \"{}\"", target.bound)));
     };
+    if let Some(reason) = invalid::of_target(run, metric) {
+        return judged(None, undecided(reason));
+    }
     let pairs = align::before_after(run, metric.place);
     let logs = align::log_ratios(&pairs, metric.measure);
     if let Measure::Percentile(_) = metric.measure
@@ -45,11 +48,36 @@ pub(super) fn verdict(run: &Run, target: &Target, ladders: &[Ladder]) -> TargetV
         let shown = (scarcest.beyond >= BEYOND_SHOWN_MIN).then_some(estimate);
         return judged(shown, undecided(too_scarce(percentile, scarcest)));
     }
-    if let Some(reason) = invalid(run, metric) {
+    if let Some(reason) = invalid::by_host(run) {
         return judged(Some(estimate), undecided(reason));
     }
     let ceiling = ceiling_reason(ladders, metric, bound);
-    judged(Some(estimate), decide(&run.plan, bound, &estimate, &logs, ceiling))
+    let decided = decide(&run.plan, bound, &estimate, &logs, ceiling);
+    judged(Some(estimate), unless_waits_matter(run, metric, bound, &estimate, decided))
+}
+
+/// The same, if it would be the same had the load generator never waited for a CPU.
+fn unless_waits_matter(
+    run: &Run,
+    metric: Metric<'_>,
+    bound: Bound,
+    estimate: &Estimate,
+    decided: (Verdict, String),
+) -> (Verdict, String) {
+    let without = |interval| invalid::without_waits(run, metric, interval);
+    let Some((low, high)) = estimate.interval.and_then(without) else { return decided };
+    let stands = match decided.0 {
+        Verdict::Met => bound.holds((low, high)),
+        Verdict::Missed => bound.broken((low, high)),
+        Verdict::Inconclusive => true,
+    };
+    if stands {
+        return decided;
+    }
+    let (low, high) = (times(low), times(high));
+    undecided(format!(
+        "the load generator waited for a CPU; without that the ratio may lie anywhere from {low} to {high}"
+    ))
 }
 
 /// The run's answer from its parts, the gravest first.
@@ -151,23 +179,6 @@ fn ceiling_reason(ladders: &[Ladder], metric: Metric<'_>, bound: Bound) -> Optio
     ))
 }
 
-/// Where a warning says that a measurement carries no verdict, and why: arm, `phase@clients`, reason.
-pub fn invalidates(warning: &Warning) -> Option<(&str, &str, &'static str)> {
-    match warning {
-        Warning::LoadGeneratorBusy { arm, cell, .. } => {
-            Some((arm, cell, "its generator was the bottleneck"))
-        }
-        Warning::LittlesLaw { arm, cell, .. } => {
-            Some((arm, cell, "rate × time misses the number under way"))
-        }
-        Warning::AgentsOutOfStep { arm, cell, .. } => {
-            Some((arm, cell, "its agents did not measure the same span"))
-        }
-        Warning::SendLag { arm, cell, .. } => Some((arm, cell, "its operations were sent late")),
-        _ => None,
-    }
-}
-
 /// Why there is no latency at the metric's place, if an end of the ladder did not keep up with the load there in some trial.
 fn unsustained(run: &Run, metric: Metric<'_>) -> Option<String> {
     let place = align::name(run, metric.place);
@@ -184,16 +195,6 @@ fn unsustained(run: &Run, metric: Metric<'_>) -> Option<String> {
         }
         _ => None,
     })
-}
-
-/// Why the load at the metric's place cannot carry a verdict, if an end of the ladder was measured badly there.
-fn invalid(run: &Run, metric: Metric<'_>) -> Option<String> {
-    let place = align::name(run, metric.place);
-    let ends = [run.arms.first()?, run.arms.last()?];
-    let judged = |arm: &str, cell: &str| cell == place && ends.iter().any(|end| end.name == arm);
-    let found = run.warnings.iter().filter_map(invalidates);
-    let (arm, cell, why) = found.into_iter().find(|(arm, cell, _)| judged(arm, cell))?;
-    Some(format!("the load of {arm} at {cell} is invalid: {why}"))
 }
 
 fn pairs(n: usize) -> String {

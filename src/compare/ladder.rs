@@ -37,14 +37,15 @@ fn ladder(run: &Run, place: Place<'_>, row: &Row) -> Option<Ladder> {
     }
     let before = row.arms.first()?;
     let best = fastest(&row.arms)?;
+    let valid = before.invalid.is_none();
     Some(Ladder {
         phase: place.phase.to_string(),
         clients: place.clients,
         rungs: rungs(run, place, row),
         best: (best.arm.clone(), best.throughput_per_s),
         simpler_is_faster: simpler_is_faster(run, place, &row.arms),
-        ceiling: costs::queue_ceiling(&before.costs),
-        lock_ceiling: costs::lock_ceiling(&before.costs),
+        ceiling: valid.then(|| costs::queue_ceiling(&before.costs)).flatten(),
+        lock_ceiling: valid.then(|| costs::lock_ceiling(&before.costs)).flatten(),
     })
 }
 
@@ -56,6 +57,7 @@ fn rungs(run: &Run, place: Place<'_>, row: &Row) -> Vec<Rung> {
         arm: arm.arm.clone(),
         lever: run.arms[i].lever.clone(),
         throughput_per_s: arm.throughput_per_s,
+        invalid: arm.invalid,
         step: i.checked_sub(1).map(|previous| ratio(previous, i)),
         total: (i > 0).then(|| ratio(0, i)),
     };
@@ -73,6 +75,7 @@ fn simpler_is_faster(
     arms: &[ArmSummary],
 ) -> Option<(String, Estimate)> {
     let (after, others) = arms.split_last()?;
+    // Of invalid arms none is the fastest: their throughput is 0.
     let rival = fastest(others)?;
     let estimate = Estimate::of_throughput(run, &rival.arm, &after.arm, place);
     let beaten = estimate.interval.is_some_and(|(_, upper)| upper < 1.0);

@@ -7,6 +7,7 @@ mod align;
 mod by_op;
 mod costs;
 pub mod fitness;
+mod invalid;
 mod judge;
 mod ladder;
 mod looks;
@@ -19,7 +20,7 @@ mod tests;
 mod watch;
 
 pub use crate::stats::{Figure, Scalability, Unfit};
-pub use judge::invalidates;
+pub use invalid::{Invalid, disturbed, invalidates};
 pub use looks::{looks, precision_reached};
 
 use crate::record;
@@ -83,9 +84,9 @@ pub struct Row {
     pub ratio: Estimate,
     /// How far an arm differs from itself: the larger |ln| bound of the A/A interval as a fraction; needs >= 6 A/A pairs.
     pub aa_floor: Option<f64>,
-    /// One per kind of operation if there is more than one, in the order of the record.
+    /// One per kind of operation if there is more than one, in the order of the record; none if the ratio is invalid.
     pub ops: Vec<OpRow>,
-    /// What watchers got meanwhile; absent if there were none.
+    /// What watchers got meanwhile; absent if there were none, and if the ratio is invalid.
     pub watch: Option<WatchRow>,
 }
 
@@ -109,6 +110,8 @@ pub struct OpenRow {
 pub struct OpenArm {
     /// Arm name.
     pub arm: String,
+    /// Why its latencies are no numbers, if they are not.
+    pub invalid: Option<Invalid>,
     /// Trials.
     pub trials: usize,
     /// Those of them in which it kept up.
@@ -206,7 +209,7 @@ pub struct ArmSummary {
     pub arm: String,
     /// Trials.
     pub trials: usize,
-    /// Hodges-Lehmann location of throughput (of its logarithm), ops/s; 0 without trials.
+    /// Hodges-Lehmann location of throughput (of its logarithm), ops/s; 0 without trials, and if it is invalid.
     pub throughput_per_s: f64,
     /// Half-width of its 95 % interval, as a fraction; absent below 6 trials.
     pub half_width: Option<f64>,
@@ -214,6 +217,8 @@ pub struct ArmSummary {
     pub steadiness: Steadiness,
     /// What an operation costs.
     pub costs: Costs,
+    /// Why neither its rate nor its times are numbers.
+    pub invalid: Option<Invalid>,
 }
 
 /// How many trials went how (Barrett et al. 2017, "Virtual Machine Warmup Blows Hot and Cold", applied to time windows).
@@ -257,6 +262,8 @@ pub struct Costs {
     pub locks: Vec<LockCost>,
     /// Share of load threads' time on CPU, 0..=1.
     pub load_share: f64,
+    /// Share of load threads' time that they were ready and had no CPU, 0..=1.
+    pub load_wait: f64,
     /// Relative gap of Little's law.
     pub littles_gap: f64,
     /// Cores that others kept busy or that the hypervisor gave away; absent where that cannot be seen.
@@ -287,6 +294,8 @@ pub struct Estimate {
     pub interval: Option<(f64, f64)>,
     /// Pairs it rests on: blocks with a value above zero on both sides.
     pub pairs: usize,
+    /// Why it is no number; then it rests on no pair.
+    pub invalid: Option<Invalid>,
 }
 
 /// The arms one after the other at one client count.
@@ -317,8 +326,10 @@ pub struct Rung {
     pub arm: String,
     /// Lever moved; empty for the first.
     pub lever: String,
-    /// Throughput, ops/s.
+    /// Throughput, ops/s; 0 if it is invalid.
     pub throughput_per_s: f64,
+    /// Why it is no number.
+    pub invalid: Option<Invalid>,
     /// Against the rung before; absent for the first.
     pub step: Option<Estimate>,
     /// Against the first rung; absent for the first.
@@ -396,14 +407,18 @@ fn places(run: &record::Run) -> Vec<Place<'_>> {
 }
 
 fn row(run: &record::Run, place: Place<'_>) -> Row {
-    let ratio = align::log_ratios(&align::before_after(run, place), metric::Measure::Throughput);
+    let ratio = match run.arms.as_slice() {
+        [before, .., after] => Estimate::of_throughput(run, &before.name, &after.name, place),
+        _ => Estimate::from_log_ratios(&[]),
+    };
+    let is_valid = ratio.invalid.is_none();
     Row {
         clients: place.clients,
         open: open::row(run, place),
         arms: run.arms.iter().map(|arm| costs::summary(run, &arm.name, place)).collect(),
-        ratio: Estimate::from_log_ratios(&ratio),
-        aa_floor: align::aa_floor(run, place),
-        ops: by_op::rows(run, place),
-        watch: watch::row(run, place),
+        ratio,
+        aa_floor: align::aa_floor(run, place).filter(|_| is_valid),
+        ops: if is_valid { by_op::rows(run, place) } else { Vec::new() },
+        watch: watch::row(run, place).filter(|_| is_valid),
     }
 }

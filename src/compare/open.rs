@@ -5,7 +5,7 @@
 
 use super::align::{self, Place};
 use super::metric::{self, Measure, Percentile};
-use super::{Estimate, FoundRate, OpenArm, OpenRow, SearchRow};
+use super::{Estimate, FoundRate, OpenArm, OpenRow, SearchRow, invalid};
 use crate::record::{Cell, OpenCell, Run};
 use crate::stats;
 
@@ -22,7 +22,11 @@ pub(super) fn row(run: &Run, place: Place<'_>) -> Option<OpenRow> {
     let arms: Vec<OpenArm> =
         run.arms.iter().filter_map(|known| arm(run, &known.name, place)).collect();
     let has = |at: usize| arms.len() > 1 && arms.iter().all(|arm| arm.latency_ns[at].is_some());
+    let invalid = arms.iter().find_map(|arm| invalid::of_arm(run, &arm.arm, place));
     let ratio = |(at, percentile): (usize, Percentile)| {
+        if let Some(why) = invalid {
+            return Some(Estimate::refused(why));
+        }
         let logs = || align::log_ratios(&pairs, Measure::Percentile(percentile));
         has(at).then(|| Estimate::from_log_ratios(&logs()))
     };
@@ -52,14 +56,16 @@ fn of_arm<'a>(run: &'a Run, arm: &str, place: Place<'_>) -> Vec<&'a Cell> {
 fn arm(run: &Run, name: &str, place: Place<'_>) -> Option<OpenArm> {
     let cells = of_arm(run, name, place);
     let opens: Vec<&OpenCell> = cells.iter().filter_map(|cell| cell.open.as_ref()).collect();
+    let invalid = invalid::of_arm(run, name, place);
     let median = |values: Vec<f64>| stats::median(&values);
     let latency = |percentile: Percentile| {
-        let is_shown = cells.iter().all(|cell| percentile.shown(cell));
+        let is_shown = invalid.is_none() && cells.iter().all(|cell| percentile.shown(cell));
         let values = cells.iter().map(|cell| percentile.ns(cell) as f64).collect();
         is_shown.then(|| median(values)).flatten()
     };
     (!opens.is_empty()).then(|| OpenArm {
         arm: name.to_owned(),
+        invalid,
         trials: opens.len(),
         sustained: opens.iter().filter(|open| open.is_sustained()).count(),
         achieved: opens.iter().map(|open| open.achieved()).fold(1.0, f64::min),

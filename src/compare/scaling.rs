@@ -2,19 +2,23 @@
 
 use super::align::{self, Place};
 use super::{
-    Scaling,
+    Scaling, invalid,
     metric::{self, Measure},
 };
 use crate::record::Run;
 use crate::seed::Seed;
 use crate::stats::{self, ALPHA, LEVELS_MIN};
 
-/// One for each arm that was measured, in the record's order; none below [`LEVELS_MIN`] client counts.
+/// One for each arm that was measured, in the record's order; none below [`LEVELS_MIN`] client counts. Those where
+/// the arm is invalid are left out.
 pub(super) fn of_phase(run: &Run, phase: &str, clients: &[u32]) -> Vec<Scaling> {
     if clients.len() < LEVELS_MIN {
         return Vec::new();
     }
     let of_arm = |arm: &str| {
+        let is_valid = |clients| invalid::of_arm(run, arm, Place { phase, clients }).is_none();
+        let clients: &[u32] =
+            &clients.iter().copied().filter(|clients| is_valid(*clients)).collect::<Vec<_>>();
         let trials = sweeps(run, arm, phase, clients);
         let seed = Seed(run.scenario.seed).child("scalability", 0);
         let law = stats::scalability(clients, &trials, ALPHA, seed);

@@ -2,6 +2,7 @@
 //! They record; they never judge, print or sleep. Each can be switched off, so that its own cost is measurable.
 
 pub mod cpu;
+pub mod foreign;
 pub mod host;
 pub mod lock;
 pub mod pipeline;

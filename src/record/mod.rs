@@ -3,6 +3,7 @@
 
 pub mod bundle;
 mod host;
+mod surroundings;
 
 pub use host::{
     BuildDetails, Checkup, ClockProbe, DiskProbe, Finding, HostDetails, HostProbes, Limit,
@@ -11,6 +12,7 @@ pub use host::{
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+pub use surroundings::{BlockHost, Disturbance, HostSpan};
 
 /// Version of this layout; readers refuse others.
 pub const SCHEMA: u32 = 1;
@@ -48,6 +50,9 @@ pub struct Run {
     /// Blocks that were given up and run again, with everything measured in them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub voided: Vec<Voided>,
+    /// What the host did in each block that counts; empty in records of versions that did not look.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub blocks: Vec<BlockHost>,
     /// Every finished trial, in the order it ran.
     pub trials: Vec<Trial>,
     /// Answers checked, not speed.
@@ -129,13 +134,19 @@ pub struct AgentHost {
     pub kernel: String,
 }
 
-/// A block that does not count, since something outside the system under test failed in it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A block that does not count, since something outside the system under test failed or disturbed it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Voided {
     /// Which; it was run again.
     pub block: u32,
-    /// What failed.
+    /// What failed, or who disturbed.
     pub reason: String,
+    /// What the host did meanwhile, which alone decided; absent if the block was not finished.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<BlockHost>,
+    /// Everything measured in it, for those who doubt that its result had no part in the decision; empty if it was not finished.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trials: Vec<Trial>,
 }
 
 /// The program.
@@ -185,6 +196,9 @@ pub struct Plan {
     pub precision: f64,
     /// Whether the scenario demanded that precision.
     pub precision_required: bool,
+    /// What was to happen to a disturbed block: `retry`, `keep` or `abort`; empty in records of versions that did not look.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub on_disturbed: String,
 }
 
 /// One fresh start of one arm: the unit of replication.
@@ -501,6 +515,13 @@ impl Cell {
         self.open.as_ref().is_none_or(OpenCell::is_sustained)
     }
 
+    /// Share of the load threads' time that they were ready and had no CPU, 0..=1.
+    pub fn load_wait(&self) -> f64 {
+        let load = self.cpu.iter().filter(|role| role.role == "load");
+        let waited: u64 = load.map(|role| role.runqueue_ns).sum();
+        waited as f64 / (self.elapsed_s * 1e9 * f64::from(self.load_threads))
+    }
+
     /// Relative gap between the mean number in flight (rate × time) and the clients that do not think, or in an open load
     /// the count of operations under way; Little 1961.
     pub fn littles_gap(&self) -> f64 {
@@ -721,6 +742,15 @@ pub enum Warning {
         /// The 99th percentile, ns.
         p99_ns: f64,
     },
+    /// The load generator was ready and had no CPU for a part of its threads' time.
+    LoadWaited {
+        /// Which arm.
+        arm: String,
+        /// `phase@clients`.
+        cell: String,
+        /// Share of its threads' time, 0..=1.
+        share: f64,
+    },
     /// Rate times latency does not give the client count.
     LittlesLaw {
         /// Which arm.
@@ -753,6 +783,28 @@ pub enum Warning {
         /// How many.
         blocks: u32,
         /// Why the first was.
+        reason: String,
+    },
+    /// Blocks were measured again, since the host was disturbed.
+    BlocksRepeated {
+        /// How many of them.
+        blocks: u32,
+        /// Blocks that were measured.
+        of: u32,
+        /// How often in all; a block may be measured again more than once.
+        repeats: u32,
+        /// What disturbed the first.
+        reason: String,
+    },
+    /// Blocks count although the host was disturbed.
+    BlocksDisturbed {
+        /// How many.
+        blocks: u32,
+        /// Blocks that were measured.
+        of: u32,
+        /// Whether the scenario asked to keep them; else measuring again was used up.
+        asked: bool,
+        /// What disturbed the first.
         reason: String,
     },
     /// The profile could not be taken.

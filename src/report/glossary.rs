@@ -183,6 +183,30 @@ pub const GLOSSARY: &[(&str, &str)] = &[
         "Little's law",
         "Mean requests in flight = rate × mean time. In a closed loop it must give the number of clients; a gap means that the generator or a clock is wrong.",
     ),
+    (
+        "invalid",
+        "A cell whose load was not what it claims to be: its generator was the bottleneck, rate times time misses the client count, or agents measured different spans. Its rates, ratios and times are shown as the word and not as numbers, and targets on it are inconclusive.",
+    ),
+    (
+        "generator's wait",
+        "Share of the load threads' time that they were ready and had no CPU. Above 5 % it is told, and a verdict stands only if it would with the interval widened by what those waits can have cost: at most 1 / (1 - share).",
+    ),
+    (
+        "disturbed",
+        "A block in which others had more than a tenth of the machine's cores, or moved more than 1 MiB/s on its disks, or in which the slowest sync probe took more than 3 times as long as the fastest. Judged by the host alone, never by what was measured. It is measured again, kept and marked, or ends the run ([trials] on_disturbed). More than a quarter of disturbed blocks: nothing is decided, unless the scenario keeps them.",
+    ),
+    (
+        "measured again",
+        "A disturbed block is run anew, at most three times, and the last try counts whatever it shows. All of a run's repeats together may cost half of its plan, in blocks and in time. The tries that do not count stand in the record with all they measured.",
+    ),
+    (
+        "foreign",
+        "Programs that do not belong to the run: every process but this one, those it started and those that serve it. The kernel's own threads are not among them. Where other processes are hidden, the machine's user time less the run's.",
+    ),
+    (
+        "disk drift",
+        "The slowest over the fastest of a block's sync probes: the median of up to 15 syncs of 4 KiB in the data folder, while no load runs, before the first measurement, between each two client counts and after the last.",
+    ),
     ("met", "Verdict: the whole interval is on the good side of the bound."),
     ("missed", "Verdict: the whole interval is on the bad side of the bound."),
     (

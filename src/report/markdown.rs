@@ -25,9 +25,14 @@ pub fn render(run: &Run, cmp: &Comparison) -> String {
     highest_rates(&mut out, run, cmp);
     watchers(&mut out, run, cmp);
     if let Some(headline) = view::headline(cmp) {
-        by_op(&mut out, &headline);
-        stages(&mut out, &headline);
-        costs(&mut out, &headline);
+        match story::withheld(&headline) {
+            Some(why) => line(&mut out, &format!("{}\n", escape(&why))),
+            None => {
+                by_op(&mut out, &headline);
+                stages(&mut out, &headline);
+                costs(&mut out, &headline);
+            }
+        }
     }
     notes(&mut out, run, cmp);
     out
@@ -71,11 +76,11 @@ fn throughput(out: &mut String, run: &Run, table: &PhaseTable) {
         let mut cells = vec![row.clients.to_string()];
         cells.extend(run.arms.iter().map(|arm| {
             let summary = row.arms.iter().find(|s| s.arm == arm.name && s.trials > 0);
-            summary.map_or(NOTHING.into(), |s| words::rate_within(s.throughput_per_s, s.half_width))
+            words::arm_rate(summary)
         }));
         cells.push(words::estimate_ratio(&row.ratio));
         cells.push(words::interval(&row.ratio));
-        cells.push(words::floor(row.aa_floor));
+        cells.push(words::floor(row));
         cells.push(words::mark(&row.ratio, row.aa_floor).into());
         cells.push(row.ratio.pairs.to_string());
         table_row(out, &cells);
@@ -106,7 +111,7 @@ fn gain(out: &mut String, run: &Run, cmp: &Comparison, ladder: &Ladder) {
             out,
             &[
                 view::arm_label(run, &rung.arm),
-                words::rate_if_any(rung.throughput_per_s),
+                words::rung_rate(rung),
                 ratio(rung.step),
                 rung.step.as_ref().map_or(String::new(), words::interval),
                 ratio(rung.total),
@@ -240,6 +245,9 @@ fn notes(out: &mut String, run: &Run, cmp: &Comparison) {
     }
     if let Some(load) = story::load(run, cmp) {
         line(out, &format!("- load {}", escape(&load)));
+    }
+    if let Some(host) = story::blocks(run) {
+        line(out, &format!("- blocks {}", escape(&host)));
     }
     for warning in &run.warnings {
         line(out, &format!("- ⚠ {}", escape(&story::warning(warning))));

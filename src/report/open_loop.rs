@@ -68,6 +68,7 @@ fn cells(run: &Run, phase: &str, open: &OpenRow, arm: &OpenArm) -> [String; 8] {
     let is_sustained = arm.sustained == arm.trials;
     let latency = |at: usize| match arm.latency_ns[at] {
         Some(ns) => significant(ns / 1e6),
+        None if arm.invalid.is_some() => words::INVALID.to_owned(),
         None if is_sustained => "withheld".to_owned(),
         None if at == 0 => "unsustainable".to_owned(),
         None => NOTHING.to_owned(),
@@ -116,6 +117,7 @@ mod tests {
     fn arm(name: &str, sustained: usize, p99: Option<f64>) -> OpenArm {
         OpenArm {
             arm: name.into(),
+            invalid: None,
             trials: 12,
             sustained,
             achieved: if sustained == 12 { 1.0 } else { 0.61 },
@@ -150,7 +152,8 @@ mod tests {
 
     #[test]
     fn every_form_tells_what_clients_waited_for() {
-        let estimate = Estimate { ratio: 0.14, interval: Some((0.121, 0.159)), pairs: 12 };
+        let estimate =
+            Estimate { ratio: 0.14, interval: Some((0.121, 0.159)), pairs: 12, invalid: None };
         let arms = vec![arm("before", 12, Some(11.8e6)), arm("after", 12, Some(1.62e6))];
         let ratios = [Some(estimate), Some(estimate), Some(estimate), None];
         let course = "poisson".into();
@@ -177,7 +180,7 @@ mod tests {
         let search = SearchRow {
             condition: "p99 <= 5ms".into(),
             arms: vec![found("before", 4200.0, false), found("after", 100_000.0, true)],
-            ratio: Estimate { ratio: 23.8, interval: Some((20.0, 26.0)), pairs: 12 },
+            ratio: Estimate { ratio: 23.8, interval: Some((20.0, 26.0)), pairs: 12, invalid: None },
         };
         let (course, ratios) = ("poisson".into(), [None, None, None, None]);
         let open =

@@ -168,9 +168,10 @@ fn run() -> Run {
         },
         arms: arms(),
         targets: verdicts().into_iter().map(|v| v.target).collect(),
-        plan: Plan { pairs_min: 8, pairs_max: 20, precision: 0.05, precision_required: false },
+        plan: Plan { pairs_min: 8, pairs_max: 20, precision: 0.05, precision_required: false, on_disturbed: String::new() },
         agents: Vec::new(),
         voided: Vec::new(),
+        blocks: Vec::new(),
         trials: trials(),
         checks: checks(),
         profiles: vec![],
@@ -385,6 +386,7 @@ fn costs(arm: usize, c: usize) -> Costs {
         stages,
         locks: vec![lock("store", 72.0, 410.0, 0.0002), lock("inbox", 350.0, 120.0, 0.031)],
         load_share: 0.38,
+        load_wait: 0.026,
         littles_gap: 0.006,
         disturbance: Some(0.03),
         cpu_pressure: Some(0.41),
@@ -392,7 +394,7 @@ fn costs(arm: usize, c: usize) -> Costs {
 }
 
 fn estimate(ratio: f64) -> Estimate {
-    Estimate { ratio, interval: Some((ratio * 0.962, ratio * 1.038)), pairs: 12 }
+    Estimate { ratio, interval: Some((ratio * 0.962, ratio * 1.038)), pairs: 12, invalid: None }
 }
 
 fn comparison() -> Comparison {
@@ -462,6 +464,7 @@ fn summary(arm: usize, c: usize) -> ArmSummary {
             unsteady: 0,
         },
         costs: costs(arm, c),
+        invalid: None,
     }
 }
 
@@ -471,6 +474,7 @@ fn ladder(c: usize) -> Ladder {
         arm: (*name).into(),
         lever: (*lever).into(),
         throughput_per_s: RATES[arm][c],
+        invalid: None,
         step: (arm > 0).then(|| against(arm, arm - 1)),
         total: (arm > 0).then(|| against(arm, 0)),
     });

@@ -8,7 +8,7 @@ use crate::compare::{
     self, Comparison, Costs, Estimate, Ladder, OpenRow, Outcome, Rung, Steadiness, TargetVerdict,
     Verdict,
 };
-use crate::record::{AgentHost, Arm, NOT_VISIBLE, Run, Sharing, Warning};
+use crate::record::{AgentHost, Arm, HostSpan, NOT_VISIBLE, Run, Sharing, Warning};
 use crate::report::view::{self, Headline};
 use crate::report::words::{self, count, percent, ratio};
 
@@ -24,6 +24,14 @@ pub(super) fn stamps(run: &Run) -> Vec<String> {
     }
     if run.quick {
         stamps.push("QUICK: a shortened plan, good for a first look".to_string());
+    }
+    let (disturbed, blocks) = compare::disturbed(run);
+    if !disturbed.is_empty() {
+        let n = disturbed.len();
+        stamps.push(format!(
+            "DISTURBED HOST: others used the machine, or its disk changed pace, in {n} of {}",
+            count(blocks, "block", "blocks")
+        ));
     }
     for (arm, fsync) in view::not_synced(run) {
         stamps.push(format!(
@@ -90,6 +98,51 @@ pub(super) fn evidence(verdict: &TargetVerdict) -> String {
     }
 }
 
+/// Why the times and costs of the headline are not shown, if they are not.
+pub(super) fn withheld(headline: &Headline<'_>) -> Option<String> {
+    let why = headline.row.ratio.invalid?;
+    Some(format!(
+        "invalid: {why}; times and costs at {} are no numbers of {} and {}",
+        count(headline.row.clients as usize, "client", "clients"),
+        headline.before.arm,
+        headline.after.arm
+    ))
+}
+
+/// What the host did meanwhile: how many blocks count as they are, and the worst that was seen in those that count.
+pub(super) fn blocks(run: &Run) -> Option<String> {
+    let (disturbed, all) = compare::disturbed(run);
+    let repeats = run.voided.iter().filter(|voided| voided.host.is_some()).count();
+    let hosts = || run.blocks.iter().map(|block| &block.host);
+    let most = |of: fn(&HostSpan) -> Option<f64>| hosts().filter_map(of).reduce(f64::max);
+    hosts().next()?;
+    let mut text = match (disturbed.len(), repeats) {
+        (0, 0) => format!("undisturbed: all {all}"),
+        (0, again) => {
+            format!("undisturbed: all {all}, of which some were measured again ({again} in all)")
+        }
+        (n, 0) => format!("DISTURBED: {n} of {all}"),
+        (n, again) => format!("DISTURBED: {n} of {all} after measuring again ({again} in all)"),
+    };
+    if let Some(cores) = most(|host| host.foreign_cores) {
+        text.push_str(&format!("; other programs on at most {cores:.2} cores"));
+    }
+    if let Some(cores) = most(|host| host.stolen_cores) {
+        text.push_str(&format!(", hypervisor took at most {cores:.2}"));
+    }
+    let probes = || hosts().flat_map(|host| host.probes_ns.iter().copied());
+    if let (Some(least), Some(greatest)) = (probes().min(), probes().max()) {
+        let drift = most(HostSpan::disk_drift).unwrap_or(1.0);
+        text.push_str(&format!(
+            "; a sync took {} to {} without load, at most {} apart within a block",
+            words::millis(least as f64),
+            words::millis(greatest as f64),
+            words::ratio(drift)
+        ));
+    }
+    Some(text)
+}
+
 /// The one sentence for somebody who reads nothing else.
 pub(super) fn conclusion(run: &Run, cmp: &Comparison) -> String {
     let Some(headline) = view::headline(cmp) else {
@@ -102,6 +155,9 @@ pub(super) fn conclusion(run: &Run, cmp: &Comparison) -> String {
         };
     };
     let mut sentence = speed(&headline);
+    if headline.row.ratio.invalid.is_some() {
+        return format!("{sentence}.");
+    }
     if let Some(credit) = headline.ladder.and_then(|ladder| credit(run, ladder)) {
         sentence.push_str("; ");
         sentence.push_str(&credit);
@@ -122,6 +178,9 @@ fn speed(headline: &Headline<'_>) -> String {
     let estimate = headline.row.ratio;
     let (after, before) = (&headline.after.arm, &headline.before.arm);
     let at = format!("at {}", view::load(headline.row));
+    if let Some(why) = estimate.invalid {
+        return format!("nothing can be said about {after} and {before} {at}: {why}");
+    }
     match estimate.interval {
         _ if estimate.pairs == 0 => format!("no finished pair compares {after} with {before} {at}"),
         None => format!(
@@ -292,6 +351,9 @@ pub(super) fn load(run: &Run, cmp: &Comparison) -> Option<String> {
     if let Some(cores) = most(|costs| costs.disturbance) {
         text.push_str(&format!(", others on at most {cores:.2} cores"));
     }
+    if let Some(share) = most(|costs| Some(costs.load_wait)).filter(|share| *share > 0.0) {
+        text.push_str(&format!(", generator waiting for a CPU at most {}", percent(share)));
+    }
     if let Some(share) = most(|costs| costs.cpu_pressure) {
         text.push_str(&format!(", somebody short of a CPU {} of the time", percent(share)));
     }
@@ -338,6 +400,31 @@ pub(super) fn warning(warning: &Warning) -> String {
         Warning::BlocksVoided { blocks, reason } => format!(
             "{} given up and run again: {reason}",
             count(*blocks as usize, "block was", "blocks were")
+        ),
+        Warning::BlocksRepeated { blocks, of, repeats, reason } => {
+            let again = match repeats {
+                n if n == blocks => String::new(),
+                n => format!(", {n} times in all"),
+            };
+            format!(
+                "{blocks} of {} measured again{again}, since the host was disturbed: {reason}; the first tries stand in the record",
+                count(*of as usize, "block was", "blocks were")
+            )
+        }
+        Warning::BlocksDisturbed { blocks, of, asked, reason } => {
+            let why = match asked {
+                true => "on_disturbed = keep",
+                false => "measuring again was used up",
+            };
+            format!(
+                "{blocks} of {} disturbed and count ({why}): {reason}",
+                count(*of as usize, "block was", "blocks were")
+            )
+        }
+        Warning::LoadWaited { arm, cell, share } => format!(
+            "{arm} {cell}: the load generator was ready and had no CPU {} of its threads' time; without that the arm could be up to {} faster",
+            percent(*share),
+            percent(1.0 / (1.0 - share.min(0.99)) - 1.0)
         ),
         Warning::NoProfile { reason } => format!("no profile: {reason}"),
         Warning::Disturbed { arm, cell, cores, share } => format!(

@@ -4,12 +4,15 @@
 //! rounded outwards, so that rounding alone never makes a target look met. Names come from files that others wrote:
 //! [`plain`] takes out whatever could steer a terminal or reorder text.
 
-use crate::compare::Estimate;
+use crate::compare::{ArmSummary, Estimate, Row, Rung};
 pub(super) use crate::report::glossary::canonical;
 pub use crate::report::glossary::{GLOSSARY, definition};
 
 /// Stands for a number that is not there or not finite.
 pub const NOTHING: &str = "–";
+
+/// Stands for a number that was measured and is none, since the load was not what it claims to be.
+pub const INVALID: &str = "invalid";
 
 /// Pairs or trials below which no 95 % interval exists: the signed-rank test cannot reach 5 % with fewer.
 pub const INTERVAL_PAIRS_MIN: usize = 6;
@@ -94,6 +97,20 @@ pub fn rate_within(per_second: f64, half_width: Option<f64>) -> String {
     }
 }
 
+/// An arm's throughput with its half-width, or why there is none.
+pub fn arm_rate(arm: Option<&ArmSummary>) -> String {
+    match arm {
+        Some(ArmSummary { invalid: Some(why), .. }) => format!("{INVALID}: {}", why.short()),
+        Some(arm) if arm.trials > 0 => rate_within(arm.throughput_per_s, arm.half_width),
+        _ => NOTHING.to_string(),
+    }
+}
+
+/// A rung's throughput, or that it is none.
+pub fn rung_rate(rung: &Rung) -> String {
+    if rung.invalid.is_some() { INVALID.to_string() } else { rate_if_any(rung.throughput_per_s) }
+}
+
 /// A fraction as a percentage: `2.2 %`, `0.02 %`.
 pub fn percent(fraction: f64) -> String {
     let value = fraction * 100.0;
@@ -157,11 +174,18 @@ pub fn factor(value: f64) -> String {
 
 /// The ratio of an estimate, or a dash if it rests on no pair.
 pub fn estimate_ratio(estimate: &Estimate) -> String {
-    if estimate.pairs == 0 { NOTHING.to_string() } else { ratio(estimate.ratio) }
+    match estimate {
+        Estimate { invalid: Some(_), .. } => INVALID.to_string(),
+        Estimate { pairs: 0, .. } => NOTHING.to_string(),
+        _ => ratio(estimate.ratio),
+    }
 }
 
-/// The interval of an estimate, rounded outwards: `[17.6, 19.0]`, or what it needs.
+/// The interval of an estimate, rounded outwards: `[17.6, 19.0]`, or what it needs, or why it is invalid.
 pub fn interval(estimate: &Estimate) -> String {
+    if let Some(why) = estimate.invalid {
+        return why.short().to_string();
+    }
     match estimate.interval {
         Some((low, high)) => format!("[{}, {}]", lower_bound(low), upper_bound(high)),
         None => format!("needs {INTERVAL_PAIRS_MIN} pairs"),
@@ -178,9 +202,10 @@ pub fn upper_bound(value: f64) -> String {
     significant_towards(value, Round::Up)
 }
 
-/// The A/A floor: `± 2.1 %`, or what it needs.
-pub fn floor(aa_floor: Option<f64>) -> String {
-    match aa_floor {
+/// The A/A floor of a row: `± 2.1 %`, or what it needs.
+pub fn floor(row: &Row) -> String {
+    match row.aa_floor {
+        _ if row.ratio.invalid.is_some() => INVALID.to_string(),
         Some(fraction) => format!("± {}", percent(fraction)),
         None => format!("needs {INTERVAL_PAIRS_MIN} A/A"),
     }
@@ -235,6 +260,17 @@ pub fn short(text: &str, length: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compare::Invalid;
+
+    const KNOWN: Estimate = Estimate { ratio: 1.0, interval: None, pairs: 12, invalid: None };
+
+    #[test]
+    fn what_is_invalid_is_no_number() {
+        let estimate = Estimate { invalid: Some(Invalid::Generator), ratio: 4.4, ..KNOWN };
+        assert_eq!(estimate_ratio(&estimate), "invalid");
+        assert_eq!(interval(&estimate), "generator");
+        assert_eq!(mark(&estimate, None), "·");
+    }
 
     #[test]
     fn three_digits() {
@@ -258,9 +294,9 @@ mod tests {
 
     #[test]
     fn bounds_round_outwards() {
-        let estimate = Estimate { ratio: 10.4, interval: Some((9.996, 10.81)), pairs: 12 };
+        let estimate = Estimate { ratio: 10.4, interval: Some((9.996, 10.81)), ..KNOWN };
         assert_eq!(interval(&estimate), "[9.99, 10.9]");
-        let exact = Estimate { ratio: 18.3, interval: Some((17.6, 19.0)), pairs: 12 };
+        let exact = Estimate { ratio: 18.3, interval: Some((17.6, 19.0)), ..KNOWN };
         assert_eq!(interval(&exact), "[17.6, 19.0]");
         assert_eq!(interval(&Estimate { interval: None, ..exact }), "needs 6 pairs");
     }
@@ -282,11 +318,11 @@ mod tests {
 
     #[test]
     fn marks_respect_the_floor() {
-        let better = Estimate { ratio: 1.01, interval: Some((1.005, 1.02)), pairs: 8 };
+        let better = Estimate { ratio: 1.01, interval: Some((1.005, 1.02)), ..KNOWN };
         assert_eq!(mark(&better, None), "▲");
         assert_eq!(mark(&better, Some(0.02)), "·");
         assert_eq!(
-            mark(&Estimate { ratio: 0.5, interval: Some((0.4, 0.6)), pairs: 8 }, Some(0.02)),
+            mark(&Estimate { ratio: 0.5, interval: Some((0.4, 0.6)), ..KNOWN }, Some(0.02)),
             "▼"
         );
         assert_eq!(mark(&Estimate { interval: None, ..better }, None), "·");

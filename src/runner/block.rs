@@ -37,6 +37,8 @@ pub(super) fn run<L: Launch>(
         .phases
         .iter()
         .flat_map(|phase| phase.clients.iter().map(move |clients| (phase, *clients)));
+    let own: Vec<u32> = running.iter().flat_map(|running| running.target.processes()).collect();
+    stage.surroundings.between(&own);
     for ((phase, clients), order) in cells.zip(&block.orders) {
         let Some(paced) = paced(&phase.load, &running) else { return Ok(None) };
         for (position, trial) in order.iter().enumerate() {
@@ -46,6 +48,7 @@ pub(super) fn run<L: Launch>(
                 return Ok(None);
             }
         }
+        stage.surroundings.between(&own);
     }
     // Restarting costs time and shows the same each time: once per arm and run is enough.
     let restart = block.index == 0;

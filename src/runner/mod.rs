@@ -9,7 +9,13 @@ pub mod pilot;
 mod prepare;
 mod profiling;
 mod search;
+mod surroundings;
+#[cfg(test)]
+mod tests;
+mod validity;
 mod warnings;
+
+pub use surroundings::Surroundings;
 
 use crate::agent::{AgentError, Agents, Fleet};
 use crate::clock::Clock;
@@ -18,12 +24,14 @@ use crate::host;
 use crate::load::FanoutError;
 use crate::record::{self, Run, SCHEMA, Trial, Voided};
 use crate::scenario::plan::{Block, Plan};
-use crate::scenario::spec::Scenario;
+use crate::scenario::spec::{Arm, Fsync, Scenario};
 use crate::target::{Launch, LaunchError};
 use crate::units::Nanos;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use surroundings::ThisHost;
+use validity::{Decision, Repeats};
 
 /// Blocks that may be lost with an agent; whatever loses more than these is not a run.
 const VOIDED_MAX: usize = 3;
@@ -118,6 +126,14 @@ pub enum RunError {
     /// The load could not be offered.
     #[error(transparent)]
     Agent(#[from] AgentError),
+    /// Others used the host, and the scenario wants no run then.
+    #[error("the host was disturbed in block {block}: {reason}")]
+    Disturbed {
+        /// Which block, from 0.
+        block: u32,
+        /// By what.
+        reason: String,
+    },
     /// The host would not give a thread or a folder.
     #[error("the host failed: {0}")]
     Host(#[from] std::io::Error),
@@ -129,6 +145,21 @@ pub fn run<L: Launch>(
     options: &Options,
     launch: &L,
     watcher: &mut dyn Watcher,
+) -> Result<Finished, RunError> {
+    let has_synced_log = scenario.arms.iter().any(syncs_a_log_here);
+    let synced = has_synced_log.then_some(options.scratch.as_path());
+    let has_agents = !options.agents.addresses.is_empty();
+    let mut host = ThisHost::new(Clock::start(), synced, has_agents)?;
+    run_amid(scenario, options, launch, watcher, &mut host)
+}
+
+/// As [`run`], on a host that `surroundings` tells of.
+pub fn run_amid<L: Launch>(
+    scenario: &Scenario,
+    options: &Options,
+    launch: &L,
+    watcher: &mut dyn Watcher,
+    surroundings: &mut dyn Surroundings,
 ) -> Result<Finished, RunError> {
     let clock = Clock::start();
     let plan = Plan::of(scenario);
@@ -145,6 +176,8 @@ pub fn run<L: Launch>(
         clock,
         fleet,
         watcher,
+        surroundings,
+        repeats: Repeats::of(scenario.trials, &plan),
         plan: &plan,
         done: 0,
         pairs: plan.pairs_min,
@@ -165,6 +198,12 @@ pub fn run<L: Launch>(
     Ok(Finished { run, files, failure })
 }
 
+/// Whether what an arm runs syncs its log under the data folder. Servers that run already have theirs elsewhere.
+fn syncs_a_log_here(arm: &Arm) -> bool {
+    let system = &arm.system;
+    system.layer.has_log() && system.fsync == Fsync::Real && system.etcd.endpoints.is_empty()
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ended {
     Complete,
@@ -180,6 +219,9 @@ struct Stage<'a, L> {
     /// Who offers the load, if not this process.
     fleet: Option<Fleet>,
     watcher: &'a mut dyn Watcher,
+    surroundings: &'a mut dyn Surroundings,
+    /// What is left of measuring again.
+    repeats: Repeats,
     plan: &'a Plan,
     /// Steps done and pairs planned, for the progress.
     done: u64,
@@ -223,21 +265,59 @@ impl<L: Launch> Stage<'_, L> {
         Ok(Ended::Complete)
     }
 
-    /// Runs a block, anew if an agent was lost in it: then nothing that was measured in it counts.
+    /// Runs a block, anew if an agent was lost in it or the host was disturbed: then nothing that was measured in it counts.
     fn block(&mut self, block: &Block, run: &mut Run) -> Result<Option<Vec<Trial>>, RunError> {
+        let (done, mut attempt) = (self.done, 1);
         loop {
-            let done = self.done;
-            let lost = match block::run(self, block) {
-                Err(RunError::Agent(lost @ AgentError::Lost { .. })) => lost,
-                other => return other,
-            };
-            run.voided.push(Voided { block: block.index, reason: lost.to_string() });
-            self.tell("waiting for a lost agent");
-            if run.voided.len() > VOIDED_MAX || !self.reopen() {
-                return Err(lost.into());
-            }
             self.done = done;
+            self.surroundings.begin();
+            match block::run(self, block) {
+                Err(RunError::Agent(lost @ AgentError::Lost { .. })) => {
+                    self.give_up(block, run, lost)?;
+                }
+                Ok(Some(trials)) => match self.finished(block, attempt, trials, run)? {
+                    None => attempt += 1,
+                    trials => return Ok(trials),
+                },
+                other => return other,
+            }
         }
+    }
+
+    /// Voids a block that lost an agent, and waits for the agent.
+    fn give_up(&mut self, block: &Block, run: &mut Run, lost: AgentError) -> Result<(), RunError> {
+        let (reason, trials) = (lost.to_string(), Vec::new());
+        run.voided.push(Voided { block: block.index, reason, host: None, trials });
+        self.tell("waiting for a lost agent");
+        let lost_so_far = run.voided.iter().filter(|voided| voided.host.is_none()).count();
+        if lost_so_far > VOIDED_MAX || !self.reopen() {
+            return Err(lost.into());
+        }
+        Ok(())
+    }
+
+    /// Notes what the host did in a finished block; gives its trials back if they count.
+    fn finished(
+        &mut self,
+        block: &Block,
+        attempt: u32,
+        trials: Vec<Trial>,
+        run: &mut Run,
+    ) -> Result<Option<Vec<Trial>>, RunError> {
+        let span = self.surroundings.end();
+        let host = validity::facts(block.index, attempt, span, &trials, run.host.cores);
+        let decision = self.repeats.decide(&host);
+        if decision == Decision::Keep {
+            run.blocks.push(host);
+            return Ok(Some(trials));
+        }
+        let (block, reason) = (block.index, validity::reason(&host));
+        run.voided.push(Voided { block, reason: reason.clone(), host: Some(host), trials });
+        if decision == Decision::Abort {
+            return Err(RunError::Disturbed { block, reason });
+        }
+        self.tell("again, since the host was disturbed");
+        Ok(None)
     }
 
     /// Connects to the agents again, for a while; whether that worked.
@@ -317,9 +397,11 @@ fn empty_record<L: Launch>(
             pairs_max: trials.pairs_max,
             precision: trials.precision,
             precision_required: trials.precision_required,
+            on_disturbed: trials.on_disturbed.to_string(),
         },
         agents: Vec::new(),
         voided: Vec::new(),
+        blocks: Vec::new(),
         trials: Vec::new(),
         checks: Vec::new(),
         profiles: Vec::new(),

@@ -1,13 +1,16 @@
 //! Circumstances a reader must know, found in the record itself. Data, not prints.
 
+use super::validity;
 use crate::compare::fitness::{SLOW_GOVERNOR, is_handed_on, is_in_memory};
-use crate::record::{Cell, Run, Warning};
-use crate::scenario::spec::Layer;
+use crate::record::{BlockHost, Cell, Run, Voided, Warning};
+use crate::scenario::spec::{Layer, OnDisturbed};
 use crate::stats::median;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Share of its threads' time from which the load generator may be the bottleneck.
 const LOAD_SHARE_MAX: f64 = 0.7;
+/// Share of its threads' time from which the load generator's wait for a CPU is told.
+const LOAD_WAIT_MAX: f64 = 0.05;
 /// Gap between rate × time and clients from which generator or clock is doubtful.
 const LITTLES_GAP_MAX: f64 = 0.05;
 /// How late one in a hundred operations of an open load may be sent.
@@ -54,11 +57,7 @@ pub(super) fn add(run: &mut Run) {
     if !run.profiles.is_empty() && run.build.details.debug_info == NO_DEBUG_INFO {
         run.warnings.push(Warning::BareFrames);
     }
-    if let Some(first) = run.voided.first() {
-        let (blocks, reason) = (run.voided.len() as u32, first.reason.clone());
-        run.warnings.push(Warning::BlocksVoided { blocks, reason });
-    }
-    let found = of_cells(run);
+    let found: Vec<Warning> = of_blocks(run).into_iter().chain(of_cells(run)).collect();
     run.warnings.extend(found);
 }
 
@@ -70,6 +69,34 @@ fn of_filesystem(filesystem: &str) -> Option<Warning> {
         () if is_handed_on(&filesystem) => Some(Warning::DoubtfulDisk { filesystem }),
         () => None,
     }
+}
+
+/// Blocks that did not count, and blocks that count although they were disturbed.
+fn of_blocks(run: &Run) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    let (repeated, lost): (Vec<&Voided>, Vec<_>) =
+        run.voided.iter().partition(|voided| voided.host.is_some());
+    if let Some(first) = lost.first() {
+        let (blocks, reason) = (lost.len() as u32, first.reason.clone());
+        warnings.push(Warning::BlocksVoided { blocks, reason });
+    }
+    let of = run.blocks.len() as u32;
+    // Where the scenario wants no disturbed block, the run has ended instead.
+    let is_abort = run.plan.on_disturbed == OnDisturbed::Abort.as_str();
+    if let Some(first) = repeated.first().filter(|_| !is_abort) {
+        let blocks = repeated.iter().map(|voided| voided.block).collect::<BTreeSet<_>>().len();
+        let (blocks, repeats) = (blocks as u32, repeated.len() as u32);
+        let reason = first.reason.clone();
+        warnings.push(Warning::BlocksRepeated { blocks, of, repeats, reason });
+    }
+    let disturbed: Vec<&BlockHost> =
+        run.blocks.iter().filter(|block| !block.disturbed.is_empty()).collect();
+    if let Some(first) = disturbed.first() {
+        let asked = run.plan.on_disturbed == OnDisturbed::Keep.as_str();
+        let (blocks, reason) = (disturbed.len() as u32, validity::reason(first));
+        warnings.push(Warning::BlocksDisturbed { blocks, of, asked, reason });
+    }
+    warnings
 }
 
 /// Medians over the trials of each arm and cell, against the limits.
@@ -90,6 +117,11 @@ fn of_cells(run: &Run) -> Vec<Warning> {
         if has_generator && share > LOAD_SHARE_MAX {
             let (arm, cell) = (arm.clone(), cell.clone());
             warnings.push(Warning::LoadGeneratorBusy { arm, cell, share });
+        }
+        let share = middle(Cell::load_wait);
+        if has_generator && share > LOAD_WAIT_MAX {
+            let (arm, cell) = (arm.clone(), cell.clone());
+            warnings.push(Warning::LoadWaited { arm, cell, share });
         }
         // Where the queue grows, what ends is not what began.
         let sustained = || trials.iter().filter(|cell| cell.is_sustained());

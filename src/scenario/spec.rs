@@ -166,6 +166,20 @@ pub struct Trials {
     pub precision_required: bool,
     /// Whether arms are also compared with themselves.
     pub aa: bool,
+    /// What happens to a block in which the host was disturbed.
+    pub on_disturbed: OnDisturbed,
+}
+
+/// What happens to a block in which others used the host, or in which its disk changed its pace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnDisturbed {
+    /// It is measured again, as often as the plan allows; then it is kept and marked.
+    #[default]
+    Retry,
+    /// It is kept and marked, and the verdict stands.
+    Keep,
+    /// The run ends.
+    Abort,
 }
 
 /// One expectation.
@@ -270,6 +284,8 @@ words!(Measure {
     FsyncsPerOp = "fsyncs_per_op",
     WatchEvents = "watch_events",
 });
+
+words!(OnDisturbed { Retry = "retry", Keep = "keep", Abort = "abort" });
 
 impl fmt::Display for Bound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -3,7 +3,7 @@
 use super::sections::{close, open};
 use super::table::{Table, slug};
 use crate::compare::fitness::{self, Gravity};
-use crate::record::{Cell, NOT_VISIBLE, Run, Trial};
+use crate::record::{BlockHost, Cell, NOT_VISIBLE, Run, Trial};
 use crate::report::markup::{self, text};
 use crate::report::story;
 use crate::report::view;
@@ -13,6 +13,8 @@ use std::collections::BTreeSet;
 
 /// Rows of raw trials on the page; the run file has all of them.
 const RAW_ROWS_MAX: usize = 4_000;
+
+const MIB: f64 = (1 << 20) as f64;
 
 /// How it went, then every fact of host and build with what it means for measuring, and the grade over them.
 pub(super) fn environment(out: &mut String, run: &Run) {
@@ -132,6 +134,58 @@ pub(super) fn trials(out: &mut String, run: &Run) {
     }
     out.push_str("</details>\n");
     close(out);
+}
+
+/// What the host did in every block, those that were measured again among them.
+pub(super) fn blocks(out: &mut String, run: &Run) {
+    let voided = run.voided.iter().filter_map(|voided| voided.host.as_ref());
+    let mut all: Vec<(&BlockHost, &str)> = voided.map(|block| (block, "measured again")).collect();
+    all.extend(run.blocks.iter().map(|block| {
+        (block, if block.disturbed.is_empty() { "counts" } else { "counts, though disturbed" })
+    }));
+    if all.is_empty() {
+        return;
+    }
+    all.sort_by_key(|(block, _)| (block.block, block.attempt));
+    open(out, "blocks", "What the host did in each block", "disturbed");
+    let mut table = Table::new("of the whole block; probes ran while no load did", "rrrrrrlrll");
+    for (name, word) in [
+        ("block", "block"),
+        ("try", ""),
+        ("span s", ""),
+        ("others, cores", "foreign"),
+        ("others, disk MiB/s", "foreign"),
+        ("stolen cores", "foreign"),
+        ("sync probes, ms", "disk drift"),
+        ("log's own sync, ms", "disk drift"),
+        ("", ""),
+        ("disturbed by", "disturbed"),
+    ] {
+        table.column(name, word);
+    }
+    all.into_iter().for_each(|(block, what)| table.row(block_cells(block, what)));
+    table.write(out);
+    close(out);
+}
+
+fn block_cells(block: &BlockHost, what: &str) -> Vec<String> {
+    let host = &block.host;
+    let seen = |value: Option<f64>| value.map_or("not visible".to_owned(), significant);
+    let millis = |ns: f64| significant(ns / 1e6);
+    let probes: Vec<String> = host.probes_ns.iter().map(|ns| millis(*ns as f64)).collect();
+    let disturbed: Vec<String> = block.disturbed.iter().map(ToString::to_string).collect();
+    vec![
+        block.block.to_string(),
+        block.attempt.to_string(),
+        format!("{:.1}", host.elapsed_s),
+        seen(host.foreign_cores),
+        seen(host.foreign_disk_bytes_per_s.map(|bytes| bytes / MIB)),
+        seen(host.stolen_cores),
+        probes.join(" "),
+        block.log_sync_ns.map_or(words::NOTHING.to_owned(), millis),
+        what.to_owned(),
+        disturbed.join(", "),
+    ]
 }
 
 fn raw_cells(trial: &Trial, cell: &Cell) -> Vec<String> {

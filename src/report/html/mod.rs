@@ -36,10 +36,16 @@ pub fn render(run: &Run, cmp: &Comparison, flames: &Flames) -> String {
     watch::section(&mut out, run, cmp);
     by_op::section(&mut out, run, cmp);
     if let Some(headline) = view::headline(cmp) {
-        sections::pairs(&mut out, run, &headline);
+        let withheld = story::withheld(&headline);
+        match &withheld {
+            Some(why) => sections::paragraph(&mut out, why),
+            None => sections::pairs(&mut out, run, &headline),
+        }
         sections::ladders(&mut out, run, cmp);
-        sections::stages(&mut out, run, &headline);
-        sections::costs(&mut out, run, &headline);
+        if withheld.is_none() {
+            sections::stages(&mut out, run, &headline);
+            sections::costs(&mut out, run, &headline);
+        }
         sections::latency(&mut out, run, cmp);
     }
     flames::section(&mut out, run, flames, &frames);
@@ -49,6 +55,7 @@ pub fn render(run: &Run, cmp: &Comparison, flames: &Flames) -> String {
     appendix::arms(&mut out, run);
     appendix::scenario(&mut out, run);
     appendix::trials(&mut out, run);
+    appendix::blocks(&mut out, run);
     appendix::glossary(&mut out);
     out.push_str("</main>\n</body>\n</html>\n");
     out

@@ -118,12 +118,12 @@ fn throughput_table(out: &mut String, run: &Run, phase: &PhaseTable) {
         let mut cells = vec![row.clients.to_string()];
         cells.extend(run.arms.iter().map(|arm| {
             let summary = row.arms.iter().find(|s| s.arm == arm.name && s.trials > 0);
-            summary.map_or(NOTHING.into(), |s| words::rate_within(s.throughput_per_s, s.half_width))
+            words::arm_rate(summary)
         }));
         cells.extend([
             words::estimate_ratio(&row.ratio),
             words::interval(&row.ratio),
-            words::floor(row.aa_floor),
+            words::floor(row),
         ]);
         cells.extend([
             words::mark(&row.ratio, row.aa_floor).to_string(),
@@ -186,7 +186,7 @@ fn ladder_table(out: &mut String, run: &Run, cmp: &Comparison, ladder: &Ladder) 
         let interval = |e: Option<_>| e.as_ref().map_or(String::new(), words::interval);
         table.row(vec![
             view::arm_label(run, &rung.arm),
-            words::rate_if_any(rung.throughput_per_s),
+            words::rung_rate(rung),
             ratio(rung.step),
             interval(rung.step),
             ratio(rung.total),
@@ -355,14 +355,17 @@ pub(super) fn latency(out: &mut String, run: &Run, cmp: &Comparison) {
     for phase in cmp.phases.iter().filter(|phase| !view::is_open(phase)) {
         for row in &phase.rows {
             for arm in row.arms.iter().filter(|arm| arm.trials > 0) {
-                let millis = |ns: f64| significant(ns / 1e6);
+                let millis = |ns: f64| match arm.invalid {
+                    Some(_) => words::INVALID.to_string(),
+                    None => significant(ns / 1e6),
+                };
                 table.row(vec![
                     phase.phase.clone(),
                     row.clients.to_string(),
                     view::arm_label(run, &arm.arm),
                     millis(arm.costs.service_mean_ns),
                     millis(arm.costs.p50_ns),
-                    arm.costs.p99_ns.map_or("withheld".to_string(), millis),
+                    arm.costs.p99_ns.map_or("withheld".to_string(), &millis),
                 ]);
             }
         }
@@ -393,6 +396,9 @@ pub(super) fn checks(out: &mut String, run: &Run, cmp: &Comparison) {
             help("load generator"),
             help("Little's law")
         ));
+    }
+    if let Some(host) = story::blocks(run) {
+        out.push_str(&format!("<p>Blocks {}.{}</p>\n", text(&host), help("disturbed")));
     }
     close(out);
 }

@@ -38,10 +38,10 @@ pub fn render(run: &Run, cmp: &Comparison, style: Style) -> String {
     tables::highest_rates(&mut page, run, cmp);
     tables::watchers(&mut page, run, cmp);
     if let Some(headline) = view::headline(cmp) {
-        tables::by_op(&mut page, &headline);
-        tables::stages(&mut page, &headline);
-        tables::costs(&mut page, &headline);
-        latency(&mut page, &headline);
+        match story::withheld(&headline) {
+            Some(why) => page.item("WITHHELD", &why),
+            None => of_headline(&mut page, &headline),
+        }
     }
     checks(&mut page, run);
     if let Some(load) = story::load(run, cmp) {
@@ -49,6 +49,9 @@ pub fn render(run: &Run, cmp: &Comparison, style: Style) -> String {
     }
     if let Some(steadiness) = story::steadiness(cmp) {
         page.item("STEADY", &steadiness);
+    }
+    if let Some(host) = story::blocks(run) {
+        page.item("BLOCKS", &host);
     }
     warnings(&mut page, run);
     verdicts(&mut page, run, cmp);
@@ -90,6 +93,13 @@ fn arms(page: &mut Page, run: &Run) {
     };
     page.item(&first.name, &of(|lever| lever.1.to_string()));
     page.item(&last.name, &of(|lever| lever.2.to_string()));
+}
+
+fn of_headline(page: &mut Page, headline: &Headline<'_>) {
+    tables::by_op(page, headline);
+    tables::stages(page, headline);
+    tables::costs(page, headline);
+    latency(page, headline);
 }
 
 /// Service times at the headline, labelled so that nobody takes them for open-loop latency.

@@ -34,17 +34,13 @@ pub(super) fn throughput(page: &mut Page, run: &Run, table: &PhaseTable) {
 }
 
 fn throughput_cells(row: &Row) -> Vec<String> {
-    let rate = |arm: Option<&ArmSummary>| match arm {
-        Some(arm) if arm.trials > 0 => words::rate_within(arm.throughput_per_s, arm.half_width),
-        _ => NOTHING.to_string(),
-    };
     vec![
         row.clients.to_string(),
-        rate(row.arms.first()),
-        rate(row.arms.last()),
+        words::arm_rate(row.arms.first()),
+        words::arm_rate(row.arms.last()),
         words::estimate_ratio(&row.ratio),
         words::interval(&row.ratio),
-        words::floor(row.aa_floor),
+        words::floor(row),
         words::mark(&row.ratio, row.aa_floor).to_string(),
     ]
 }
@@ -52,6 +48,7 @@ fn throughput_cells(row: &Row) -> Vec<String> {
 /// Says what `± ?` waits for.
 fn footnote(page: &mut Page, table: &PhaseTable) {
     let arms = || table.rows.iter().flat_map(|row| &row.arms).filter(|arm| arm.trials > 0);
+    let arms = || arms().filter(|arm| arm.invalid.is_none());
     let fewest = arms().filter(|arm| arm.half_width.is_none()).map(|arm| arm.trials).min();
     if let Some(fewest) = fewest {
         let has = count(fewest, "trial", "trials");
@@ -69,7 +66,11 @@ fn rungs(page: &mut Page, run: &Run, table: &PhaseTable) {
         let rates = table.rows.iter().map(|row| {
             let summary =
                 row.arms.iter().find(|summary| summary.arm == arm.name && summary.trials > 0);
-            summary.map_or(NOTHING.to_string(), |summary| words::rate(summary.throughput_per_s))
+            match summary {
+                Some(arm) if arm.invalid.is_some() => words::INVALID.to_string(),
+                Some(arm) => words::rate(arm.throughput_per_s),
+                None => NOTHING.to_string(),
+            }
         });
         grid.row(std::iter::once(view::arm_label(run, &arm.name)).chain(rates).collect());
     }
@@ -131,7 +132,7 @@ fn gain_cells(run: &Run, rung: &Rung) -> Vec<String> {
         |estimate: Option<_>| estimate.as_ref().map_or(String::new(), words::estimate_ratio);
     vec![
         view::arm_label(run, &rung.arm),
-        words::rate_if_any(rung.throughput_per_s),
+        words::rung_rate(rung),
         ratio(rung.step),
         rung.step.as_ref().map_or(String::new(), words::interval),
         ratio(rung.total),

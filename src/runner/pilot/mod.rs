@@ -4,6 +4,8 @@
 mod wakes;
 
 use super::prepare::{self, data_folder, start_target};
+use super::surroundings::{Surroundings, ThisHost};
+use super::validity::Repeats;
 use super::{Options, Progress, RunError, Stage, Watcher, cell};
 use crate::clock::Clock;
 use crate::load::Pace;
@@ -105,7 +107,9 @@ pub fn measure<L: Launch>(
     let clock = Clock::start();
     let plan = Plan::of(scenario);
     let planned = (scenario.arms.len() + usize::from(real_syncs)) * COST_CLIENTS.len();
-    let mut bench = Bench::new(scenario, options, launch, watcher, (&plan, clock), planned);
+    let mut host = ThisHost::new(clock, None, false)?;
+    let planned = (&plan, planned);
+    let mut bench = Bench::new(scenario, options, launch, watcher, &mut host, clock, planned);
     let wakes = wakes::wakes(clock)?;
     let overshoot = wakes::overshoot(clock);
     let mut costs = Vec::new();
@@ -131,7 +135,9 @@ pub fn trials<L: Launch>(
 ) -> Result<Vec<Tried>, RunError> {
     let clock = Clock::start();
     let plan = Plan::of(scenario);
-    let mut bench = Bench::new(scenario, options, launch, watcher, (&plan, clock), wanted.len());
+    let mut host = ThisHost::new(clock, None, false)?;
+    let planned = (&plan, wanted.len());
+    let mut bench = Bench::new(scenario, options, launch, watcher, &mut host, clock, planned);
     let mut tried = Vec::new();
     for alike in wanted.chunk_by(|a, b| (a.arm_idx, a.fsync) == (b.arm_idx, b.fsync)) {
         if clock.now() > span_max || bench.stage.stopped() {
@@ -155,8 +161,9 @@ impl<'a, L: Launch> Bench<'a, L> {
         options: &'a Options,
         launch: &'a L,
         watcher: &'a mut dyn Watcher,
-        (plan, clock): (&'a Plan, Clock),
-        planned: usize,
+        surroundings: &'a mut dyn Surroundings,
+        clock: Clock,
+        (plan, planned): (&'a Plan, usize),
     ) -> Bench<'a, L> {
         let stage = Stage {
             scenario,
@@ -165,6 +172,8 @@ impl<'a, L: Launch> Bench<'a, L> {
             clock,
             fleet: None,
             watcher,
+            surroundings,
+            repeats: Repeats::of(scenario.trials, plan),
             plan,
             done: 0,
             pairs: 0,

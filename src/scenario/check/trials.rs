@@ -4,7 +4,7 @@ use super::field::{Field, Words};
 use super::section::Section;
 use super::to_blame;
 use crate::scenario::findings::Findings;
-use crate::scenario::spec::Trials;
+use crate::scenario::spec::{OnDisturbed, Trials};
 use crate::units::parse_percent;
 
 const PAIRS_ALLOWED: std::ops::RangeInclusive<u32> = 1..=200;
@@ -16,6 +16,9 @@ const ORDER: Words<()> = Words {
     from_word: |word| (word == "random-pairs").then_some(()),
 };
 
+const ON_DISTURBED: Words<OnDisturbed> =
+    Words { allowed: OnDisturbed::WORDS, planned: &[], from_word: OnDisturbed::from_word };
+
 /// Reads [trials].
 pub(super) fn read(root: &mut Section<'_>, findings: &mut Findings) -> Trials {
     let mut trials = Trials {
@@ -24,6 +27,7 @@ pub(super) fn read(root: &mut Section<'_>, findings: &mut Findings) -> Trials {
         precision: 0.10,
         precision_required: false,
         aa: true,
+        on_disturbed: OnDisturbed::default(),
     };
     let Some(mut section) = root.take("trials").and_then(|field| field.section(findings)) else {
         return trials;
@@ -40,6 +44,10 @@ pub(super) fn read(root: &mut Section<'_>, findings: &mut Findings) -> Trials {
     }
     if let Some(aa) = section.take("aa").and_then(|field| field.flag(findings)) {
         trials.aa = aa;
+    }
+    let on_disturbed = section.take("on_disturbed");
+    if let Some(policy) = on_disturbed.and_then(|field| field.word(&ON_DISTURBED, findings)) {
+        trials.on_disturbed = policy;
     }
     section.finish(findings);
     trials

@@ -1,0 +1,138 @@
+//! What carries no verdict and is no number: cells whose load was not what it claims to be, and runs most of whose blocks were
+//! disturbed. The warnings of the record decide for cells, its blocks for the host.
+
+use super::align::{self, Place};
+use super::metric::{Measure, Metric};
+use crate::record::{BlockHost, Run, Warning};
+use std::fmt;
+
+/// Share of the blocks that may be disturbed. Beyond 29 % of wild pairs a Hodges-Lehmann estimate is at their mercy (its
+/// breakdown point, Hodges 1967); a quarter stays below that.
+const DISTURBED_SHARE_MAX: f64 = 0.25;
+
+/// The word of a record's plan for keeping disturbed blocks and their verdict.
+const KEEP: &str = "keep";
+
+/// Why a cell is no measurement of its arm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Invalid {
+    /// The load generator used most of its threads' time.
+    Generator,
+    /// Rate times latency does not give the client count.
+    LittlesLaw,
+    /// Agents measured different spans.
+    OutOfStep,
+    /// Operations of an open load were sent late.
+    SendLag,
+}
+
+impl Invalid {
+    /// In one or two words, for a table.
+    pub fn short(self) -> &'static str {
+        match self {
+            Invalid::Generator => "generator",
+            Invalid::LittlesLaw => "Little's law",
+            Invalid::OutOfStep => "agents' spans",
+            Invalid::SendLag => "sent late",
+        }
+    }
+}
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Invalid::Generator => "its generator was the bottleneck",
+            Invalid::LittlesLaw => "rate × time misses the number under way",
+            Invalid::OutOfStep => "its agents did not measure the same span",
+            Invalid::SendLag => "its operations were sent late",
+        })
+    }
+}
+
+/// Where a warning says that a measurement carries no verdict, and why: arm, `phase@clients`, reason.
+pub fn invalidates(warning: &Warning) -> Option<(&str, &str, Invalid)> {
+    match warning {
+        Warning::LoadGeneratorBusy { arm, cell, .. } => Some((arm, cell, Invalid::Generator)),
+        Warning::LittlesLaw { arm, cell, .. } => Some((arm, cell, Invalid::LittlesLaw)),
+        Warning::AgentsOutOfStep { arm, cell, .. } => Some((arm, cell, Invalid::OutOfStep)),
+        Warning::SendLag { arm, cell, .. } => Some((arm, cell, Invalid::SendLag)),
+        _ => None,
+    }
+}
+
+/// Why the cells of an arm at a place are invalid, if they are.
+pub(super) fn of_arm(run: &Run, arm: &str, place: Place<'_>) -> Option<Invalid> {
+    let here = align::name(run, place);
+    let found = run.warnings.iter().filter_map(invalidates);
+    let mut found = found.filter(|(of, cell, _)| *of == arm && *cell == here);
+    found.next().map(|(_, _, why)| why)
+}
+
+/// Why the load at the metric's place cannot carry a verdict, if an end of the ladder was measured badly there.
+pub(super) fn of_target(run: &Run, metric: Metric<'_>) -> Option<String> {
+    let ends = [run.arms.first()?, run.arms.last()?];
+    let place = metric.place;
+    ends.into_iter().find_map(|arm| {
+        let (why, arm) = (of_arm(run, &arm.name, place)?, &arm.name);
+        Some(format!("the load of {arm} at {} is invalid: {why}", align::name(run, place)))
+    })
+}
+
+/// Why the host lets nothing be decided: more than a quarter of the blocks are disturbed, and nobody asked to keep them.
+pub(super) fn by_host(run: &Run) -> Option<String> {
+    let (disturbed, all) = disturbed(run);
+    let is_too_much = disturbed.len() as f64 > DISTURBED_SHARE_MAX * all as f64;
+    if !is_too_much || run.plan.on_disturbed == KEEP {
+        return None;
+    }
+    let first = disturbed.first()?.disturbed.first()?;
+    Some(format!(
+        "the host was disturbed in {} of {all} blocks, and measuring again was used up: {first}, for one",
+        disturbed.len()
+    ))
+}
+
+/// The blocks that count although they are disturbed, and how many count.
+pub fn disturbed(run: &Run) -> (Vec<&BlockHost>, usize) {
+    let disturbed = run.blocks.iter().filter(|block| !block.disturbed.is_empty());
+    (disturbed.collect(), run.blocks.len())
+}
+
+/// The shares of its time that the generator waited for a CPU at the metric's place, in the first and the last arm; zero where
+/// that was too short to be told.
+fn waits(run: &Run, metric: Metric<'_>) -> Option<(f64, f64)> {
+    let here = format!("{}@{}", metric.place.phase, metric.place.clients);
+    let of = |name: &str| {
+        let found = run.warnings.iter().find_map(|warning| match warning {
+            Warning::LoadWaited { arm, cell, share } if arm == name && *cell == here => {
+                Some(*share)
+            }
+            _ => None,
+        });
+        found.unwrap_or(0.0).clamp(0.0, 0.99)
+    };
+    Some((of(&run.arms.first()?.name), of(&run.arms.last()?.name)))
+}
+
+/// The interval that a ratio may have without the generator's waits for a CPU; none if it did not wait, or if the measure
+/// counts and times nothing.
+///
+/// A client's turn is shorter by at most what its thread waited, so an arm could have been faster by at most 1 / (1 - wait):
+/// the lower end falls by the wait of `before`, the upper one rises by that of `after`, and the other way round for times
+/// (Little's law turns one into the other; for tails it is a guide and no bound).
+pub(super) fn without_waits(
+    run: &Run,
+    metric: Metric<'_>,
+    (low, high): (f64, f64),
+) -> Option<(f64, f64)> {
+    let (before, after) = waits(run, metric)?;
+    let is_time = match metric.measure {
+        Measure::Throughput | Measure::WatchEvents => false,
+        // The rate is given, and a search takes its try as it comes.
+        Measure::MaxRate => return None,
+        Measure::Percentile(_) => true,
+        Measure::CpuPerOp | Measure::SystemCpuPerOp | Measure::FsyncsPerOp => return None,
+    };
+    let (falls, rises) = if is_time { (after, before) } else { (before, after) };
+    (before + after > 0.0).then(|| (low * (1.0 - falls), high / (1.0 - rises)))
+}
