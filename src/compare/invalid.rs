@@ -136,3 +136,117 @@ pub(super) fn without_waits(
     let (falls, rises) = if is_time { (after, before) } else { (before, after) };
     (before + after > 0.0).then(|| (low * (1.0 - falls), high / (1.0 - rises)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compare::tests::throughput_world;
+    use crate::compare::{Outcome, Verdict, compare};
+    use crate::record::{Disturbance, HostSpan};
+
+    /// The target is `saturate.throughput@50 >= 10`.
+    fn world(ratio: f64) -> Run {
+        throughput_world(&[ratio; 8])
+    }
+
+    fn at_50(arm: &str) -> (String, String) {
+        (arm.to_owned(), "saturate@50".to_owned())
+    }
+
+    fn block(block: u32, is_disturbed: bool) -> BlockHost {
+        let found = Disturbance::Cpu { cores: 0.9, limit: 0.2 };
+        BlockHost {
+            block,
+            attempt: 3,
+            host: HostSpan::default(),
+            log_sync_ns: None,
+            disturbed: is_disturbed.then_some(found).into_iter().collect(),
+        }
+    }
+
+    #[test]
+    fn an_invalid_end_leaves_no_number() {
+        let mut run = world(12.0);
+        let (arm, cell) = at_50("before");
+        run.warnings.push(Warning::LoadGeneratorBusy { arm, cell, share: 0.9 });
+        let comparison = compare(&run);
+        assert_eq!(comparison.outcome, Outcome::Inconclusive);
+        let verdict = &comparison.verdicts[0];
+        assert_eq!(verdict.estimate, None);
+        assert!(verdict.reason.contains("its generator was the bottleneck"), "{}", verdict.reason);
+        let row = &comparison.phases[0].rows[0];
+        assert_eq!((row.ratio.invalid, row.ratio.pairs), (Some(Invalid::Generator), 0));
+        assert_eq!((row.ratio.interval, row.aa_floor), (None, None));
+        let [before, after] = row.arms.as_slice() else { panic!("{:?}", row.arms) };
+        assert_eq!((before.invalid, before.half_width), (Some(Invalid::Generator), None));
+        assert!(before.throughput_per_s < 1e-9 && after.throughput_per_s > 0.0);
+        assert_eq!(after.invalid, None);
+        let ladder = &comparison.ladders[0];
+        assert_eq!((ladder.ceiling, ladder.lock_ceiling), (None, None));
+        assert_eq!(ladder.rungs[1].step.unwrap().invalid, Some(Invalid::Generator));
+        assert_eq!(ladder.best.0, "after");
+    }
+
+    #[test]
+    fn an_invalid_cell_elsewhere_changes_nothing() {
+        let mut run = world(12.0);
+        let (arm, cell) = ("before".to_owned(), "saturate@10".to_owned());
+        run.warnings.push(Warning::LittlesLaw { arm, cell, gap: 0.3 });
+        assert_eq!(compare(&run).outcome, Outcome::Met);
+    }
+
+    /// Seen on a machine whose other half was compiling: 14.8 times became 2.4, "at most 8.2".
+    #[test]
+    fn a_quarter_of_the_blocks_may_be_disturbed_and_no_more() {
+        let judged_with = |disturbed: u32, policy: &str| {
+            let mut run = world(5.0);
+            run.plan.on_disturbed = policy.to_owned();
+            run.blocks = (0..8).map(|n| block(n, n < disturbed)).collect();
+            let verdict = compare(&run).verdicts.remove(0);
+            (verdict.verdict, verdict.reason)
+        };
+        assert_eq!(judged_with(0, "retry").0, Verdict::Missed);
+        assert_eq!(judged_with(2, "retry").0, Verdict::Missed);
+        let (verdict, reason) = judged_with(3, "retry");
+        assert_eq!(verdict, Verdict::Inconclusive);
+        assert!(reason.contains("disturbed in 3 of 8 blocks"), "{reason}");
+        assert!(reason.contains("others had 0.90 cores"), "{reason}");
+        // Who asks to keep them gets the verdict.
+        assert_eq!(judged_with(8, "keep").0, Verdict::Missed);
+    }
+
+    #[test]
+    fn waits_of_the_generator_matter_where_they_can_turn_the_verdict() {
+        let judged_with = |ratio: f64, waiting: &str, share: f64| {
+            let mut run = world(ratio);
+            let (arm, cell) = at_50(waiting);
+            run.warnings.push(Warning::LoadWaited { arm, cell, share });
+            let verdict = compare(&run).verdicts.remove(0);
+            (verdict.verdict, verdict.reason)
+        };
+        // `before` could have been faster, so the ratio smaller: 12 × 0.9 is still 10.8, 12 × 0.8 is 9.6.
+        assert_eq!(judged_with(12.0, "before", 0.1).0, Verdict::Met);
+        let (verdict, reason) = judged_with(12.0, "before", 0.2);
+        assert_eq!(verdict, Verdict::Inconclusive);
+        assert!(reason.contains("waited for a CPU"), "{reason}");
+        // `after` could have been faster, which the target does not mind.
+        assert_eq!(judged_with(12.0, "after", 0.5).0, Verdict::Met);
+        // The same for what is missed: 9 / 0.95 is 9.5, 9 / 0.85 is 10.6.
+        assert_eq!(judged_with(9.0, "after", 0.05).0, Verdict::Missed);
+        assert_eq!(judged_with(9.0, "after", 0.15).0, Verdict::Inconclusive);
+        assert_eq!(judged_with(9.0, "before", 0.5).0, Verdict::Missed);
+    }
+
+    #[test]
+    fn counts_per_operation_do_not_mind_waits_and_times_turn_them_round() {
+        let mut run = world(12.0);
+        let (arm, cell) = at_50("before");
+        run.warnings.push(Warning::LoadWaited { arm, cell, share: 0.2 });
+        let without =
+            |metric: &str| without_waits(&run, Metric::parse(metric).unwrap(), (1.0, 2.0));
+        assert_eq!(without("saturate.throughput@50"), Some((0.8, 2.0)));
+        assert_eq!(without("saturate.p99@50"), Some((1.0, 2.5)));
+        assert_eq!(without("saturate.cpu_per_op@50"), None);
+        assert_eq!(without("saturate.throughput@10"), None);
+    }
+}

@@ -162,7 +162,7 @@ fn world(ratios: &[f64], metric: &str, bound: &str) -> Run {
     run
 }
 
-fn throughput_world(ratios: &[f64]) -> Run {
+pub(super) fn throughput_world(ratios: &[f64]) -> Run {
     world(ratios, "saturate.throughput@50", ">= 10")
 }
 

@@ -100,7 +100,10 @@ impl fmt::Display for Disturbance {
                 write!(f, "others moved {moved:.1} MiB/s on disks (limit {limit:.1})")
             }
             Disturbance::Drift { factor, limit } => {
-                write!(f, "a sync took {factor:.1} times as long as before (limit {limit:.1})")
+                write!(
+                    f,
+                    "syncs took up to {factor:.1} times as long as at best (limit {limit:.1})"
+                )
             }
         }
     }
