@@ -61,15 +61,15 @@ mod tests {
     #[test]
     fn an_invalid_cell_is_no_number_in_any_form() {
         let (mut run, _) = sample::sample();
-        // What the sample's made-up throughputs give at 50 clients.
-        assert!(all_forms(&run).iter().all(|text| text.contains("18.3×")));
+        assert!(all_forms(&run).iter().all(|text| text.contains("times faster than before")));
         let (arm, cell) = ("before".to_owned(), "saturate@50".to_owned());
         run.warnings.push(Warning::LoadGeneratorBusy { arm, cell, share: 0.9 });
         for text in all_forms(&run) {
+            let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
             assert!(text.contains("invalid: generator"), "{text}");
             assert!(text.contains("othing can be said about after and before"), "{text}");
             assert!(text.contains("no numbers of before and after"), "{text}");
-            for number in ["18.2×", "18.3×", "times faster"] {
+            for number in ["18.2×", "18.3×", "18.4×", "times faster"] {
                 assert!(!text.contains(number), "{number}: {text}");
             }
         }
