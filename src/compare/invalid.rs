@@ -243,7 +243,7 @@ mod tests {
         let (arm, cell) = at_50("before");
         run.warnings.push(Warning::LoadWaited { arm, cell, share: 0.2 });
         let without =
-            |metric: &str| without_waits(&run, Metric::parse(metric).unwrap(), (1.0, 2.0));
+            |metric: &str| without_waits(&run, Metric::parse(metric, &run).unwrap(), (1.0, 2.0));
         assert_eq!(without("saturate.throughput@50"), Some((0.8, 2.0)));
         assert_eq!(without("saturate.p99@50"), Some((1.0, 2.5)));
         assert_eq!(without("saturate.cpu_per_op@50"), None);
