@@ -112,6 +112,52 @@ pub fn parse_percent(text: &str) -> Result<f64, String> {
     if value.is_finite() { Ok(value / 100.0) } else { Err(format!("expected {wanted}")) }
 }
 
+/// What a value that is judged is measured in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Events per second.
+    PerSecond,
+    /// A time; values are in ns.
+    Time,
+    /// A share of a whole; values are fractions.
+    Share,
+    /// A count, or a ratio of counts.
+    Count,
+}
+
+impl Unit {
+    /// Reads a value as it is typed: `10k/s`, `5ms`, `1%`, `512`. Never negative.
+    pub fn parse(self, text: &str) -> Result<f64, String> {
+        let text = text.trim();
+        match self {
+            Unit::PerSecond => {
+                let wanted = "a rate such as \"10k/s\"";
+                let count = text.strip_suffix("/s").ok_or_else(|| format!("expected {wanted}"))?;
+                parse_scaled(count, &COUNT_UNITS, wanted).map(|count| count as f64)
+            }
+            Unit::Time => parse_nanos(text).map(|span| span.0 as f64),
+            Unit::Share => match parse_percent(text)? {
+                share if share >= 0.0 => Ok(share),
+                _ => Err("a share is not negative".to_owned()),
+            },
+            Unit::Count => {
+                let number = text.parse().ok().filter(|n: &f64| n.is_finite() && *n >= 0.0);
+                number.ok_or_else(|| "expected a number such as 512 or 0.05".to_owned())
+            }
+        }
+    }
+
+    /// The same value as text that [`Unit::parse`] reads.
+    pub fn show(self, value: f64) -> String {
+        match self {
+            Unit::PerSecond => format!("{value}/s"),
+            Unit::Time => Nanos(value as u64).to_string(),
+            Unit::Share => format!("{}%", (value * 1e8).round() / 1e6),
+            Unit::Count => value.to_string(),
+        }
+    }
+}
+
 fn parse_scaled(text: &str, units: &[(&str, u64)], wanted: &str) -> Result<u64, String> {
     let text = text.trim();
     let split = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
@@ -196,6 +242,24 @@ mod tests {
         for bad in ["/s", "k/s", "x/s", "inf/s", "1e999/s", "2G/s"] {
             assert!(parse_rate(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn values_are_read_as_they_are_shown() {
+        for (unit, text, value, shown) in [
+            (Unit::PerSecond, "10k/s", 10_000.0, "10000/s"),
+            (Unit::Time, "5ms", 5e6, "5ms"),
+            (Unit::Share, "1%", 0.01, "1%"),
+            (Unit::Count, "512", 512.0, "512"),
+        ] {
+            assert_eq!(unit.parse(text), Ok(value));
+            assert_eq!(unit.show(value), shown);
+            assert_eq!(unit.parse(shown), Ok(value));
+            assert!(
+                unit.parse("-1").is_err() && unit.parse("").is_err() && unit.parse("x").is_err()
+            );
+        }
+        assert!(Unit::PerSecond.parse("10k").is_err() && Unit::Time.parse("5").is_err());
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use kvbench::scenario::plan::Plan;
 use kvbench::scenario::problem::Problems;
-use kvbench::scenario::spec::{Bound, Scenario};
+use kvbench::scenario::spec::{Bound, Expectation, Scenario};
 use kvbench::scenario::{FILE_BYTES_MAX, Options, load, parse};
 use kvbench::units::Nanos;
 use proptest::prelude::*;
@@ -543,10 +543,90 @@ fn targets_are_checked() {
     ratio("\">= inf\"", "allowed: a finite number above 0");
     ratio("\">= -1\"", "allowed: a finite number above 0");
     ratio("\"é\"", "does not begin with >= or <=");
+    ratio("\"5 .. 2\"", "allowed: from the smaller to the larger");
+    ratio("\"2 ..\"", "allowed: a finite number above 0");
+    metric("a.get.p99@50", "kinds of operation: put");
+    metric("a.put.fsyncs_per_op@50", "is of the whole mix");
+    metric("a.put.p99.x@50", "allowed: throughput, mean");
     one_mistake("id = \"t\"\n", "", 10, "missing key `id` in [[target]]");
     let again =
         "ratio = \">= 1\"\n[[target]]\nid = \"t\"\nmetric = \"a.p50@1\"\nratio = \"<= 1\"\n";
     one_mistake("ratio = \">= 1\"\n", again, 15, "an earlier target has the id `t`");
+}
+
+/// What a target may be about besides a ratio: one arm's own value, and a check.
+#[test]
+fn targets_on_values_and_checks_are_checked() {
+    let value =
+        |lines: &str, line, expected| one_mistake("ratio = \">= 1\"", lines, line, expected);
+    value("value = \">= 1\"", 10, "missing key `arm` in [[target]]");
+    value("value = \">= 1\"\narm = \"after\"", 13, "allowed: expected a rate such as \"10k/s\"");
+    value("value = \">= 10k/s\"\narm = \"rung-1\"", 14, "arms: before, after");
+    value("value = \">= 10k/s\"\narm = \"aftr\"", 14, "did you mean `after`?");
+    value(
+        "value = \">= 10k/s\"\narm = \"after\"\nratio = \">= 1\"",
+        15,
+        "a ratio or a value, not both",
+    );
+    value("ratio = \">= 1\"\narm = \"after\"", 14, "a ratio is of both arms");
+    value("ratio = \">= 1\"\ncheck = \"acked-once\"", 12, "a check or about a metric, not both");
+    let line = "metric = \"a.throughput@50\"\nratio = \">= 1\"";
+    let check = |check: &str, expected| {
+        one_mistake(line, &format!("check = \"{check}\""), 12, expected);
+    };
+    check("acked-onse", "did you mean `acked-once`?");
+    check("bank", "write bank = true in [check]");
+    check("versions", "write versions = true in [check]");
+    check("leases", "write leases = true in [check]");
+    check("watch-complete", "write watchers = 100 in a [[phase]]");
+    check("members-agree", "write nodes = 3 in [system]");
+    let good = SHORTEST.replace(line, "check = \"acked-once\"\nclaim = \"it holds\"");
+    let scenario = parse("x.toml", &good, &Options::default()).unwrap();
+    assert_eq!(
+        (scenario.targets[0].claim.as_str(), scenario.targets[0].metric()),
+        ("it holds", None)
+    );
+    one_mistake(
+        "id = \"t\"",
+        "id = \"t\"\nclaim = \"\"",
+        12,
+        "is not one line of 1 to 120 characters",
+    );
+}
+
+/// What only this process shows is not asked of other layers.
+#[test]
+fn measures_exist_where_they_are_measured() {
+    let problem = |measure: &str, set: &[&str]| {
+        let text = SHORTEST.replace("throughput", measure);
+        problems(&text, set).to_string()
+    };
+    for measure in ["in_flight", "entries_per_op", "fsyncs_per_op"] {
+        let shown = problem(measure, &["system.layer=store"]);
+        assert!(shown.contains("layer `store` has no log"), "{shown}");
+    }
+    for measure in ["in_flight", "appliers_max", "lock_wait_share", "locks_per_op"] {
+        let shown = problem(measure, &["system.layer=rpc"]);
+        assert!(shown.contains("servers of layer `rpc` are not looked into"), "{shown}");
+    }
+    let shown = problem("appliers_mean", &["arms.after.instruments=false"]);
+    assert!(shown.contains("an arm has instruments = false"), "{shown}");
+    let shown = problem("system_cores_busy", &["system.layer=store"]);
+    assert!(shown.contains("runs on the clients' threads"), "{shown}");
+}
+
+/// Checks that only some mixes allow.
+#[test]
+fn checks_of_the_state_need_the_operations_they_count() {
+    let check = |line: &str, expected| {
+        one_mistake("[[phase]]", &format!("[check]\n{line}\n[[phase]]"), 8, expected)
+    };
+    check("leases = true", "add lease_cycle = { keys = 10 }");
+    let deletes = SHORTEST.replace("put = {}", "put = {}\ndelete = {}\n[check]\nversions = true");
+    assert!(problems(&deletes, &[]).to_string().contains("`delete` writes without a put"));
+    let preload = SHORTEST.replace("[[op]]", "[keys]\npreload = 5\n[[op]]");
+    let preload = preload.replace("[[phase]]", "[check]\nversions = true\n[[phase]]");
+    assert!(problems(&preload, &[]).to_string().contains("leave out preload"));
 }
 
 #[test]
@@ -602,7 +682,10 @@ fn set_changes_what_the_file_says() {
     assert_eq!(changed.phases[0].clients, [3, 50]);
     assert_eq!((changed.trials.pairs_min, changed.trials.pairs_max), (4, 20));
     assert!(changed.trials.precision_required);
-    assert_eq!(changed.targets[0].bound, Bound::AtMost(0.5));
+    let expected = Bound::AtMost(0.5);
+    assert!(
+        matches!(&changed.targets[0].expectation, Expectation::Ratio { bound, .. } if *bound == expected)
+    );
     assert!(changed.text.starts_with(SHORTEST));
     assert!(changed.text.ends_with("# --set values.size=1KiB\n"));
 }
@@ -640,10 +723,10 @@ fn every_shipped_scenario_is_good() {
         assert_eq!(plan.trials_min(), plan.trials_max());
         assert!(plan.estimated_max <= Nanos::from_millis(30_000), "{}", plan.estimated_max);
         assert!(quick.phases.iter().all(|phase| !phase.clients.is_empty()));
-        for target in &quick.targets {
-            let phase = quick.phases.iter().find(|phase| phase.name == target.metric.phase);
+        for metric in quick.targets.iter().filter_map(|target| target.metric()) {
+            let phase = quick.phases.iter().find(|phase| phase.name == metric.phase);
             let clients = |clients| phase.is_some_and(|phase| phase.clients.contains(&clients));
-            assert!(phase.is_some() && target.metric.clients.is_none_or(clients));
+            assert!(phase.is_some() && metric.clients.is_none_or(clients));
         }
     }
 }

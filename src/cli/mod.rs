@@ -13,6 +13,7 @@ mod progress;
 mod report;
 mod run;
 mod schema;
+mod scoreboard;
 mod serve;
 mod table;
 
@@ -49,7 +50,7 @@ enum Command {
     Plan(plan::PlanArgs),
     /// Check scenarios and report every problem at once
     Check(check::CheckArgs),
-    /// Render a bundle again, from its raw trials
+    /// Render a bundle again, from its raw trials; several of them as a scoreboard
     Report(report::ReportArgs),
     /// Serve etcd's API v3, alone or as a member of a cluster, until stopped
     Serve(Box<serve::ServeArgs>),

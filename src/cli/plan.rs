@@ -10,7 +10,7 @@ use super::table::columns;
 use super::{Exit, ScenarioArgs, Terminal, load_all};
 use crate::report::words::plain;
 use crate::scenario::plan::{Block, Plan};
-use crate::scenario::spec::Scenario;
+use crate::scenario::spec::{Expectation, Scenario};
 use clap::Args;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -140,11 +140,17 @@ fn targets(scenario: &Scenario) -> Vec<Vec<String>> {
         return vec![vec!["none: the run reports and judges nothing".to_owned()]];
     }
     let line = |target: &crate::scenario::spec::Target| {
-        vec![
-            target.id.clone(),
-            target.metric.to_string(),
-            format!("after / before {}", target.bound),
-        ]
+        let (what, wanted) = match &target.expectation {
+            Expectation::Ratio { metric, bound } => {
+                (metric.to_string(), format!("after / before {}", bound.text(None)))
+            }
+            Expectation::Value { metric, arm, bound } => {
+                let wanted = bound.text(Some(metric.measure.unit()));
+                (metric.to_string(), format!("{arm} {wanted}"))
+            }
+            Expectation::Check(check) => (format!("check {check}"), "passes".to_owned()),
+        };
+        vec![target.id.clone(), what, wanted]
     };
     scenario.targets.iter().map(line).collect()
 }

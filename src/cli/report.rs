@@ -1,5 +1,6 @@
 //! `kvbench report`: the reports of a bundle, rebuilt from its record. `run` writes the same ones.
 
+use super::scoreboard::{self, Form};
 use super::{Exit, Terminal};
 use crate::compare::{self, Comparison};
 use crate::record::Run;
@@ -9,16 +10,19 @@ use crate::report::{html, markdown, terminal as text};
 use crate::runner::Finished;
 use clap::Args;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   kvbench report reports/put_parallel-20261103T141200-a1b2c3d          print it, rewrite its pages
-  kvbench report reports/put_parallel-20261103T141200-a1b2c3d --md     Markdown for a pull request")]
+  kvbench report reports/put_parallel-20261103T141200-a1b2c3d --md     Markdown for a pull request
+  kvbench report reports/scoreboard-20261103T141200                    a scoreboard, from its bundles
+  kvbench report reports/c0*/ --out reports/board                      a scoreboard of these bundles")]
 pub(super) struct ReportArgs {
-    /// A bundle folder, or the result.json in it
-    bundle: PathBuf,
+    /// A bundle folder, or the result.json in it; several, or a scoreboard's folder, for a scoreboard
+    #[arg(required = true, value_name = "BUNDLE")]
+    bundles: Vec<PathBuf>,
     /// Print Markdown
     #[arg(long, conflicts_with_all = ["html", "json"])]
     md: bool,
@@ -28,6 +32,9 @@ pub(super) struct ReportArgs {
     /// Print the record
     #[arg(long)]
     json: bool,
+    /// Write the scoreboard of several bundles there
+    #[arg(long, value_name = "FOLDER")]
+    out: Option<PathBuf>,
 }
 
 /// The pictures of a bundle.
@@ -83,18 +90,48 @@ impl Files {
 }
 
 pub(super) fn report(args: &ReportArgs, terminal: &mut Terminal<'_>) -> anyhow::Result<Exit> {
-    let bundle = Bundle::open(&args.bundle);
+    let again = match (args.bundles.as_slice(), &args.out) {
+        ([one], None) => match scoreboard::folder_of(one) {
+            Some(folder) => scoreboard::again(&folder).map(|again| (again, Some(folder))),
+            None => return one_bundle(args, one, terminal),
+        },
+        (several, None) => {
+            scoreboard::of_bundles(several, Path::new(".")).map(|again| (again, None))
+        }
+        (bundles, Some(out)) => {
+            std::fs::create_dir_all(out)?;
+            scoreboard::of_bundles(bundles, out).map(|again| (again, Some(out.clone())))
+        }
+    };
+    let (again, folder) = match again {
+        Ok(again) => again,
+        Err(error) => return unreadable(&format!("{error:#}"), terminal),
+    };
+    let form = match () {
+        () if args.md => Form::Markdown,
+        () if args.html => Form::Html,
+        () if args.json => Form::Json,
+        () => Form::Text,
+    };
+    if let (Some(folder), true) = (folder, form == Form::Text || args.out.is_some()) {
+        scoreboard::write(&again.board, &Bundle::open(&folder))?;
+    }
+    scoreboard::print(&again.board, form, terminal)?;
+    Ok(again.exit)
+}
+
+/// Says that what was named is no bundle. The error may quote what stands in a file.
+fn unreadable(error: &str, terminal: &mut Terminal<'_>) -> anyhow::Result<Exit> {
+    let error = plain(error);
+    writeln!(terminal.err, "error: {error}\n  hint: name a folder that `kvbench run` wrote")?;
+    Ok(Exit::Usage)
+}
+
+fn one_bundle(args: &ReportArgs, path: &Path, terminal: &mut Terminal<'_>) -> anyhow::Result<Exit> {
+    let bundle = Bundle::open(path);
     let run = match bundle.read_run() {
         Ok(run) => run,
-        Err(error) => {
-            // It may quote what stands in the file.
-            let error = plain(&error.to_string());
-            writeln!(
-                terminal.err,
-                "error: {error}\n  hint: name a folder that `kvbench run` wrote"
-            )?;
-            return Ok(Exit::Usage);
-        }
+        Err(error) => return unreadable(&error.to_string(), terminal),
     };
     let comparison = compare::compare(&run);
     let files = Files::of_bundle(&bundle);

@@ -2,10 +2,13 @@
 
 use super::progress::Shown;
 use super::report::{self, Files};
+use super::scoreboard::{self, Form};
 use super::{Exit, ScenarioArgs, Terminal, load_all};
 use crate::agent::AgentError;
 use crate::compare::{self, Comparison, Outcome};
 use crate::record::bundle::Bundle;
+use crate::record::scoreboard::Scoreboard;
+use crate::report::scoreboard::Builder;
 use crate::runner::{self, Finished, RunError};
 use crate::scenario::missing;
 use crate::scenario::spec::Scenario;
@@ -24,6 +27,7 @@ Examples:
   kvbench run scenarios/put_parallel.toml            two to three minutes, then a verdict
   kvbench run --quick scenarios/put_parallel.toml    a first impression in half a minute
   kvbench run scenarios/ --set trials.pairs.max=8    every scenario, at most 8 pairs each
+  kvbench run scenarios/claims                       every claim, then one scoreboard
   kvbench run scenarios/store_only.toml --json       the record on standard output
   kvbench run s.toml --agents 10.0.0.7:2390          the load from another machine
 
@@ -49,7 +53,8 @@ pub(super) struct RunArgs {
 
 pub(super) fn run(args: &RunArgs, terminal: &mut Terminal<'_>) -> anyhow::Result<Exit> {
     let Some(scenarios) = load_all(&args.scenarios, terminal)? else { return Ok(Exit::Usage) };
-    let scenarios = runnable(args, scenarios, terminal)?;
+    let mut board = Builder::default();
+    let scenarios = runnable(args, scenarios, &mut board, terminal)?;
     if scenarios.is_empty() {
         return Ok(Exit::Usage);
     }
@@ -58,14 +63,37 @@ pub(super) fn run(args: &RunArgs, terminal: &mut Terminal<'_>) -> anyhow::Result
         writeln!(terminal.err, "error: {wrong}")?;
         return Ok(Exit::Usage);
     }
-    let mut exit = Exit::Met;
+    let (mut exit, mut failed) = (Exit::Met, None);
     for (path, scenario) in &scenarios {
-        exit = exit.worse(run_one(args, path, scenario, terminal)?);
-        if exit == Exit::Interrupted {
+        match run_one(args, path, scenario, &mut board, terminal) {
+            Ok(one) => exit = exit.worse(one),
+            Err(error) => failed = Some(error),
+        }
+        if exit == Exit::Interrupted || failed.is_some() {
             break;
         }
     }
-    Ok(exit)
+    if scenarios.len() > 1 && board.runs() > 0 {
+        leave_scoreboard(args, board.finish(), exit, terminal)?;
+    }
+    failed.map_or(Ok(exit), Err)
+}
+
+/// What several runs say together, for whoever reads one page of it.
+fn leave_scoreboard(
+    args: &RunArgs,
+    board: Scoreboard,
+    exit: Exit,
+    terminal: &mut Terminal<'_>,
+) -> anyhow::Result<()> {
+    let folder = Bundle::create_for_scoreboard(&args.out, &board.started_at)?;
+    scoreboard::write(&board, &folder)?;
+    if !args.json {
+        scoreboard::print(&board, Form::Text, terminal)?;
+    }
+    let to: &mut dyn io::Write = if args.json { terminal.err } else { terminal.out };
+    writeln!(to, " {}   exit {}", folder.folder().join("scoreboard.html").display(), exit.code())?;
+    Ok(())
 }
 
 /// Those that this build has everything for. What a folder holds besides is left out, with a word; if one that was named
@@ -73,6 +101,7 @@ pub(super) fn run(args: &RunArgs, terminal: &mut Terminal<'_>) -> anyhow::Result
 fn runnable(
     args: &RunArgs,
     scenarios: Vec<(PathBuf, Scenario)>,
+    board: &mut Builder,
     terminal: &mut Terminal<'_>,
 ) -> io::Result<Vec<(PathBuf, Scenario)>> {
     let mut left = Vec::new();
@@ -82,6 +111,8 @@ fn runnable(
             None => left.push((path, scenario)),
             Some(problems) => {
                 named_is_lacking |= args.scenarios.scenarios.contains(&path);
+                let reason = problems.list.first().map(|problem| problem.message.clone());
+                board.not_measured(scenario.name, reason.unwrap_or_default());
                 writeln!(terminal.err, "{problems}")?;
             }
         }
@@ -93,6 +124,7 @@ fn run_one(
     args: &RunArgs,
     path: &Path,
     scenario: &Scenario,
+    board: &mut Builder,
     terminal: &mut Terminal<'_>,
 ) -> anyhow::Result<Exit> {
     let scratch = scratch(args)?;
@@ -116,6 +148,8 @@ fn run_one(
         bundle.write(name, bytes)?;
     }
     let comparison = compare::compare(&finished.run);
+    let name = bundle.folder().file_name().unwrap_or_default().display();
+    board.add(&finished.run, &comparison, format!("../{name}"));
     let files = Files::of_run(&finished);
     report::write_all(&bundle, &finished.run, &comparison, &files)?;
     if args.json {

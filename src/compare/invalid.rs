@@ -71,11 +71,13 @@ pub(super) fn of_arm(run: &Run, arm: &str, place: Place<'_>) -> Option<Invalid> 
 /// Why the load at the metric's place cannot carry a verdict, if an end of the ladder was measured badly there.
 pub(super) fn of_target(run: &Run, metric: Metric<'_>) -> Option<String> {
     let ends = [run.arms.first()?, run.arms.last()?];
-    let place = metric.place;
-    ends.into_iter().find_map(|arm| {
-        let (why, arm) = (of_arm(run, &arm.name, place)?, &arm.name);
-        Some(format!("the load of {arm} at {} is invalid: {why}", align::name(run, place)))
-    })
+    ends.into_iter().find_map(|arm| of_value(run, metric, &arm.name))
+}
+
+/// Why the load of one arm at the metric's place cannot carry a verdict.
+pub(super) fn of_value(run: &Run, metric: Metric<'_>, arm: &str) -> Option<String> {
+    let why = of_arm(run, arm, metric.place)?;
+    Some(format!("the load of {arm} at {} is invalid: {why}", align::name(run, metric.place)))
 }
 
 /// Why the host lets nothing be decided: more than a quarter of the blocks are disturbed, and nobody asked to keep them.
@@ -128,10 +130,9 @@ pub(super) fn without_waits(
     let (before, after) = waits(run, metric)?;
     let is_time = match metric.measure {
         Measure::Throughput | Measure::WatchEvents => false,
-        // The rate is given, and a search takes its try as it comes.
-        Measure::MaxRate => return None,
-        Measure::Percentile(_) => true,
-        Measure::CpuPerOp | Measure::SystemCpuPerOp | Measure::FsyncsPerOp => return None,
+        Measure::Mean | Measure::Percentile(_) | Measure::Max => true,
+        // A searched rate is given, and takes its try as it comes; the rest counts and times nothing.
+        _ => return None,
     };
     let (falls, rises) = if is_time { (after, before) } else { (before, after) };
     (before + after > 0.0).then(|| (low * (1.0 - falls), high / (1.0 - rises)))

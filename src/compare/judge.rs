@@ -5,33 +5,50 @@
 //! observations beyond it, or below the precision that the scenario demanded.
 
 use super::metric::{Bound, Measure, Metric, Percentile, Scarcest};
-use super::{Estimate, Ladder, Outcome, TargetVerdict, Verdict};
-use super::{align, invalid};
-use crate::record::{Plan, Run, Target, Warning};
+use super::{Estimate, Ladder, Outcome, TargetVerdict, Verdict, align, invalid, value};
+use crate::record::{Cell, Plan, Run, Target, Warning};
 use crate::stats::{self, BEYOND_JUDGED_MIN, BEYOND_SHOWN_MIN};
 
 /// The judgement of one target.
 pub(super) fn verdict(run: &Run, target: &Target, ladders: &[Ladder]) -> TargetVerdict {
-    let judged = |estimate, (verdict, reason)| TargetVerdict {
-        target: target.clone(),
-        estimate,
-        verdict,
-        reason,
+    match (&target.check, &target.arm) {
+        (Some(check), _) => of_check(run, target, check),
+        (None, Some(arm)) => value::verdict(run, target, arm),
+        (None, None) => of_ratio(run, target, ladders),
+    }
+}
+
+/// A target with its judgement and nothing measured.
+pub(super) fn unmeasured(target: &Target, (verdict, reason): (Verdict, String)) -> TargetVerdict {
+    let target = target.clone();
+    TargetVerdict { target, estimate: None, value: None, check: None, verdict, reason }
+}
+
+/// Met if the check ran and passed.
+fn of_check(run: &Run, target: &Target, id: &str) -> TargetVerdict {
+    let Some(check) = run.checks.iter().find(|check| check.id == id) else {
+        return unmeasured(target, undecided(format!("the check {id} did not run")));
     };
+    let verdict = if check.passed { Verdict::Met } else { Verdict::Missed };
+    TargetVerdict { check: Some(check.clone()), ..unmeasured(target, (verdict, String::new())) }
+}
+
+fn of_ratio(run: &Run, target: &Target, ladders: &[Ladder]) -> TargetVerdict {
+    let judged = |estimate, judgement| TargetVerdict { estimate, ..unmeasured(target, judgement) };
     let Some(metric) = Metric::parse(&target.metric, run) else {
-        return judged(None, undecided(format!("cannot read the metric \"{}\"", target.metric)));
+        return unmeasured(target, cannot_read_metric(target));
     };
-    let Some(bound) = Bound::parse(&target.bound) else {
-        return judged(None, undecided(format!("cannot read the bound \"{}\"", target.bound)));
+    let Some(bound) = Bound::of_ratio(&target.bound) else {
+        return unmeasured(target, cannot_read_bound(target));
     };
     if let Some(reason) = invalid::of_target(run, metric) {
         return judged(None, undecided(reason));
     }
     let pairs = align::before_after(run, metric.place);
-    let logs = align::log_ratios(&pairs, metric.measure);
-    if let Measure::Percentile(_) = metric.measure
-        && let Some(reason) = unsustained(run, metric)
-    {
+    let logs = align::log_ratios_of(&pairs, |cell| metric.reading(cell));
+    let ends = [run.arms.first(), run.arms.last()];
+    let ends: Vec<&str> = ends.into_iter().flatten().map(|arm| arm.name.as_str()).collect();
+    if let Some(reason) = unsustained(run, metric, &ends) {
         return judged(None, undecided(reason));
     }
     if logs.is_empty() {
@@ -41,12 +58,9 @@ pub(super) fn verdict(run: &Run, target: &Target, ladders: &[Ladder]) -> TargetV
         );
     }
     let estimate = Estimate::from_log_ratios(&logs);
-    if let Measure::Percentile(percentile) = metric.measure
-        && let Some(scarcest) = percentile.scarcest(&pairs)
-        && scarcest.beyond < BEYOND_JUDGED_MIN
-    {
-        let shown = (scarcest.beyond >= BEYOND_SHOWN_MIN).then_some(estimate);
-        return judged(shown, undecided(too_scarce(percentile, scarcest)));
+    let cells = || pairs.iter().flat_map(|pair| [pair.base, pair.other]);
+    if let Some((is_shown, reason)) = scarce(metric, cells()) {
+        return judged(is_shown.then_some(estimate), undecided(reason));
     }
     if let Some(reason) = invalid::by_host(run) {
         return judged(Some(estimate), undecided(reason));
@@ -78,6 +92,25 @@ fn unless_waits_matter(
     undecided(format!(
         "the load generator waited for a CPU; without that the ratio may lie anywhere from {low} to {high}"
     ))
+}
+
+pub(super) fn cannot_read_metric(target: &Target) -> (Verdict, String) {
+    undecided(format!("cannot read the metric \"{}\"", target.metric))
+}
+
+pub(super) fn cannot_read_bound(target: &Target) -> (Verdict, String) {
+    undecided(format!("cannot read the bound \"{}\"", target.bound))
+}
+
+/// Whether a percentile may be shown at least, and why it is not judged; nothing if enough observations lie beyond it.
+pub(super) fn scarce<'a>(
+    metric: Metric<'_>,
+    cells: impl Iterator<Item = &'a Cell>,
+) -> Option<(bool, String)> {
+    let Measure::Percentile(percentile) = metric.measure else { return None };
+    let scarcest = metric.scarcest(percentile, cells)?;
+    (scarcest.beyond < BEYOND_JUDGED_MIN)
+        .then(|| (scarcest.beyond >= BEYOND_SHOWN_MIN, too_scarce(percentile, scarcest)))
 }
 
 /// The run's answer from its parts, the gravest first.
@@ -112,7 +145,7 @@ fn decide(
     }
 }
 
-fn undecided(reason: String) -> (Verdict, String) {
+pub(super) fn undecided(reason: String) -> (Verdict, String) {
     (Verdict::Inconclusive, reason)
 }
 
@@ -146,7 +179,7 @@ fn too_wide(precision: f64, half_width: f64, logs: &[f64]) -> String {
 
 /// What would decide: a half-width no larger than the distance from the estimate to the bound, both as logarithms.
 fn straddles(ratio: f64, bound: Bound, logs: &[f64]) -> String {
-    let distance = (ratio / bound.ratio()).ln().abs();
+    let distance = (ratio / bound.nearest(ratio)).ln().abs();
     match more_pairs(logs, distance) {
         Some(more) => format!("about {} would decide it at this noise", more_pairs_text(more)),
         None if distance > f64::EPSILON => format!(
@@ -158,15 +191,15 @@ fn straddles(ratio: f64, bound: Bound, logs: &[f64]) -> String {
 }
 
 /// Pairs on top of those there are, at least one.
-fn more_pairs(logs: &[f64], half_width_wanted: f64) -> Option<usize> {
+pub(super) fn more_pairs(logs: &[f64], half_width_wanted: f64) -> Option<usize> {
     let needed = stats::pairs_needed(logs, half_width_wanted)?;
     Some(needed.saturating_sub(logs.len()).max(1))
 }
 
 /// Why a throughput could not rise further, if the before arm's stages say so.
 fn ceiling_reason(ladders: &[Ladder], metric: Metric<'_>, bound: Bound) -> Option<String> {
-    let Bound::AtLeast(wanted) = bound else { return None };
-    if metric.measure != Measure::Throughput {
+    let (Bound::AtLeast(wanted) | Bound::Within(wanted, _)) = bound else { return None };
+    if metric.measure != Measure::Throughput || metric.op.is_some() {
         return None;
     }
     let place = metric.place;
@@ -179,13 +212,15 @@ fn ceiling_reason(ladders: &[Ladder], metric: Metric<'_>, bound: Bound) -> Optio
     ))
 }
 
-/// Why there is no latency at the metric's place, if an end of the ladder did not keep up with the load there in some trial.
-fn unsustained(run: &Run, metric: Metric<'_>) -> Option<String> {
+/// Why there is no latency at the metric's place, if one of `arms` did not keep up with the load there in some trial.
+pub(super) fn unsustained(run: &Run, metric: Metric<'_>, arms: &[&str]) -> Option<String> {
+    if !metric.measure.is_latency() {
+        return None;
+    }
     let place = align::name(run, metric.place);
-    let ends = [run.arms.first()?, run.arms.last()?];
     run.warnings.iter().find_map(|warning| match warning {
         Warning::Unsustained { arm, cell, trials, of, achieved, .. }
-            if *cell == place && ends.iter().any(|end| end.name == *arm) =>
+            if *cell == place && arms.contains(&arm.as_str()) =>
         {
             Some(format!(
                 "{arm} did not keep up with the offered rate in {trials} of {of} trials (at least once only {} was \
@@ -206,7 +241,7 @@ fn more_pairs_text(n: usize) -> String {
 }
 
 /// `5 %`, `8.2 %`.
-fn percent(fraction: f64) -> String {
+pub(super) fn percent(fraction: f64) -> String {
     let text = format!("{:.1}", fraction * 100.0);
     format!("{} %", text.strip_suffix(".0").unwrap_or(&text))
 }

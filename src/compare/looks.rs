@@ -9,8 +9,8 @@
 //! the level of a fixed number of pairs. A plan with `pairs_min` = `pairs_max` has the exact level.
 
 use super::Estimate;
-use super::align::{self, Place};
 use super::metric::{Measure, Metric};
+use super::{align, value};
 use crate::record::Run;
 
 /// Pairs added between two looks.
@@ -23,21 +23,31 @@ pub fn looks(pairs_min: u32, pairs_max: u32) -> impl Iterator<Item = u32> {
 }
 
 /// Whether every judged ratio is as narrow as planned, so that no more pairs are needed: half-width at most
-/// `plan.precision` for each target, or without targets for the throughput of every place measured.
+/// `plan.precision` for each target (of the bound, for one arm's own value; a check needs no pairs), or without targets for the throughput of every place measured.
 /// False while any of them has no interval yet.
 pub fn precision_reached(run: &Run) -> bool {
-    let narrow = |place: Place<'_>, measure: Measure| {
-        let logs = align::log_ratios(&align::before_after(run, place), measure);
-        let half_width = Estimate::from_log_ratios(&logs).half_width();
-        half_width.is_some_and(|half_width| half_width <= run.plan.precision)
-    };
+    if run.trials.is_empty() {
+        return false;
+    }
     if !run.targets.is_empty() {
-        let metric =
-            |text| Metric::parse(text, run).is_some_and(|m: Metric<'_>| narrow(m.place, m.measure));
-        return run.targets.iter().all(|target| metric(&target.metric));
+        return run.targets.iter().all(|target| match (&target.check, &target.arm) {
+            (Some(_), _) => true,
+            (None, Some(arm)) => value::is_narrow(run, target, arm),
+            (None, None) => {
+                Metric::parse(&target.metric, run).is_some_and(|metric| narrow(run, metric))
+            }
+        });
     }
     let places = super::places(run);
-    !places.is_empty() && places.into_iter().all(|place| narrow(place, Measure::Throughput))
+    let throughput = |place| Metric { place, op: None, measure: Measure::Throughput };
+    !places.is_empty() && places.into_iter().all(|place| narrow(run, throughput(place)))
+}
+
+fn narrow(run: &Run, metric: Metric<'_>) -> bool {
+    let pairs = align::before_after(run, metric.place);
+    let logs = align::log_ratios_of(&pairs, |cell| metric.reading(cell));
+    let half_width = Estimate::from_log_ratios(&logs).half_width();
+    half_width.is_some_and(|half_width| half_width <= run.plan.precision)
 }
 
 #[cfg(test)]

@@ -13,17 +13,21 @@ mod ladder;
 mod looks;
 mod metric;
 mod open;
+mod overall;
 mod scaling;
 mod steadiness;
 #[cfg(test)]
 mod tests;
+mod value;
 mod watch;
 
 pub use crate::stats::{Figure, Scalability, Unfit};
 pub use invalid::{Invalid, disturbed, invalidates};
 pub use looks::{looks, precision_reached};
+pub use overall::{Kind, Share, overall, shares};
 
 use crate::record;
+pub use crate::units::Unit;
 use align::Place;
 
 /// Everything that can be said about a run, from its record alone. All numbers in it are finite.
@@ -298,6 +302,21 @@ pub struct Estimate {
     pub invalid: Option<Invalid>,
 }
 
+/// One arm's own value, in the unit of its measure.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ArmValue {
+    /// Arm name.
+    pub arm: String,
+    /// What it is measured in.
+    pub unit: Unit,
+    /// Hodges-Lehmann location over the arm's trials, A/A left out.
+    pub value: f64,
+    /// Exact signed-rank interval at >= 95 %; absent below 6 trials.
+    pub interval: Option<(f64, f64)>,
+    /// Trials it rests on.
+    pub trials: usize,
+}
+
 /// The arms one after the other at one client count.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ladder {
@@ -344,6 +363,10 @@ pub struct TargetVerdict {
     /// Its ratio; absent if nothing was measured for it, or if fewer than 10 observations lie beyond its percentile
     /// in some trial.
     pub estimate: Option<Estimate>,
+    /// The arm's own value, if the target is about one and it may be shown.
+    pub value: Option<ArmValue>,
+    /// The check, if the target is about one that ran.
+    pub check: Option<record::Check>,
     /// The judgement.
     pub verdict: Verdict,
     /// Why it is inconclusive, what would decide it, or why it could not be met. Lower case, no full stop.

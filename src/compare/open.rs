@@ -60,7 +60,7 @@ fn arm(run: &Run, name: &str, place: Place<'_>) -> Option<OpenArm> {
     let median = |values: Vec<f64>| stats::median(&values);
     let latency = |percentile: Percentile| {
         let is_shown = invalid.is_none() && cells.iter().all(|cell| percentile.shown(cell));
-        let values = cells.iter().map(|cell| percentile.ns(cell) as f64).collect();
+        let values = cells.iter().map(|cell| percentile.ns(cell.latency()) as f64).collect();
         is_shown.then(|| median(values)).flatten()
     };
     (!opens.is_empty()).then(|| OpenArm {

@@ -56,6 +56,7 @@ fn cell(clients: u32, throughput_per_s: f64) -> Cell {
             wait_ns: 4_000_000,
             hold_ns: 2_000_000,
         }],
+        appliers_max: Some(3),
         cpu: vec![
             RoleCpu { role: "load".into(), cpu_ns: 1_000_000_000, runqueue_ns: 0 },
             RoleCpu { role: "raft".into(), cpu_ns: 2_000_000_000, runqueue_ns: 0 },
@@ -84,6 +85,8 @@ fn trial(block: u32, arm: &str, throughput_per_s: f64) -> Trial {
             changes_acked: 0,
             revokes_acked: 0,
             bank: None,
+            versions: None,
+            leases: None,
             replayed: None,
         },
     }
@@ -158,7 +161,12 @@ fn world(ratios: &[f64], metric: &str, bound: &str) -> Run {
         run.trials.push(trial(block, "before", *before));
         run.trials.push(trial(block, "after", before * ratio));
     }
-    run.targets.push(Target { id: "goal".into(), metric: metric.into(), bound: bound.into() });
+    run.targets.push(Target {
+        id: "goal".into(),
+        metric: metric.into(),
+        bound: bound.into(),
+        ..Target::default()
+    });
     run
 }
 
@@ -301,6 +309,111 @@ fn a_failed_check_outranks_speed() {
     assert_eq!(compare(&run).outcome, Outcome::WrongAnswer);
 }
 
+/// A target on one arm's own value, judged by its trials.
+fn value_world(values: &[f64], bound: &str) -> Run {
+    let mut run = throughput_world(&[1.0; 8]);
+    run.targets[0] = Target {
+        metric: "saturate.lock_wait_share@50".into(),
+        bound: bound.into(),
+        arm: Some("before".into()),
+        ..run.targets[0].clone()
+    };
+    let before = run.trials.iter_mut().filter(|trial| trial.arm == "before");
+    for (trial, value) in before.zip(values) {
+        // 20 000 operations of 1 µs each: 20 ms.
+        trial.cells[0].locks[0].wait_ns = (value * 2e7) as u64;
+    }
+    run
+}
+
+#[test]
+fn an_arm_s_own_value_is_judged_by_its_trials() {
+    let shares = [0.004, 0.005, 0.006, 0.005, 0.004, 0.006, 0.005, 0.005];
+    let judged = |values: &[f64], bound| compare(&value_world(values, bound)).verdicts.remove(0);
+    let met = judged(&shares, "<= 1%");
+    assert_eq!((met.verdict, met.reason.as_str()), (Verdict::Met, ""));
+    let value = met.value.unwrap();
+    assert_eq!((value.trials, value.unit), (8, Unit::Share));
+    assert!((value.value - 0.005).abs() < 1e-9 && value.interval.unwrap().1 <= 0.006);
+    assert_eq!(judged(&shares, ">= 1%").verdict, Verdict::Missed);
+    assert_eq!(judged(&shares, "0.3% .. 0.7%").verdict, Verdict::Met);
+    assert_eq!(judged(&[0.0; 8], "<= 0%").verdict, Verdict::Met, "nothing is a value");
+    let open = judged(&[0.004, 0.015, 0.008, 0.013, 0.009, 0.016, 0.005, 0.012], "<= 1%");
+    assert_eq!(open.verdict, Verdict::Inconclusive);
+    assert!(
+        open.reason.contains("would decide it at this noise") || open.reason.contains("too close")
+    );
+    let mut few = value_world(&shares, "<= 1%");
+    few.trials.truncate(10);
+    assert_eq!(compare(&few).verdicts[0].reason, "cannot decide with 5 trials; 6 are needed");
+    few.targets[0].arm = Some("rung-9".into());
+    assert!(compare(&few).verdicts[0].reason.starts_with("no trial of rung-9 has a value"));
+    assert!(precision_reached(&value_world(&shares, "<= 1%")));
+    assert!(!precision_reached(&value_world(&shares, "<= 0.2%")), "the bound is the scale");
+}
+
+#[test]
+fn a_check_is_met_when_it_passed() {
+    let mut run = throughput_world(&[1.0; 8]);
+    run.targets[0] =
+        Target { id: "once".into(), check: Some("acked-once".into()), ..Target::default() };
+    let judged = |run: &Run| compare(run).verdicts.remove(0);
+    assert_eq!(judged(&run).verdict, Verdict::Inconclusive);
+    assert!(precision_reached(&run));
+    for passed in [true, false] {
+        run.checks = vec![Check { id: "acked-once".into(), passed, detail: "x".into() }];
+        let expected = if passed { Verdict::Met } else { Verdict::Missed };
+        assert_eq!(judged(&run).verdict, expected);
+    }
+}
+
+#[test]
+fn a_ratio_may_have_to_lie_between() {
+    let judged = |ratios: &[f64; 8], bound| {
+        let mut run = throughput_world(ratios);
+        run.targets[0].bound = String::from(bound);
+        compare(&run).verdicts.remove(0).verdict
+    };
+    assert_eq!(judged(&[3.0; 8], "2 .. 5"), Verdict::Met);
+    assert_eq!(judged(&[1.2; 8], "2 .. 5"), Verdict::Missed);
+    assert_eq!(judged(&AROUND_TEN, "2 .. 10"), Verdict::Inconclusive);
+}
+
+#[test]
+fn scenarios_of_a_kind_become_one_figure() {
+    let mut runs = [throughput_world(&[2.0; 8]), throughput_world(&[8.0; 8])];
+    for run in &mut runs {
+        run.arms.last_mut().unwrap().levers.insert("layer".into(), "raft".into());
+    }
+    let all: Vec<_> = runs.iter().flat_map(shares).collect();
+    let figures = overall(&all);
+    let [(kind, figure)] = figures.as_slice() else { panic!("{figures:?}") };
+    assert_eq!((kind.measure.as_str(), kind.layer.as_str()), ("throughput", "raft"));
+    assert!((figure.ratio - 4.0).abs() < 1e-9 && figure.scenarios == 2);
+    runs[1].arms.last_mut().unwrap().levers.insert("layer".into(), "store".into());
+    let all: Vec<_> = runs.iter().flat_map(shares).collect();
+    assert!(overall(&all).is_empty(), "like goes with like");
+}
+
+#[test]
+fn costs_of_locks_and_stages_can_be_judged() {
+    let run = throughput_world(&[1.0; 8]);
+    let cell = &run.trials[0].cells[0];
+    let read = |text: &str| metric::Metric::parse(text, &run).unwrap().reading(cell);
+    let near = |a: Option<f64>, b: f64| (a.unwrap() - b).abs() < 1e-9;
+    assert!(near(read("saturate.lock_wait_share@50"), 0.2));
+    assert!(near(read("saturate.lock_contended@50"), 0.25));
+    assert!(near(read("saturate.locks_per_op@50"), 1.0));
+    assert!(near(read("saturate.appliers_max@50"), 3.0));
+    assert!(near(read("saturate.appliers_mean@50"), cell.throughput_per_s * 400e-9));
+    assert!(near(read("saturate.in_flight@50"), 0.0));
+    assert!(near(read("saturate.entries_per_op@50"), 0.2));
+    assert!(near(read("saturate.cores_busy@50"), 1.5));
+    assert!(near(read("saturate.system_cores_busy@50"), 1.0));
+    assert!(near(read("saturate.mean@50"), 1000.0) && near(read("saturate.max@50"), 10_000.0));
+    assert_eq!(read("saturate.put.p50@50"), None);
+}
+
 #[test]
 fn a_missed_target_outranks_an_undecided_one() {
     let mut run = throughput_world(&[20.0; 8]);
@@ -308,6 +421,7 @@ fn a_missed_target_outranks_an_undecided_one() {
         id: "x".into(),
         metric: metric.into(),
         bound: bound.into(),
+        ..Target::default()
     };
     run.targets.push(target("nowhere.p50@1", ">= 1"));
     assert_eq!(compare(&run).outcome, Outcome::Inconclusive);

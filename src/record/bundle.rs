@@ -63,10 +63,21 @@ pub enum BundleError {
 impl Bundle {
     /// A new folder under `root` for `run`: scenario, UTC time and revision in its name.
     pub fn create(root: &Path, run: &Run) -> Result<Bundle, BundleError> {
-        let io = |path: &Path, source| BundleError::Io { path: path.to_path_buf(), source };
-        fs::create_dir_all(root).map_err(|error| io(root, error))?;
         let time = run.started_at.replace(['-', ':', 'Z'], "");
         let name = format!("{}-{time}-{}", run.scenario.name, run.build.revision);
+        Bundle::create_named(root, &name)
+    }
+
+    /// A new folder under `root` for the scoreboard of a sitting that began at `started_at`.
+    pub fn create_for_scoreboard(root: &Path, started_at: &str) -> Result<Bundle, BundleError> {
+        let time = started_at.replace(['-', ':', 'Z'], "");
+        Bundle::create_named(root, &format!("scoreboard-{time}"))
+    }
+
+    /// A folder of that name, or of that name with a number if there is one already.
+    fn create_named(root: &Path, name: &str) -> Result<Bundle, BundleError> {
+        let io = |path: &Path, source| BundleError::Io { path: path.to_path_buf(), source };
+        fs::create_dir_all(root).map_err(|error| io(root, error))?;
         for attempt in 1..SAME_NAME_MAX {
             let suffix = if attempt == 1 { String::new() } else { format!("-{attempt}") };
             let folder = root.join(format!("{name}{suffix}"));

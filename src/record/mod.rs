@@ -3,6 +3,7 @@
 
 pub mod bundle;
 mod host;
+pub mod scoreboard;
 mod surroundings;
 
 pub use host::{
@@ -174,15 +175,24 @@ pub struct Arm {
     pub levers: BTreeMap<String, String>,
 }
 
-/// One expectation.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// One expectation: of the ratio after / before, of one arm's own value, or of a check.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {
     /// Its name.
     pub id: String,
-    /// `phase.measure@clients`.
+    /// The claim it decides, in a line; empty if it decides nobody's.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub claim: String,
+    /// `phase.measure@clients` or `phase.op.measure@clients`; empty for a check.
     pub metric: String,
-    /// `>= 10` or `<= 0.1`.
+    /// `>= 10`, `<= 0.1` or `2 .. 5`, with a unit if it bounds a value; empty for a check.
     pub bound: String,
+    /// The arm whose own value is bounded; absent for a ratio.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arm: Option<String>,
+    /// The check that has to pass, in place of a metric.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<String>,
 }
 
 /// How many pairs were planned.
@@ -258,6 +268,12 @@ pub struct TrialEnd {
     /// The accounts, if the scenario asks for that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bank: Option<Bank>,
+    /// The versions of the keys, if the scenario asks for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub versions: Option<Versions>,
+    /// The leases, if the scenario asks for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leases: Option<LeasesFound>,
     /// What the log gave back to a node started on it again, if that was tried.
     pub replayed: Option<Replayed>,
 }
@@ -273,6 +289,30 @@ pub struct Bank {
     pub money: u64,
     /// Money in them all.
     pub sum: u64,
+}
+
+/// The versions of all keys after a trial that only put.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Versions {
+    /// Keys that were there.
+    pub keys: u64,
+    /// Their versions added up: how often all of them were put.
+    pub sum: u64,
+    /// Keys whose version or revisions cannot be: a creation after the last change, or a last change that another key has too.
+    pub wrong: u64,
+    /// The newest of the last changes.
+    pub newest: i64,
+}
+
+/// Leases after a trial, seen from the leases and from the keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeasesFound {
+    /// Leases that were there.
+    pub leases: u64,
+    /// Keys that hang on a lease, as the keys say.
+    pub attached: u64,
+    /// Keys of which only the lease or only the key says so.
+    pub wrong: u64,
 }
 
 /// The store of a node that was started again on the log of a trial.
@@ -332,6 +372,9 @@ pub struct Cell {
     pub counters: Counters,
     /// Named locks over the span.
     pub locks: Vec<LockUse>,
+    /// Most requests that were found under execution in the store at once, of those that looked; absent where nobody looked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub appliers_max: Option<u32>,
     /// CPU time by thread role over the span.
     pub cpu: Vec<RoleCpu>,
     /// Threads that offered load.

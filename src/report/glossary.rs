@@ -171,8 +171,40 @@ pub const GLOSSARY: &[(&str, &str)] = &[
         "requests per Ready",
         "Requests taken through one round of the raft library's Ready loop, over rounds that had log entries. How well group commit fills.",
     ),
+    (
+        "system cores busy",
+        "Cores busy without the threads that offer load or watch: CPU time of the system under test divided by elapsed time.",
+    ),
+    (
+        "entries per op",
+        "Log entries during the span divided by operations finished in it. Below 1, requests share entries.",
+    ),
+    (
+        "in flight",
+        "Mean number of operations between being taken for the log and being committed: their rate times the mean time in those stages (Little's law).",
+    ),
+    (
+        "appliers mean",
+        "Mean number of requests under execution in the store: their rate times the mean time under their locks (Little's law). One whose thread lost its CPU meanwhile is counted.",
+    ),
+    (
+        "appliers max",
+        "The most requests that were found under execution in the store at once, by those among them that looked: every sixteenth of each thread.",
+    ),
     ("entries per Ready", "Log entries per round of the Ready loop that had any."),
     ("lock wait", "Time spent waiting for a lock, per operation. All locks of one name together."),
+    (
+        "lock wait share",
+        "Time waited for the store's lock divided by the time that the operations took, all of them together.",
+    ),
+    (
+        "lock contended",
+        "Share of the acquisitions of the store's lock, or of its shards' locks, that found it held by somebody else.",
+    ),
+    (
+        "locks per op",
+        "Locks of the store taken during the span divided by operations finished in it. If only transactions are sent that is shards per transaction.",
+    ),
     ("lock hold", "Time a lock was held, per operation."),
     ("contended", "Share of a lock's acquisitions that found it held by somebody else."),
     (
@@ -207,6 +239,28 @@ pub const GLOSSARY: &[(&str, &str)] = &[
         "disk drift",
         "The slowest over the fastest of a block's sync probes: the median of up to 15 syncs of 4 KiB in the data folder, while no load runs, before the first measurement, between each two client counts and after the last.",
     ),
+    ("mean", "Mean service time of the operations of a trial."),
+    (
+        "max",
+        "Longest service time of a trial: one observation, so it varies more than any percentile.",
+    ),
+    (
+        "value",
+        "What a target on one arm judges: the Hodges-Lehmann location of the arm's trials with its exact 95 % signed-rank interval. It is of this host and this hour, which a ratio is less.",
+    ),
+    (
+        "scoreboard",
+        "Every target of several runs, with the verdict and what explains it. Where a target decides a claim, the claim holds, is refuted, or is undecided.",
+    ),
+    (
+        "refuted",
+        "A claim whose whole interval lies on the other side of what was claimed. An answer, not a failure of the run.",
+    ),
+    (
+        "versions",
+        "Check: the versions of all keys together are the acknowledged puts, no two keys share a last change, and the newest of these is the store's revision.",
+    ),
+    ("leases", "Check: a key hangs on a lease exactly if the lease lists it."),
     ("met", "Verdict: the whole interval is on the good side of the bound."),
     ("missed", "Verdict: the whole interval is on the bad side of the bound."),
     (
@@ -296,9 +350,11 @@ pub const GLOSSARY: &[(&str, &str)] = &[
     ),
 ];
 
-/// The meaning of a word, whatever its case.
+/// The meaning of a word, whatever its case; measures may be spelled as in scenario files.
 pub fn definition(word: &str) -> Option<&'static str> {
-    GLOSSARY.iter().find(|(name, _)| name.eq_ignore_ascii_case(word)).map(|(_, meaning)| *meaning)
+    let spaced = word.replace('_', " ");
+    let is_it = |name: &str| name.eq_ignore_ascii_case(word) || name.eq_ignore_ascii_case(&spaced);
+    GLOSSARY.iter().find(|(name, _)| is_it(name)).map(|(_, meaning)| *meaning)
 }
 
 /// The spelling of a word in the glossary, if it is in it.
@@ -320,6 +376,7 @@ mod tests {
             );
         }
         assert!(definition("Ratio").is_some() && definition("little's law").is_some());
+        assert!(definition("lock_wait_share").is_some() && definition("apply_wait").is_some());
         assert_eq!(definition("vibes"), None);
     }
 }

@@ -57,7 +57,8 @@ fn verdicts(out: &mut String, cmp: &Comparison) {
         if !verdict.reason.is_empty() {
             evidence = format!("{evidence}; {}", verdict.reason);
         }
-        let asked = format!("{} {}", verdict.target.metric, verdict.target.bound);
+        let asked = story::asked(&verdict.target);
+        let asked = asked.trim_start_matches("asked: ").to_string();
         let mark = story::verdict_mark(verdict.verdict);
         let word = story::verdict_word(verdict.verdict);
         table_row(out, &[format!("{mark} {word}"), verdict.target.id.clone(), asked, evidence]);
@@ -264,12 +265,12 @@ fn notes(out: &mut String, run: &Run, cmp: &Comparison) {
     line(out, &format!("- grade: {}", escape(&story::grade(run))));
 }
 
-fn line(out: &mut String, text: &str) {
+pub(super) fn line(out: &mut String, text: &str) {
     out.push_str(text);
     out.push('\n');
 }
 
-fn table_head(out: &mut String, head: &[&str], align: &str) {
+pub(super) fn table_head(out: &mut String, head: &[&str], align: &str) {
     table_row(out, &head.iter().map(|text| (*text).to_string()).collect::<Vec<_>>());
     let rule = align.chars().map(|side| match side {
         'r' => "--:",
@@ -279,13 +280,13 @@ fn table_head(out: &mut String, head: &[&str], align: &str) {
     line(out, &format!("| {} |", rule.collect::<Vec<_>>().join(" | ")));
 }
 
-fn table_row(out: &mut String, cells: &[String]) {
+pub(super) fn table_row(out: &mut String, cells: &[String]) {
     let cells: Vec<String> = cells.iter().map(|cell| escape(cell)).collect();
     line(out, &format!("| {} |", cells.join(" | ")));
 }
 
 /// Text that stands for itself: entities for what HTML and mentions use, backslashes for what Markdown uses.
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in words::plain(text).chars() {
         match c {

@@ -15,6 +15,7 @@ mod ops;
 #[cfg(test)]
 mod sample;
 mod scaling;
+pub mod scoreboard;
 mod story;
 pub mod terminal;
 mod view;

@@ -119,7 +119,8 @@ pub(super) fn hostile() -> (Run, Comparison) {
         *warning = Warning::NoProfile { reason: bad() };
     }
     for verdict in &mut cmp.verdicts {
-        verdict.target = Target { id: bad(), metric: bad(), bound: bad() };
+        verdict.target =
+            Target { id: bad(), claim: bad(), metric: bad(), bound: bad(), ..Target::default() };
         verdict.reason = bad();
     }
     for phase in &mut cmp.phases {
@@ -305,6 +306,8 @@ fn trial(block: u32, position: u32, arm: usize, aa: bool) -> Trial {
             changes_acked: 0,
             revokes_acked: 0,
             bank: None,
+            versions: None,
+            leases: None,
             replayed: None,
         },
     }
@@ -341,6 +344,7 @@ fn cell(arm: usize, c: usize, rate: f64) -> Cell {
         stages: vec![],
         counters: Counters { fsyncs: (rate * fsyncs_per_op(arm, c)) as u64, ..Counters::default() },
         locks: vec![],
+        appliers_max: None,
         cpu: vec![],
         load_threads: 1,
         host: None,
@@ -494,17 +498,22 @@ fn verdicts() -> Vec<TargetVerdict> {
         id: id.into(),
         metric: metric.into(),
         bound: bound.into(),
+        ..Target::default()
     };
     vec![
         TargetVerdict {
             target: target("10x", "saturate.throughput@50", ">= 10"),
             estimate: Some(estimate(RATES[3][2] / RATES[0][2])),
+            value: None,
+            check: None,
             verdict: Verdict::Met,
             reason: String::new(),
         },
         TargetVerdict {
             target: target("latency-10x", "saturate.p50@50", "<= 0.1"),
             estimate: Some(estimate(RATES[0][2] / RATES[3][2])),
+            value: None,
+            check: None,
             verdict: Verdict::Met,
             reason: String::new(),
         },

@@ -5,10 +5,10 @@
 
 use crate::compare::fitness::Finding;
 use crate::compare::{
-    self, Comparison, Costs, Estimate, Ladder, OpenRow, Outcome, Rung, Steadiness, TargetVerdict,
-    Verdict,
+    self, ArmValue, Comparison, Costs, Estimate, Ladder, OpenRow, Outcome, Rung, Steadiness,
+    TargetVerdict, Verdict,
 };
-use crate::record::{AgentHost, Arm, HostSpan, NOT_VISIBLE, Run, Sharing, Warning};
+use crate::record::{AgentHost, Arm, HostSpan, NOT_VISIBLE, Run, Sharing, Target, Warning};
 use crate::report::view::{self, Headline};
 use crate::report::words::{self, count, percent, ratio};
 
@@ -70,10 +70,42 @@ pub(super) fn verdict_word(verdict: Verdict) -> &'static str {
     }
 }
 
+/// What a target asks for: `asked: saturate.throughput@50 >= 10`.
+pub(super) fn asked(target: &Target) -> String {
+    match (&target.check, &target.arm) {
+        (Some(check), _) => format!("asked: check {check} passes"),
+        (None, Some(arm)) => format!("asked: {arm} {} {}", target.metric, target.bound),
+        (None, None) => format!("asked: {} {}", target.metric, target.bound),
+    }
+}
+
+/// What a verdict rests on: `12 pairs`, `8 trials`; nothing for a check.
+pub(super) fn basis(verdict: &TargetVerdict) -> Option<String> {
+    match (&verdict.target.check, &verdict.value) {
+        (Some(_), _) => None,
+        (None, Some(value)) => Some(count(value.trials, "trial", "trials")),
+        (None, None) => {
+            Some(count(verdict.estimate.map_or(0, |estimate| estimate.pairs), "pair", "pairs"))
+        }
+    }
+}
+
 /// The evidence for a verdict: `18.3×, at least 17.6× with 95 % confidence`.
 pub(super) fn evidence(verdict: &TargetVerdict) -> String {
+    if verdict.target.check.is_some() {
+        return match &verdict.check {
+            Some(check) => check.detail.clone(),
+            None => "not checked".to_string(),
+        };
+    }
+    if let Some(value) = &verdict.value {
+        return value_evidence(verdict, value);
+    }
     let Some(estimate) = verdict.estimate.filter(|estimate| estimate.pairs > 0) else {
-        return "no ratio to judge".to_string();
+        return match verdict.target.arm {
+            Some(_) => "no value to judge".to_string(),
+            None => "no ratio to judge".to_string(),
+        };
     };
     let point = ratio(estimate.ratio);
     let Some((low, high)) = estimate.interval else {
@@ -83,17 +115,60 @@ pub(super) fn evidence(verdict: &TargetVerdict) -> String {
             estimate.pairs
         );
     };
-    let upward = !verdict.target.bound.trim_start().starts_with('<');
-    match (verdict.verdict, upward) {
-        (Verdict::Met, true) | (Verdict::Missed, false) => {
-            format!("{point}, at least {}× with 95 % confidence", words::lower_bound(low))
-        }
-        (Verdict::Met, false) | (Verdict::Missed, true) => {
-            format!("{point}, at most {}× with 95 % confidence", words::upper_bound(high))
-        }
+    match (verdict.verdict, Side::of(&verdict.target.bound)) {
         (Verdict::Inconclusive, _) => {
             let pairs = count(estimate.pairs, "pair", "pairs");
             format!("{point} {} after {pairs}", words::interval(&estimate))
+        }
+        (_, Side::Both) => {
+            format!("{point} {} with 95 % confidence", words::interval(&estimate))
+        }
+        (Verdict::Met, Side::Up) | (Verdict::Missed, Side::Down) => {
+            format!("{point}, at least {}× with 95 % confidence", words::lower_bound(low))
+        }
+        (Verdict::Met, Side::Down) | (Verdict::Missed, Side::Up) => {
+            format!("{point}, at most {}× with 95 % confidence", words::upper_bound(high))
+        }
+    }
+}
+
+/// The same for one arm's own value, in its unit.
+fn value_evidence(verdict: &TargetVerdict, value: &ArmValue) -> String {
+    let point = words::quantity(value.value, value.unit);
+    let Some((low, high)) = value.interval else {
+        let (needed, trials) = (words::INTERVAL_PAIRS_MIN, value.trials);
+        return format!("{point}; an interval needs {needed} trials (has {trials})");
+    };
+    match (verdict.verdict, Side::of(&verdict.target.bound)) {
+        (Verdict::Inconclusive, _) | (_, Side::Both) => {
+            let trials = count(value.trials, "trial", "trials");
+            format!("{point} {} in {trials}", words::quantity_within((low, high), value.unit))
+        }
+        (Verdict::Met, Side::Up) | (Verdict::Missed, Side::Down) => {
+            let low = words::quantity_lower(low, value.unit);
+            format!("{point}, at least {low} with 95 % confidence")
+        }
+        (Verdict::Met, Side::Down) | (Verdict::Missed, Side::Up) => {
+            let high = words::quantity_upper(high, value.unit);
+            format!("{point}, at most {high} with 95 % confidence")
+        }
+    }
+}
+
+/// On which side of its edges a bound is good.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Up,
+    Down,
+    Both,
+}
+
+impl Side {
+    fn of(bound: &str) -> Side {
+        match bound.trim_start() {
+            bound if bound.contains("..") => Side::Both,
+            bound if bound.starts_with('<') => Side::Down,
+            _ => Side::Up,
         }
     }
 }
@@ -208,7 +283,7 @@ fn times(ratio: f64) -> String {
 }
 
 /// Which rung earned most, and what the lock gave.
-fn credit(run: &Run, ladder: &Ladder) -> Option<String> {
+pub(super) fn credit(run: &Run, ladder: &Ladder) -> Option<String> {
     if !view::has_rungs(run) {
         return None;
     }

@@ -4,7 +4,7 @@
 //! rounded outwards, so that rounding alone never makes a target look met. Names come from files that others wrote:
 //! [`plain`] takes out whatever could steer a terminal or reorder text.
 
-use crate::compare::{ArmSummary, Estimate, Row, Rung};
+use crate::compare::{ArmSummary, Estimate, Row, Rung, Unit};
 pub(super) use crate::report::glossary::canonical;
 pub use crate::report::glossary::{GLOSSARY, definition};
 
@@ -155,6 +155,36 @@ pub fn span(seconds: f64) -> String {
         s if s < 3600.0 => format!("{:.0} m {:.0} s", (s / 60.0).floor(), (s % 60.0).floor()),
         s => format!("{:.0} h {:.0} m", (s / 3600.0).floor(), (s % 3600.0 / 60.0).floor()),
     }
+}
+
+/// A judged value with its unit: `0.02 %`, `5.10 ms`, `12 400/s`, `1.97`.
+pub fn quantity(value: f64, unit: Unit) -> String {
+    quantity_towards(value, unit, Round::Nearest)
+}
+
+/// The interval of such a value, rounded outwards.
+pub fn quantity_within((low, high): (f64, f64), unit: Unit) -> String {
+    format!("[{}, {}]", quantity_lower(low, unit), quantity_upper(high, unit))
+}
+
+/// A lower bound of such a value, rounded down.
+pub fn quantity_lower(value: f64, unit: Unit) -> String {
+    quantity_towards(value, unit, Round::Down)
+}
+
+/// An upper bound of such a value, rounded up.
+pub fn quantity_upper(value: f64, unit: Unit) -> String {
+    quantity_towards(value, unit, Round::Up)
+}
+
+fn quantity_towards(value: f64, unit: Unit, round: Round) -> String {
+    let (scale, unit) = match unit {
+        Unit::PerSecond => (1.0, "/s"),
+        Unit::Time => (1e-6, " ms"),
+        Unit::Share => (100.0, " %"),
+        Unit::Count => (1.0, ""),
+    };
+    format!("{}{unit}", significant_towards(value * scale, round))
 }
 
 /// A ratio: `18.3×`.
@@ -314,6 +344,16 @@ mod tests {
         assert_eq!(span(130.4), "2 m 10 s");
         assert_eq!(percent(0.0002), "0.02 %");
         assert_eq!(percent(0.0), "0.0 %");
+    }
+
+    #[test]
+    fn values_carry_their_unit_and_round_outwards() {
+        assert_eq!(quantity(0.000_204, Unit::Share), "0.0204 %");
+        assert_eq!(quantity(0.0, Unit::Share), "0 %");
+        assert_eq!(quantity(5_100_000.0, Unit::Time), "5.10 ms");
+        assert_eq!(quantity(12_437.0, Unit::PerSecond), "12 400/s");
+        assert_eq!(quantity_within((0.009_996, 0.010_81), Unit::Share), "[0.999 %, 1.09 %]");
+        assert_eq!(quantity_within((1.0, 4.996), Unit::Count), "[1.00, 5.00]");
     }
 
     #[test]

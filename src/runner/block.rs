@@ -2,7 +2,7 @@
 
 use super::cell::{self, Measured};
 use super::prepare::{self, data_folder, start_target};
-use super::{RunError, Stage, search};
+use super::{RunError, Stage, audit, search};
 use crate::load::{Acked, Pace, Schedule};
 use crate::record::{Replayed, Sharing, Trial, TrialEnd};
 use crate::scenario::plan::{Block, PlannedTrial};
@@ -87,6 +87,8 @@ fn start<L: Launch>(
             changes_acked: 0,
             revokes_acked: 0,
             bank: None,
+            versions: None,
+            leases: None,
             replayed: None,
         },
     };
@@ -161,6 +163,12 @@ fn end<L: Launch>(
     let Running { target, folder, mut trial, acked } = running;
     if stage.scenario.checks.bank {
         trial.end.bank = Some(prepare::count_money(stage, &target, &trial.arm)?);
+    }
+    if stage.scenario.checks.versions {
+        trial.end.versions = Some(audit::versions(stage, &target, &trial.arm)?);
+    }
+    if stage.scenario.checks.leases {
+        trial.end.leases = Some(audit::leases(stage, &target, &trial.arm)?);
     }
     let digests = digests(&target, &trial.arm)?;
     let comes_back = target.comes_back();

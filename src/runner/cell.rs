@@ -134,6 +134,8 @@ struct Reading {
     at: Nanos,
     counts: PipelineCounts,
     locks: Vec<(&'static str, LockTally, u32)>,
+    /// The most requests under execution at once since the reading before.
+    appliers_max: Option<u32>,
     cpu: CpuSample,
     host: HostSample,
     /// Events given to watchers since they listen.
@@ -155,6 +157,7 @@ impl<T: Target> Ends<'_, T> {
             at: self.clock.now(),
             counts: self.target.counts(),
             locks: self.target.locks(),
+            appliers_max: self.target.take_most_appliers(),
             cpu: CpuSample::with(&self.target.processes()),
             host: HostSample::now(),
             delivered: self.fanout.map_or(0, Fanout::delivered),
@@ -206,6 +209,7 @@ fn cell(at: &At<'_>, seen: &Seen, begin: &Reading, end: &Reading) -> Cell {
         stages: stages(recorder),
         counters: counters(end.counts.since(begin.counts)),
         locks: locks(begin, end),
+        appliers_max: end.appliers_max,
         cpu: cpu(begin, end),
         load_threads: seen.threads,
         host: Some(host(begin, end)),

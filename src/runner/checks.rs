@@ -1,7 +1,7 @@
 //! Questions about answers, not speed: do all arms reach the same state, is every acknowledged write there, does the
 //! log give back what was acknowledged?
 
-use super::{RunError, Stage, block, prepare};
+use super::{RunError, Stage, audit, block, prepare};
 use crate::model::{Request, Response};
 use crate::record::{Cell, Check, Run, Trial, WatchCell};
 use crate::scenario::spec::{Arm, KeyDist, Keys, Op, Scenario, TxnKind, Values, WeightedOp};
@@ -137,6 +137,7 @@ pub(super) fn of_trials(run: &Run) -> Vec<Check> {
     if trials.iter().any(|trial| trial.end.bank.is_some()) {
         checks.push(bank(trials));
     }
+    checks.extend(audit::checks(trials));
     if watched(trials).next().is_some() {
         checks.push(watch_complete(trials));
     }
@@ -296,6 +297,8 @@ mod tests {
                 changes_acked,
                 revokes_acked: 0,
                 bank: None,
+                versions: None,
+                leases: None,
                 replayed,
             },
         }
@@ -371,6 +374,7 @@ mod tests {
             stages: Vec::new(),
             counters: Counters::default(),
             locks: Vec::new(),
+            appliers_max: None,
             cpu: Vec::new(),
             load_threads: 1,
             host: None,

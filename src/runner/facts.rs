@@ -1,8 +1,8 @@
 //! What the record says about when, what was asked, and on what; machine and program are described by `host`.
 
 use crate::agent;
-use crate::record::{AgentHost, Arm, ScenarioText};
-use crate::scenario::spec::{self, Scenario, Values};
+use crate::record::{AgentHost, Arm, ScenarioText, Target};
+use crate::scenario::spec::{self, Expectation, Scenario, Values};
 use crate::target::Launch;
 use std::time::SystemTime;
 
@@ -56,6 +56,23 @@ pub(super) fn arm<L: Launch>(launch: &L, arm: &spec::Arm) -> Arm {
         name: arm.name.clone(),
         lever: arm.lever.clone(),
         levers: levers.map(|(name, value)| (name.to_owned(), value)).collect(),
+    }
+}
+
+/// An expectation, as text.
+pub(super) fn target(target: &spec::Target) -> Target {
+    let of_id = Target { id: target.id.clone(), claim: target.claim.clone(), ..Target::default() };
+    match &target.expectation {
+        Expectation::Ratio { metric, bound } => {
+            Target { metric: metric.to_string(), bound: bound.text(None), ..of_id }
+        }
+        Expectation::Value { metric, arm, bound } => Target {
+            metric: metric.to_string(),
+            bound: bound.text(Some(metric.measure.unit())),
+            arm: Some(arm.clone()),
+            ..of_id
+        },
+        Expectation::Check(check) => Target { check: Some(check.to_string()), ..of_id },
     }
 }
 

@@ -1,6 +1,7 @@
 //! From a plan to a record: starts fresh nodes, measures every cell of every block in its planned order, checks the
 //! answers, profiles apart. It judges nothing; the only verdict it asks for is whether the intervals are narrow enough.
 
+mod audit;
 mod block;
 mod cell;
 mod checks;
@@ -375,11 +376,6 @@ fn empty_record<L: Launch>(
     launch: &L,
 ) -> Result<Run, RunError> {
     let trials = scenario.trials;
-    let target = |target: &crate::scenario::spec::Target| record::Target {
-        id: target.id.clone(),
-        metric: target.metric.to_string(),
-        bound: target.bound.to_string(),
-    };
     Ok(Run {
         schema: SCHEMA,
         kvbench_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -391,7 +387,7 @@ fn empty_record<L: Launch>(
         host: host::facts(&options.scratch)?,
         build: host::build(),
         arms: scenario.arms.iter().map(|arm| facts::arm(launch, arm)).collect(),
-        targets: scenario.targets.iter().map(target).collect(),
+        targets: scenario.targets.iter().map(facts::target).collect(),
         plan: record::Plan {
             pairs_min: trials.pairs_min,
             pairs_max: trials.pairs_max,

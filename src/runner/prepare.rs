@@ -58,7 +58,7 @@ pub(super) fn count_money<L: Launch>(
     let workload = Workload::of(stage.scenario);
     let accounts = stage.scenario.keys.space;
     let mut bank = Bank { accounts, found: 0, money: workload.money(), sum: 0 };
-    for request in workload.read_accounts() {
+    for request in workload.read_all() {
         for response in answers(target, &[request], arm, "bank")? {
             let Ok(Body::Range(found)) = response.result else { continue };
             let balances = found.kvs.iter().filter_map(|kv: &KeyValue| balance(&kv.value));
@@ -72,7 +72,7 @@ pub(super) fn count_money<L: Launch>(
 }
 
 /// The answers to `requests`, which do not depend on one another; a refusal is a failure.
-fn answers(
+pub(super) fn answers(
     target: &impl Target,
     requests: &[Request],
     arm: &str,

@@ -71,14 +71,15 @@ pub(super) fn profiles<L: Launch>(
 
 /// As many as there are where the first target looks; else none, so that the picture is of the operations.
 fn watchers(scenario: &Scenario) -> u32 {
-    let Some(target) = scenario.targets.first() else { return 0 };
-    let named = scenario.phases.iter().find(|phase| phase.name == target.metric.phase);
+    let Some(metric) = scenario.targets.iter().find_map(|target| target.metric()) else { return 0 };
+    let named = scenario.phases.iter().find(|phase| phase.name == metric.phase);
     named.map_or(0, |phase| phase.watchers)
 }
 
 /// Where the first target looks, else the largest client count: profiles are taken in a closed loop.
 fn clients(scenario: &Scenario) -> u32 {
-    let named = scenario.targets.first().and_then(|target| target.metric.clients);
+    let metrics = scenario.targets.iter().filter_map(|target| target.metric());
+    let named = metrics.filter_map(|metric| metric.clients).next();
     let largest = scenario.phases.iter().flat_map(|phase| &phase.clients).max().copied();
     named.or(largest).unwrap_or(1)
 }

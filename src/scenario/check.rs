@@ -45,13 +45,16 @@ pub(super) fn scenario(
     if findings.count() == start {
         ops::report_misfits(&ops, &keys, values, findings);
     }
-    let checks = ops::checks(&mut root, &ops, findings);
+    let checks = ops::checks(&mut root, &ops, &keys, findings);
+    let kinds = ops::kinds(&ops);
     let ops = ops::weighted(&ops);
     let before_phases = findings.count();
     let phases = phases::read(&mut root, &arms, &ops, findings);
     let known = targets::Known {
-        layer: arms[0].system.layer,
+        arms: &arms,
         phases: (findings.count() == before_phases).then_some(phases.as_slice()),
+        kinds,
+        checks,
     };
     let trials = trials::read(&mut root, findings);
     arms::report_shared(&arms, trials.aa, findings);

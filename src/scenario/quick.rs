@@ -27,8 +27,10 @@ struct Wanted {
 impl Wanted {
     /// What targets name; every phase if they name none. And the capacities that their rates are shares of.
     fn of(scenario: &Scenario) -> Wanted {
-        let named = |target: &Target| (target.metric.phase.clone(), target.metric.clients);
-        let mut places: Vec<_> = scenario.targets.iter().map(named).collect();
+        // Checks hold for every place.
+        let metrics = scenario.targets.iter().filter_map(Target::metric);
+        let mut places: Vec<_> =
+            metrics.map(|metric| (metric.phase.clone(), metric.clients)).collect();
         if places.is_empty() {
             places.extend(scenario.phases.iter().map(|phase| (phase.name.clone(), None)));
         }

@@ -6,7 +6,7 @@ mod op;
 mod system;
 
 use crate::seed::Seed;
-use crate::units::{ByteSize, Nanos};
+use crate::units::{ByteSize, Nanos, Unit};
 pub use load::{Arrival, Capacity, Condition, Course, Load, Open, Rate, Search, SearchPercentile};
 pub use op::{Op, OpKind, Range, RangeAnswer, TxnKind, WeightedOp};
 use std::fmt;
@@ -187,17 +187,43 @@ pub enum OnDisturbed {
 pub struct Target {
     /// Unique within the scenario.
     pub id: String,
-    /// What is judged.
-    pub metric: MetricRef,
-    /// The bound on after / before.
-    pub bound: Bound,
+    /// The claim that it decides, in a line; empty if it decides nobody's.
+    pub claim: String,
+    /// What is expected of what.
+    pub expectation: Expectation,
 }
 
-/// `phase.measure@clients`, e.g. `saturate.throughput@50`; `phase.measure` where the load is open, e.g. `paced.p99`.
+/// What a target expects.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Expectation {
+    /// After / before is within the bound.
+    Ratio {
+        /// Of what.
+        metric: MetricRef,
+        /// Where it has to be.
+        bound: Bound,
+    },
+    /// One arm's own value is within the bound.
+    Value {
+        /// Of what.
+        metric: MetricRef,
+        /// Name of the arm.
+        arm: String,
+        /// Where it has to be, in the measure's own unit.
+        bound: Bound,
+    },
+    /// A check of the answers holds.
+    Check(CheckId),
+}
+
+/// `phase.measure@clients`, e.g. `saturate.throughput@50`; `phase.op.measure@clients` is of one kind of operation. Where the load
+/// is open there are no clients, e.g. `paced.p99`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MetricRef {
     /// Name of a phase of the scenario.
     pub phase: String,
+    /// Of which kind of operation alone.
+    pub op: Option<OpKind>,
     /// What of it.
     pub measure: Measure,
     /// One of the phase's client counts; none if its load is open.
@@ -209,6 +235,8 @@ pub struct MetricRef {
 pub enum Measure {
     /// Operations per second.
     Throughput,
+    /// Mean latency.
+    Mean,
     /// Median latency: service time in a closed loop, from the intended send time in an open one.
     P50,
     /// 90th percentile of latency.
@@ -217,16 +245,73 @@ pub enum Measure {
     P99,
     /// 99.9th percentile of latency.
     P999,
+    /// Longest latency.
+    Max,
     /// The highest rate that met the condition of a search.
     MaxRate,
     /// CPU time per operation of everybody: load, watchers, system.
     CpuPerOp,
     /// CPU time of the system under test per operation, without those who offer load and watch.
     SystemCpuPerOp,
+    /// CPU time of everybody over elapsed time.
+    CoresBusy,
+    /// CPU time of the system under test over elapsed time.
+    SystemCoresBusy,
     /// Syncs of the log per operation.
     FsyncsPerOp,
+    /// Log entries per operation.
+    EntriesPerOp,
+    /// Mean number of operations between being taken for the log and being committed.
+    InFlight,
+    /// Mean number of requests under execution in the store.
+    AppliersMean,
+    /// Most requests found under execution in the store at once.
+    AppliersMax,
+    /// Wait for the store's lock as a share of the time the operations took.
+    LockWaitShare,
+    /// Share of the acquisitions of the store's lock that found it taken.
+    LockContended,
+    /// Locks of the store taken per operation.
+    LocksPerOp,
     /// Events given to all watchers per second.
     WatchEvents,
+}
+
+impl Measure {
+    /// The unit of its values.
+    pub fn unit(self) -> Unit {
+        match self {
+            Measure::Throughput | Measure::MaxRate | Measure::WatchEvents => Unit::PerSecond,
+            Measure::Mean
+            | Measure::P50
+            | Measure::P90
+            | Measure::P99
+            | Measure::P999
+            | Measure::Max
+            | Measure::CpuPerOp
+            | Measure::SystemCpuPerOp => Unit::Time,
+            Measure::LockWaitShare | Measure::LockContended => Unit::Share,
+            Measure::CoresBusy
+            | Measure::SystemCoresBusy
+            | Measure::FsyncsPerOp
+            | Measure::EntriesPerOp
+            | Measure::InFlight
+            | Measure::AppliersMean
+            | Measure::AppliersMax
+            | Measure::LocksPerOp => Unit::Count,
+        }
+    }
+
+    /// Whether it is known for each kind of operation apart.
+    pub fn is_of_op(self) -> bool {
+        self == Measure::Throughput || self.is_service_time()
+    }
+
+    /// Whether it is about how long operations took.
+    pub fn is_service_time(self) -> bool {
+        use Measure::{Max, Mean, P50, P90, P99, P999};
+        matches!(self, Mean | P50 | P90 | P99 | P999 | Max)
+    }
 }
 
 /// Checks that a scenario asks for.
@@ -234,15 +319,64 @@ pub enum Measure {
 pub struct Checks {
     /// Transfers neither make nor lose money.
     pub bank: bool,
+    /// Each key's version is the number of puts to it that were acknowledged.
+    pub versions: bool,
+    /// Every key of a lease that was revoked is gone, and no lease is left.
+    pub leases: bool,
 }
 
-/// A bound on a ratio.
+/// The checks of a run that a target can name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CheckId {
+    /// All arms answer the same requests alike.
+    SameState,
+    /// Each acknowledged change used up one revision.
+    AckedOnce,
+    /// The log gives the same state again.
+    LogReplays,
+    /// Every member of a group ends in the same state.
+    MembersAgree,
+    /// Money is neither made nor lost.
+    Bank,
+    /// Watchers were given every revision once, in order.
+    WatchComplete,
+    /// Versions count the puts.
+    Versions,
+    /// Leases take their keys along.
+    Leases,
+}
+
+/// A bound on a ratio or a value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Bound {
-    /// The ratio must be at least this.
+    /// It must be at least this.
     AtLeast(f64),
-    /// The ratio must be at most this.
+    /// It must be at most this.
     AtMost(f64),
+    /// It must be from the first to the second.
+    Within(f64, f64),
+}
+
+impl Bound {
+    /// As it is typed, with values in `unit`; a ratio has none.
+    pub fn text(self, unit: Option<Unit>) -> String {
+        let number = |value: f64| unit.map_or_else(|| value.to_string(), |unit| unit.show(value));
+        match self {
+            Bound::AtLeast(least) => format!(">= {}", number(least)),
+            Bound::AtMost(most) => format!("<= {}", number(most)),
+            Bound::Within(least, most) => format!("{} .. {}", number(least), number(most)),
+        }
+    }
+}
+
+impl Target {
+    /// What it judges, unless that is a check.
+    pub fn metric(&self) -> Option<&MetricRef> {
+        match &self.expectation {
+            Expectation::Ratio { metric, .. } | Expectation::Value { metric, .. } => Some(metric),
+            Expectation::Check(_) => None,
+        }
+    }
 }
 
 impl Phase {
@@ -274,31 +408,47 @@ impl Scenario {
 
 words!(Measure {
     Throughput = "throughput",
+    Mean = "mean",
     P50 = "p50",
     P90 = "p90",
     P99 = "p99",
     P999 = "p999",
     MaxRate = "max_rate",
+    Max = "max",
     CpuPerOp = "cpu_per_op",
     SystemCpuPerOp = "system_cpu_per_op",
+    CoresBusy = "cores_busy",
+    SystemCoresBusy = "system_cores_busy",
     FsyncsPerOp = "fsyncs_per_op",
+    EntriesPerOp = "entries_per_op",
+    InFlight = "in_flight",
+    AppliersMean = "appliers_mean",
+    AppliersMax = "appliers_max",
+    LockWaitShare = "lock_wait_share",
+    LockContended = "lock_contended",
+    LocksPerOp = "locks_per_op",
     WatchEvents = "watch_events",
 });
 
 words!(OnDisturbed { Retry = "retry", Keep = "keep", Abort = "abort" });
-
-impl fmt::Display for Bound {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Bound::AtLeast(ratio) => write!(f, ">= {ratio}"),
-            Bound::AtMost(ratio) => write!(f, "<= {ratio}"),
-        }
-    }
-}
+words!(CheckId {
+    SameState = "same-state",
+    AckedOnce = "acked-once",
+    LogReplays = "log-replays",
+    MembersAgree = "members-agree",
+    Bank = "bank",
+    WatchComplete = "watch-complete",
+    Versions = "versions",
+    Leases = "leases",
+});
 
 impl fmt::Display for MetricRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.phase, self.measure.as_str())?;
+        write!(f, "{}.", self.phase)?;
+        if let Some(op) = self.op {
+            write!(f, "{op}.")?;
+        }
+        write!(f, "{}", self.measure)?;
         self.clients.map_or(Ok(()), |clients| write!(f, "@{clients}"))
     }
 }

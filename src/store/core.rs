@@ -1,5 +1,6 @@
 //! What both paths share: the engine, the publication, and how a request meets the state under whatever locks the path holds.
 
+use super::appliers::Appliers;
 use super::effects::Effects;
 use super::engine::{Engine, Hashed, Kept, Show};
 use super::evaluate::{State, Turn, evaluate};
@@ -10,6 +11,7 @@ use super::publication::{Around, Pending, Publication};
 use super::range::Bounds;
 use super::reading::{self, Guarded};
 use super::{Answer, Command, Digest, Dump};
+use crate::measure::stage::Probe;
 use crate::model::{
     Body, Event, EventKind, Interval, KeyValue, LeaseId, MainRevision, Position, Range, Request,
     Response,
@@ -23,6 +25,7 @@ pub(super) struct Core<E> {
     pub(super) publication: Publication,
     pub(super) compactions: Compactions,
     pub(super) hash_seed: u64,
+    pub(super) appliers: Appliers,
 }
 
 /// What a path has locked for a request.
@@ -78,11 +81,12 @@ impl<E: Engine, L: Locked<E::Part>> State for Newest<'_, E, L> {
 }
 
 impl<E: Engine> Core<E> {
-    pub(super) fn new(engine: E, kept: &Kept, hash_seed: u64) -> Core<E> {
+    pub(super) fn new(engine: E, kept: &Kept, hash_seed: u64, probe: Probe) -> Core<E> {
         let (publication, compactions) = (Publication::new(kept), Compactions::default());
         // What was superseded before it may be among what was kept.
         engine.compact(kept.compacted);
-        Core { engine, publication, compactions, hash_seed }
+        let appliers = Appliers::new(probe.is_on());
+        Core { engine, publication, compactions, hash_seed, appliers }
     }
 
     #[cfg(feature = "seeded-bugs")]

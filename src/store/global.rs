@@ -70,7 +70,7 @@ impl<P> Guarded<P> for AtOnce<'_, P> {
 impl<E: Engine> GlobalMutex<E> {
     /// On what `engine` had kept.
     pub(super) fn new(engine: E, kept: Kept, hash_seed: u64, probe: Probe) -> GlobalMutex<E> {
-        let core = Core::new(engine, &kept, hash_seed);
+        let core = Core::new(engine, &kept, hash_seed, probe);
         let mut part = core.engine.part();
         for kv in &kept.versions {
             core.engine.add(&mut part, core.hash(kv.key()), kv.clone());
@@ -83,7 +83,9 @@ impl<E: Engine> GlobalMutex<E> {
     fn apply_locked(&self, command: Command, pending: &mut Pending) -> Answer {
         let mut state = self.state.lock();
         let locked = state.entered();
+        let applying = self.core.appliers.enter();
         let response = self.apply_one(command, &mut state, pending);
+        drop(applying);
         Answer { response, locked, applied: state.leave() }
     }
 
@@ -93,6 +95,7 @@ impl<E: Engine> GlobalMutex<E> {
         let mut pending = Pending::default();
         let mut locked = state.entered();
         for command in batch {
+            let _applying = self.core.appliers.enter();
             let response = self.apply_one(command, &mut state, &mut pending);
             let applied = self.probe.now();
             answers.push(Answer { response, locked, applied });
@@ -173,5 +176,9 @@ impl<E: Engine> ApplyPath for GlobalMutex<E> {
 
     fn locks(&self) -> (LockTally, u32) {
         (self.state.tally(), 1)
+    }
+
+    fn take_most_appliers(&self) -> Option<u32> {
+        self.core.appliers.take_most()
     }
 }

@@ -22,6 +22,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+mod appliers;
 mod calibration;
 mod compare;
 mod core;
@@ -281,6 +282,11 @@ pub trait ApplyPath: Send + Sync {
 
     /// What the path's locks cost so far, and how many there are.
     fn locks(&self) -> (LockTally, u32);
+
+    /// The most requests that were found under execution at once since this was last asked; none if nobody looks.
+    fn take_most_appliers(&self) -> Option<u32> {
+        None
+    }
 
     /// What sharing a batch among workers costs here; none where nothing is shared.
     fn calibration(&self) -> Option<Calibration> {

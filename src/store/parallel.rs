@@ -232,8 +232,10 @@ impl<E: Engine> Segment<E> {
         let Prepared { request, position, shards, leases, lease_keys } = prepared;
         let held = self.store.shards.lock(&shards);
         let locked = held.entered();
+        let applying = self.store.core.appliers.enter();
         let mut decided = Decided { held, leases, lease_keys };
         let effects = self.store.core.evaluate_numbered(request, number, self.bounds, &mut decided);
+        drop(applying);
         let done = Done { effects, position, locked, applied: decided.held.leave() };
         *self.slots[number].lock().unwrap_or_else(PoisonError::into_inner) = Slot::Evaluated(done);
         // Release: pairs with the applier's look at the count.
@@ -327,6 +329,10 @@ impl<E: Engine> ApplyPath for Parallel<E> {
 
     fn locks(&self) -> (LockTally, u32) {
         self.serial.locks()
+    }
+
+    fn take_most_appliers(&self) -> Option<u32> {
+        self.serial.take_most_appliers()
     }
 
     fn calibration(&self) -> Option<Calibration> {

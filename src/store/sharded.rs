@@ -182,7 +182,7 @@ impl<E: Engine> Sharded<E> {
         hash_seed: u64,
         probe: Probe,
     ) -> Sharded<E> {
-        let core = Core::new(engine, &kept, hash_seed);
+        let core = Core::new(engine, &kept, hash_seed, probe);
         let versions = std::mem::take(&mut kept.versions);
         let shards = ShardLocks::new(shards, || core.engine.part(), Leases::of(kept), probe);
         let store = Sharded { core, shards };
@@ -224,6 +224,7 @@ impl<E: Engine> Sharded<E> {
         };
         held.leases = held.leases.take().or_else(|| batch.leases.take());
         let locked = held.entered();
+        let applying = self.core.appliers.enter();
         let response = if exact {
             let effects = self.core.evaluate_exact(request, &mut held);
             self.finish(effects, position, &mut held, batch)
@@ -234,6 +235,7 @@ impl<E: Engine> Sharded<E> {
         if self.core.engine.commits_batches() {
             batch.leases = held.leases.take();
         }
+        drop(applying);
         let applied = held.leave();
         Answer { response, locked, applied }
     }
@@ -344,5 +346,9 @@ impl<E: Engine> ApplyPath for Sharded<E> {
         let tallies = self.shards.parts.iter().map(|part| part.tally());
         let tally = tallies.fold(LockTally::default(), LockTally::plus);
         (tally.plus(self.shards.leases.tally()), self.shards.parts.len() as u32)
+    }
+
+    fn take_most_appliers(&self) -> Option<u32> {
+        self.core.appliers.take_most()
     }
 }

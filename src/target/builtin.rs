@@ -145,6 +145,13 @@ impl Target for System {
         }
     }
 
+    fn take_most_appliers(&self) -> Option<u32> {
+        match self {
+            System::Inside(inside) => inside.state().take_most_appliers(),
+            System::Remote(_) => None,
+        }
+    }
+
     fn calibration(&self) -> Option<Calibration> {
         match self {
             System::Inside(inside) => inside.state().calibration(),

@@ -87,6 +87,12 @@ pub trait Target: Connect {
         Vec::new()
     }
 
+    /// The most requests that were found under execution in the store at once since this was last asked; none where that
+    /// cannot be seen.
+    fn take_most_appliers(&self) -> Option<u32> {
+        None
+    }
+
     /// What sharing a batch among apply workers costs here, if it does.
     fn calibration(&self) -> Option<Calibration> {
         None

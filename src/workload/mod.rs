@@ -80,8 +80,8 @@ impl Workload {
         Preload::of(self.clone(), seed)
     }
 
-    /// The requests that together read every account.
-    pub fn read_accounts(&self) -> impl Iterator<Item = Request> {
+    /// The requests that together read every key there may be.
+    pub fn read_all(&self) -> impl Iterator<Item = Request> {
         let starts = (0..self.keys.space).step_by(ACCOUNTS_READ as usize);
         starts.map(|from| {
             let interval = self.names.interval(from, ACCOUNTS_READ.min(self.keys.space - from));

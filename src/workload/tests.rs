@@ -140,7 +140,7 @@ fn a_bank_opens_with_all_its_money() {
         _ => None,
     });
     assert_eq!(balances.sum::<u64>(), bank.money());
-    let accounts = bank.read_accounts().count();
+    let accounts = bank.read_all().count();
     assert_eq!(accounts, 1, "a thousand accounts fit one answer");
     let refused = Response { revision: 1, result: Ok(Body::Compact) };
     for mut operation in take(&bank, 0, 5) {

@@ -24,6 +24,9 @@ impl Blank {
             id: (*bound).to_owned(),
             metric: format!("{PHASE}.throughput@{CLIENTS}"),
             bound: (*bound).to_owned(),
+            claim: String::new(),
+            arm: None,
+            check: None,
         };
         run.targets = bounds.iter().map(target).collect();
         Blank { run, trial: trial(vec![cell(PHASE, CLIENTS, 1.0)]) }

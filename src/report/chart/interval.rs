@@ -16,20 +16,15 @@ const BAR_Y: f64 = 44.0;
 pub(in crate::report) fn render(verdict: &TargetVerdict) -> Option<String> {
     let estimate =
         verdict.estimate.filter(|e| e.pairs > 0 && e.ratio.is_finite() && e.ratio > 0.0)?;
-    let bound = bound(&verdict.target.bound);
+    let (least, most) = edges(&verdict.target.bound);
     let (low, high) = estimate.interval.unwrap_or((estimate.ratio, estimate.ratio));
-    let values = [Some(estimate.ratio), Some(low), Some(high), bound];
+    let values = [Some(estimate.ratio), Some(low), Some(high), least, most];
     let scale = LogScale::covering(values.into_iter().flatten(), MARGIN, WIDTH - MARGIN)?;
     let title = format!("{}: ratio against its bound", verdict.target.id);
-    let desc = format!(
-        "{}; asked {} {}",
-        story::evidence(verdict),
-        verdict.target.metric,
-        verdict.target.bound
-    );
+    let desc = format!("{}; {}", story::evidence(verdict), story::asked(&verdict.target));
     let mut svg = Svg::new(WIDTH, HEIGHT, &title, &desc);
-    if let Some(bound) = bound {
-        good_side(&mut svg, &scale, bound, verdict);
+    if least.or(most).is_some() {
+        good_side(&mut svg, &scale, (least, most), &verdict.target.bound);
     }
     axis(&mut svg, &scale);
     if estimate.interval.is_some() {
@@ -46,15 +41,22 @@ pub(in crate::report) fn render(verdict: &TargetVerdict) -> Option<String> {
     Some(svg.finish())
 }
 
-/// Shades where the target is met and draws its line.
-fn good_side(svg: &mut Svg, scale: &LogScale, bound: f64, verdict: &TargetVerdict) {
-    let x = scale.at(bound);
-    let upward = !verdict.target.bound.trim_start().starts_with('<');
-    let (from, to) = if upward { (x, WIDTH - MARGIN) } else { (MARGIN, x) };
-    svg.rect("good", (from, 20.0), (to - from, AXIS_Y - 20.0), "");
-    svg.line("target", (x, 12.0), (x, AXIS_Y));
+/// Shades where the target is met and draws its edges.
+fn good_side(
+    svg: &mut Svg,
+    scale: &LogScale,
+    (least, most): (Option<f64>, Option<f64>),
+    bound: &str,
+) {
+    let from = least.map_or(MARGIN, |least| scale.at(least));
+    let to = most.map_or(WIDTH - MARGIN, |most| scale.at(most));
+    svg.rect("good", (from, 20.0), ((to - from).max(0.0), AXIS_Y - 20.0), "");
+    for edge in [least, most].into_iter().flatten() {
+        svg.line("target", (scale.at(edge), 12.0), (scale.at(edge), AXIS_Y));
+    }
+    let x = if least.is_some() { from } else { to };
     let (anchor, shift) = if x > WIDTH / 2.0 { (Anchor::End, -6.0) } else { (Anchor::Start, 6.0) };
-    svg.text("small", (x + shift, 14.0), anchor, &format!("target {}", verdict.target.bound));
+    svg.text("small", (x + shift, 14.0), anchor, &format!("target {bound}"));
 }
 
 fn axis(svg: &mut Svg, scale: &LogScale) {
@@ -81,10 +83,16 @@ fn label(svg: &mut Svg, scale: &LogScale, estimate: &Estimate) {
     }
 }
 
-/// The number in `>= 10`.
-fn bound(text: &str) -> Option<f64> {
-    let number = text.trim_start_matches(['<', '>', '=', ' ']).trim();
-    number.parse().ok().filter(|bound: &f64| bound.is_finite() && *bound > 0.0)
+/// The least and the most that are good: both in `2 .. 5`, one in `>= 10`.
+fn edges(text: &str) -> (Option<f64>, Option<f64>) {
+    let number = |text: &str| text.trim().parse().ok().filter(|n: &f64| n.is_finite() && *n > 0.0);
+    let text = text.trim();
+    match (text.strip_prefix(">="), text.strip_prefix("<="), text.split_once("..")) {
+        (Some(least), ..) => (number(least), None),
+        (_, Some(most), _) => (None, number(most)),
+        (.., Some((least, most))) => (number(least), number(most)),
+        _ => (None, None),
+    }
 }
 
 #[cfg(test)]
@@ -93,9 +101,10 @@ mod tests {
 
     #[test]
     fn bounds_are_read_from_their_text() {
-        assert_eq!(bound(">= 10"), Some(10.0));
-        assert_eq!(bound("<= 0.1"), Some(0.1));
-        assert_eq!(bound("<= x"), None);
-        assert_eq!(bound(">= -1"), None);
+        assert_eq!(edges(">= 10"), (Some(10.0), None));
+        assert_eq!(edges("<= 0.1"), (None, Some(0.1)));
+        assert_eq!(edges("2 .. 5"), (Some(2.0), Some(5.0)));
+        assert_eq!(edges("<= x"), (None, None));
+        assert_eq!(edges(">= -1"), (None, None));
     }
 }

@@ -21,7 +21,8 @@ use crate::report::story;
 use crate::report::view;
 pub use flames::{Flame, Flames};
 
-const CSS: &str = include_str!("style.css");
+/// The look of every page.
+pub(super) const CSS: &str = include_str!("style.css");
 
 /// The whole page.
 pub fn render(run: &Run, cmp: &Comparison, flames: &Flames) -> String {
@@ -59,6 +60,11 @@ pub fn render(run: &Run, cmp: &Comparison, flames: &Flames) -> String {
     appendix::glossary(&mut out);
     out.push_str("</main>\n</body>\n</html>\n");
     out
+}
+
+/// The policy of a page without flame graphs, as an element of its head.
+pub(super) fn policy_without_scripts() -> String {
+    policy::meta(&[])
 }
 
 fn head(out: &mut String, run: &Run, policy: &str) {

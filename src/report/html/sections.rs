@@ -64,15 +64,17 @@ fn target(out: &mut String, verdict: &TargetVerdict) {
     };
     let (mark, word) = (story::verdict_mark(verdict.verdict), story::verdict_word(verdict.verdict));
     let target = &verdict.target;
+    let basis = story::basis(verdict).map_or(String::new(), |basis| format!(" · {basis}"));
     out.push_str(&format!(
         "<div class=\"card {class}\"><p><span class=\"badge {class}\">{mark} {word}</span> <b>{}</b> {}\
-         <span class=\"asked\">asked: {} {} · {}</span></p>\n",
+         <span class=\"asked\">{}{basis}</span></p>\n",
         text(&target.id),
         text(&story::evidence(verdict)),
-        text(&target.metric),
-        text(&target.bound),
-        count(verdict.estimate.map_or(0, |estimate| estimate.pairs), "pair", "pairs")
+        text(&story::asked(target)),
     ));
+    if !target.claim.is_empty() {
+        paragraph(out, &format!("Claim: {}", target.claim));
+    }
     if !verdict.reason.is_empty() {
         paragraph(out, &verdict.reason);
     }

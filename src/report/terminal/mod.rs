@@ -12,7 +12,7 @@ use crate::record::Run;
 use crate::report::view::{self, Headline};
 use crate::report::words;
 use crate::report::{story, words::NOTHING};
-use page::Page;
+pub(super) use page::Page;
 
 /// How the text may look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,7 +162,7 @@ fn verdicts(page: &mut Page, run: &Run, cmp: &Comparison) {
 fn verdict_lines(page: &mut Page, verdict: &TargetVerdict) {
     let target = &verdict.target;
     let mark = story::verdict_mark(verdict.verdict);
-    let asked = format!("asked: {} {}", target.metric, target.bound);
+    let asked = story::asked(target);
     page.verdict(mark, &target.id, &format!("{} · {asked}", story::evidence(verdict)));
     if !verdict.reason.is_empty() {
         page.verdict(" ", "", &verdict.reason);

@@ -26,14 +26,14 @@ const BOLD: &str = "\u{1b}[1m";
 const RESET: &str = "\u{1b}[0m";
 
 /// Text under construction.
-pub(super) struct Page {
+pub(in crate::report) struct Page {
     out: String,
     color: bool,
     width: usize,
 }
 
 impl Page {
-    pub(super) fn new(style: Style) -> Page {
+    pub(in crate::report) fn new(style: Style) -> Page {
         Page {
             out: String::new(),
             color: style.color,
@@ -41,58 +41,58 @@ impl Page {
         }
     }
 
-    pub(super) fn finish(self) -> String {
+    pub(in crate::report) fn finish(self) -> String {
         self.out
     }
 
     /// An empty line, but never two.
-    pub(super) fn blank(&mut self) {
+    pub(in crate::report) fn blank(&mut self) {
         if !self.out.is_empty() && !self.out.ends_with("\n\n") {
             self.out.push('\n');
         }
     }
 
     /// What the page is about.
-    pub(super) fn title(&mut self, text: &str) {
+    pub(in crate::report) fn title(&mut self, text: &str) {
         for line in wrap(text, self.width - 1) {
             self.emphasised(1, &line, "");
         }
     }
 
     /// A warning that no reader may miss.
-    pub(super) fn stamp(&mut self, text: &str) {
+    pub(in crate::report) fn stamp(&mut self, text: &str) {
         for line in wrap(text, self.width - 5) {
             self.emphasised(1, &format!("*** {line}"), "");
         }
     }
 
     /// ` HEADING  note`, after an empty line.
-    pub(super) fn heading(&mut self, heading: &str, note: &str) {
+    pub(in crate::report) fn heading(&mut self, heading: &str, note: &str) {
         self.blank();
         let room = self.width.saturating_sub(heading.chars().count() + 3);
         self.emphasised(1, heading, &words::short(note, room));
     }
 
     /// ` label    text`, wrapped under itself.
-    pub(super) fn item(&mut self, label: &str, text: &str) {
+    pub(in crate::report) fn item(&mut self, label: &str, text: &str) {
         let label = words::short(label, LABEL_COLUMN - 2);
         self.hanging(1, &label, LABEL_COLUMN, text);
     }
 
     /// ` ✔ name    text`, wrapped under itself.
-    pub(super) fn verdict(&mut self, mark: &str, name: &str, text: &str) {
+    pub(in crate::report) fn verdict(&mut self, mark: &str, name: &str, text: &str) {
         let name = words::short(name, self.width / 3);
         let column = TARGET_COLUMN.max(name.chars().count() + 5);
         self.hanging(1, &format!("{mark} {name}"), column, text);
     }
 
     /// Text under a heading.
-    pub(super) fn prose(&mut self, text: &str) {
+    pub(in crate::report) fn prose(&mut self, text: &str) {
         self.prose_at(INDENT, text);
     }
 
     /// Text at a column.
-    pub(super) fn prose_at(&mut self, column: usize, text: &str) {
+    pub(in crate::report) fn prose_at(&mut self, column: usize, text: &str) {
         self.hanging(0, "", column, text);
     }
 

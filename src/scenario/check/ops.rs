@@ -4,7 +4,9 @@ use super::field::{Field, Words};
 use super::section::Section;
 use crate::scenario::findings::Findings;
 use crate::scenario::source::Place;
-use crate::scenario::spec::{Checks, Keys, Op, Range, RangeAnswer, TxnKind, Values, WeightedOp};
+use crate::scenario::spec::{
+    Checks, Keys, Op, OpKind, Range, RangeAnswer, TxnKind, Values, WeightedOp,
+};
 use crate::units::ByteSize;
 
 const WEIGHT_MAX: f64 = 1e6;
@@ -57,6 +59,17 @@ pub(super) fn read(root: &mut Section<'_>, findings: &mut Findings) -> Vec<Typed
 /// The operations without their places.
 pub(super) fn weighted(ops: &[Typed]) -> Vec<WeightedOp> {
     ops.iter().map(|typed| typed.weighted).collect()
+}
+
+/// Under which names their results are told apart, each once.
+pub(super) fn kinds(ops: &[Typed]) -> Vec<OpKind> {
+    let mut kinds = Vec::new();
+    for kind in ops.iter().flat_map(|typed| typed.weighted.op.kinds()) {
+        if !kinds.contains(kind) {
+            kinds.push(*kind);
+        }
+    }
+    kinds
 }
 
 fn table(mut section: Section<'_>, ops: &mut Vec<Typed>, findings: &mut Findings) {
@@ -195,7 +208,12 @@ fn report_transfer(
 }
 
 /// Reads [check].
-pub(super) fn checks(root: &mut Section<'_>, ops: &[Typed], findings: &mut Findings) -> Checks {
+pub(super) fn checks(
+    root: &mut Section<'_>,
+    ops: &[Typed],
+    keys: &Keys,
+    findings: &mut Findings,
+) -> Checks {
     let mut checks = Checks::default();
     let Some(mut section) = root.take("check").and_then(|field| field.section(findings)) else {
         return checks;
@@ -205,6 +223,30 @@ pub(super) fn checks(root: &mut Section<'_>, ops: &[Typed], findings: &mut Findi
         if checks.bank && !ops.iter().any(|typed| typed.weighted.op.is_transfer()) {
             let message = "check.bank is true, but no money is moved".to_owned();
             findings.wrong(field.place, message, "add txn = { kind = \"transfer\" } to [[op]]");
+        }
+    }
+    if let Some(field) = section.take("versions") {
+        checks.versions = field.flag(findings).unwrap_or(false);
+        let others =
+            |typed: &&Typed| !matches!(typed.weighted.op, Op::Put | Op::Get | Op::Range(_));
+        if checks.versions
+            && let Some(other) = ops.iter().find(others)
+        {
+            let word = other.weighted.op.word();
+            let message = format!("check.versions is true, but `{word}` writes without a put");
+            findings.wrong(field.place, message, "beside puts, only get and range go");
+        } else if checks.versions && keys.preload > 0 {
+            let message =
+                "check.versions is true, but keys are there before the first put".to_owned();
+            findings.wrong(field.place, message, "leave out preload in [keys]");
+        }
+    }
+    if let Some(field) = section.take("leases") {
+        checks.leases = field.flag(findings).unwrap_or(false);
+        let has_leases = ops.iter().any(|typed| matches!(typed.weighted.op, Op::LeaseCycle { .. }));
+        if checks.leases && !has_leases {
+            let message = "check.leases is true, but no lease is granted".to_owned();
+            findings.wrong(field.place, message, "add lease_cycle = { keys = 10 } to [[op]]");
         }
     }
     section.finish(findings);

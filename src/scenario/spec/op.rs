@@ -143,6 +143,20 @@ impl Op {
         matches!(self, Op::LeaseCycle { .. })
     }
 
+    /// Under which names its results are told apart.
+    pub fn kinds(self) -> &'static [OpKind] {
+        match self {
+            Op::Put => &[OpKind::Put],
+            Op::Get => &[OpKind::Get],
+            Op::Range(_) => &[OpKind::Range],
+            Op::Delete => &[OpKind::Delete],
+            Op::DeleteRange { .. } => &[OpKind::DeleteRange],
+            Op::Txn { kind: TxnKind::Transfer, .. } => &[OpKind::Transfer],
+            Op::Txn { .. } => &[OpKind::Txn],
+            Op::LeaseCycle { .. } => &[OpKind::LeaseGrant, OpKind::Put, OpKind::LeaseRevoke],
+        }
+    }
+
     /// Whether it moves money.
     pub fn is_transfer(self) -> bool {
         matches!(self, Op::Txn { kind: TxnKind::Transfer, .. })
