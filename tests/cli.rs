@@ -684,6 +684,53 @@ fn a_report_gives_back_what_the_run_printed_and_wrote() {
     assert_eq!(names(&bundle), before);
 }
 
+/// Two scenarios that were asked for together end in one board, which the bundles give again.
+#[test]
+fn several_scenarios_end_in_a_scoreboard() {
+    let desk = Desk::new(TINY);
+    let other = TINY.replace("\"tiny\"", "\"other\"").replace(
+        "ratio = \">= 0.0001\"",
+        "ratio = \">= 10000\"\nclaim = \"a thing is faster than itself\"\n\
+         [[target]]\nid = \"once\"\ncheck = \"acked-once\"",
+    );
+    fs::write(desk.at("other.toml"), other).unwrap();
+    let ran = desk.run(&[&desk.at("other.toml")]);
+    assert_eq!((ran.exit, ran.err.as_str()), (Exit::Missed, ""));
+    for wanted in
+        ["SCOREBOARD", "✔ met", "✘ claim refuted", "a thing is faster than itself", "1 is refuted"]
+    {
+        assert!(ran.out.contains(wanted), "{wanted}: {}", ran.out);
+    }
+    assert!(ran.out.ends_with("scoreboard.html   exit 1\n"), "{}", ran.out);
+    let inside = names(desk.at("out"));
+    let [other, board, tiny] = inside.as_slice() else { panic!("{inside:?}") };
+    assert!(other.starts_with("other-") && tiny.starts_with("tiny-"), "{inside:?}");
+    let folder = Path::new(&desk.at("out")).join(board);
+    let files = ["scoreboard.html", "scoreboard.json", "scoreboard.md"];
+    assert_eq!(names(&folder), files);
+    let written = files.map(|file| read(folder.join(file)));
+    assert!(written[0].contains(&format!("href=\"../{tiny}/report.html\"")), "{}", written[0]);
+
+    let again = kvbench(&["report", folder.to_str().unwrap()]);
+    assert_eq!((again.exit, again.err.as_str()), (Exit::Missed, ""));
+    assert!(ran.out.contains(&again.out), "{}", again.out);
+    assert_eq!(files.map(|file| read(folder.join(file))), written);
+    let bundles = [tiny, other].map(|name| desk.at(&format!("out/{name}")));
+    let elsewhere = desk.at("elsewhere");
+    let of_both = kvbench(&["report", &bundles[0], &bundles[1], "--out", &elsewhere, "--md"]);
+    assert_eq!(
+        (of_both.exit, read(Path::new(&elsewhere).join(files[2]))),
+        (Exit::Missed, of_both.out)
+    );
+    assert!(read(Path::new(&elsewhere).join(files[0])).contains(&format!("href=\"../out/{tiny}/")));
+
+    fs::remove_dir_all(&bundles[0]).unwrap();
+    let gone = kvbench(&["report", folder.to_str().unwrap()]);
+    assert_eq!((gone.exit, gone.out.as_str()), (Exit::Usage, ""));
+    assert!(gone.err.contains("result.json"), "{}", gone.err);
+    assert_eq!(read(folder.join(files[1])), written[1], "what it cannot make again stays");
+}
+
 #[test]
 fn json_is_all_there_is_on_stdout() {
     let desk = Desk::new(TINY);

@@ -22,8 +22,10 @@ fn problems(text: &str, set: &[&str]) -> Problems {
 }
 
 fn scenario_files() -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
-    let files = folder.read_dir().unwrap().map(|entry| entry.unwrap().path());
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+    let inside = |folder: &str| root.join(folder).read_dir().unwrap();
+    let folders = [".", "claims", "curated"].into_iter().flat_map(inside);
+    let files = folders.map(|entry| entry.unwrap().path());
     files.filter(|path| path.extension().is_some_and(|extension| extension == "toml")).collect()
 }
 
@@ -500,7 +502,7 @@ fn open_loads_fit_the_layer_the_operations_and_the_targets() {
     assert!(shown.contains("names 50 clients, but `a` is no closed loop"), "{shown}");
     let good = text.replace("a.throughput@50", "a.p99");
     let scenario = parse("x.toml", &good, &Options::default()).unwrap();
-    assert_eq!(scenario.targets[0].metric.to_string(), "a.p99");
+    assert_eq!(scenario.targets[0].metric().unwrap().to_string(), "a.p99");
     assert_eq!(scenario.phases[0].load.to_string(), "open loop, poisson at 2k/s");
     let store = good.replace("[arms.before]", "[system]\nlayer = \"store\"\n[arms.before]");
     let shown = problems(&store, &[]).to_string();
@@ -729,6 +731,39 @@ fn every_shipped_scenario_is_good() {
             assert!(phase.is_some() && metric.clients.is_none_or(clients));
         }
     }
+}
+
+/// Every claim is decided by a target that says so, within half an hour for all of them.
+#[test]
+fn claims_are_named_and_take_half_an_hour() {
+    let mut total = Nanos::ZERO;
+    let files: Vec<_> = scenario_files()
+        .into_iter()
+        .filter(|path| path.parent().unwrap().ends_with("claims"))
+        .collect();
+    assert!(files.len() >= 35, "{files:?}");
+    for path in files {
+        let scenario = load(&path, &Options::default()).unwrap();
+        let number = scenario.name[1..].trim_start_matches('0');
+        let claim: String = number.chars().take_while(|c| *c != '_').collect();
+        let wanted = format!("C{}:", if claim.is_empty() { "0" } else { &claim });
+        let claims: Vec<_> = scenario.targets.iter().map(|target| target.claim.as_str()).collect();
+        assert!(
+            claims.iter().any(|text| text.starts_with(&wanted)),
+            "{}: {claims:?}",
+            scenario.name
+        );
+        assert!(scenario.analysis.contains("efuted") || scenario.analysis.contains("Met if"));
+        let plan = Plan::of(&scenario);
+        assert!(
+            plan.estimated_max <= Nanos::from_millis(90_000),
+            "{}: {}",
+            scenario.name,
+            plan.estimated_max
+        );
+        total = total.after(plan.estimated_max);
+    }
+    assert!(total <= Nanos::from_millis(25 * 60_000), "{total}");
 }
 
 #[test]

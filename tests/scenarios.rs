@@ -1,6 +1,8 @@
 //! Every scenario that is shipped runs: loaded, shrunk by `--set` to the shortest it can be, and run to a bundle whose
 //! checks all hold. What it measures then decides nothing, so any verdict will do.
 
+use kvbench::compare::{Verdict, compare};
+use kvbench::record::Run;
 use kvbench::record::bundle::Bundle;
 use kvbench::scenario::{self, Options};
 use std::path::{Path, PathBuf};
@@ -12,11 +14,15 @@ use tempfile::TempDir;
 const SHORT: [&str; 4] =
     ["trials.pairs.min=1", "trials.pairs.max=1", "trials.aa=false", "trials.on_disturbed=keep"];
 
+/// Where scenarios are, below their root.
+const FOLDERS: [&str; 3] = [".", "claims", "curated"];
+
 /// Those that this build can run on this host.
 fn scenarios() -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
-    let inside = folder.read_dir().expect("the scenarios are there");
-    let paths = inside.map(|entry| entry.expect("they can be read").path());
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+    let inside = |folder: &str| root.join(folder).read_dir().expect("the scenarios are there");
+    let paths =
+        FOLDERS.into_iter().flat_map(inside).map(|entry| entry.expect("it can be read").path());
     let mut files: Vec<_> =
         paths.filter(|path| path.extension().is_some_and(|end| end == "toml")).collect();
     files.retain(|path| {
@@ -30,7 +36,7 @@ fn scenarios() -> Vec<PathBuf> {
 #[test]
 fn every_scenario_runs_to_a_bundle_whose_checks_hold() {
     let files = scenarios();
-    assert!(files.len() >= 15, "{files:?}");
+    assert!(files.len() >= 70, "{files:?}");
     for path in &files {
         let out = TempDir::new().unwrap();
         let (exit, text) = run(path, out.path());
@@ -49,6 +55,20 @@ fn every_scenario_runs_to_a_bundle_whose_checks_hold() {
         let is_counted = run.checks.iter().any(|check| check.id == "bank");
         assert_eq!(is_counted, scenario.checks.bank, "{name}");
         assert_eq!(run.targets.len(), scenario.targets.len(), "{name}");
+        assert_judged(&run, &name.to_string());
+    }
+}
+
+/// Every target is about something that was measured; one block decides nothing about speed, but a check is decided.
+fn assert_judged(run: &Run, name: &str) {
+    for verdict in compare(run).verdicts {
+        let (reason, id) = (&verdict.reason, &verdict.target.id);
+        for broken in ["cannot read", "no block has", "no trial of", "did not run"] {
+            assert!(!reason.contains(broken), "{name}, {id}: {reason}");
+        }
+        if verdict.target.check.is_some() {
+            assert_eq!(verdict.verdict, Verdict::Met, "{name}, {id}");
+        }
     }
 }
 

@@ -6,6 +6,9 @@ use super::metric::Metric;
 use crate::record::Run;
 use crate::stats::{self, Overall};
 
+/// Layers at which nothing is synced.
+const WITHOUT_LOG: [&str; 2] = ["store", "apply"];
+
 /// What a ratio is of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kind {
@@ -40,7 +43,10 @@ pub fn shares(run: &Run) -> Vec<Share> {
         let path = target.metric.rsplit_once('@').map_or(target.metric.as_str(), |(path, _)| path);
         let word = path.rsplit_once('.');
         let measure = word.map_or("", |(_, measure)| measure).to_owned();
-        let kind = Kind { measure, layer: lever("layer"), fsync: lever("fsync") };
+        let layer = lever("layer");
+        let has_log = !WITHOUT_LOG.contains(&layer.as_str());
+        let fsync = if has_log { lever("fsync") } else { String::new() };
+        let kind = Kind { measure, layer, fsync };
         let pairs = align::before_after(run, metric.place);
         let log_ratios = align::log_ratios_of(&pairs, |cell| metric.reading(cell));
         if !log_ratios.is_empty() && shares.iter().all(|share| share.kind != kind) {

@@ -61,7 +61,9 @@ fn verdicts(out: &mut String, cmp: &Comparison) {
         let asked = asked.trim_start_matches("asked: ").to_string();
         let mark = story::verdict_mark(verdict.verdict);
         let word = story::verdict_word(verdict.verdict);
-        table_row(out, &[format!("{mark} {word}"), verdict.target.id.clone(), asked, evidence]);
+        let (id, claim) = (&verdict.target.id, &verdict.target.claim);
+        let id = if claim.is_empty() { id.clone() } else { format!("{id}: {claim}") };
+        table_row(out, &[format!("{mark} {word}"), id, asked, evidence]);
     }
     line(out, "");
 }

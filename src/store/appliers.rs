@@ -18,7 +18,6 @@ pub(super) struct Appliers {
     most: AtomicU32,
 }
 
-#[derive(Default)]
 struct Line {
     busy: AtomicU32,
     begun: AtomicU32,
@@ -35,7 +34,9 @@ thread_local! {
 impl Appliers {
     /// Watches, or does nothing at no cost.
     pub(super) fn new(watch: bool) -> Appliers {
-        Appliers { lines: watch.then(Box::default), most: AtomicU32::new(0) }
+        let line = |_| CachePadded::new(Line { busy: AtomicU32::new(0), begun: AtomicU32::new(0) });
+        let lines = watch.then(|| Box::new(std::array::from_fn(line)));
+        Appliers { lines, most: AtomicU32::new(0) }
     }
 
     /// A request begins to be executed; it holds its locks.

@@ -65,7 +65,7 @@ mod tests {
     fn every_target_has_a_row() {
         let text = render(&sample::board());
         assert!(text.contains("✘ claim refuted") && text.contains("1 claim holds, 1 is refuted"));
-        assert_eq!(text.lines().filter(|line| line.starts_with("| ")).count(), 5);
+        assert_eq!(text.lines().filter(|line| line.starts_with("| ")).count(), 6);
     }
 
     #[test]

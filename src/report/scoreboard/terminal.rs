@@ -43,7 +43,8 @@ pub fn render(board: &Scoreboard, style: Style) -> String {
 }
 
 fn of_run(page: &mut Page, run: &BoardRun) {
-    page.heading(&run.scenario, &run.workload);
+    page.blank();
+    page.title(&format!("{} · {}", run.scenario, run.workload));
     for stamp in &run.stamps {
         page.stamp(stamp);
     }

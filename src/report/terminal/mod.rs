@@ -164,6 +164,9 @@ fn verdict_lines(page: &mut Page, verdict: &TargetVerdict) {
     let mark = story::verdict_mark(verdict.verdict);
     let asked = story::asked(target);
     page.verdict(mark, &target.id, &format!("{} · {asked}", story::evidence(verdict)));
+    if !target.claim.is_empty() {
+        page.verdict(" ", "", &format!("claim: {}", target.claim));
+    }
     if !verdict.reason.is_empty() {
         page.verdict(" ", "", &verdict.reason);
     }
