@@ -68,39 +68,42 @@ fn expectation(
     known: &Known<'_>,
     findings: &mut Findings,
 ) -> Option<Expectation> {
-    let (check, value) = (section.take("check"), section.take("value"));
-    if let Some(field) = check {
-        for key in ["metric", "ratio", "arm"] {
-            if let Some(other) = section.take(key).or_else(|| value.clone()) {
-                let message = "a target is a check or about a metric, not both".to_owned();
-                findings.wrong(other.key_place, message, "write a [[target]] for each");
-                return None;
-            }
+    let [check, value, ratio, arm] =
+        ["check", "value", "ratio", "arm"].map(|key| section.take(key));
+    if let Some(check) = check {
+        let others = [section.take("metric"), value, ratio, arm];
+        if let Some(other) = others.into_iter().flatten().next() {
+            let message = "a target is a check or about a metric, not both".to_owned();
+            findings.wrong(other.key_place, message, "write a [[target]] for each");
+            return None;
         }
-        return check_of(&field, known, findings).map(Expectation::Check);
+        return check_of(&check, known, findings).map(Expectation::Check);
     }
     let metric = section.require("metric", "write \"saturate.throughput@50\"", findings);
     let metric = metric.and_then(|field| metric_of(&field, known, findings));
-    let Some(value) = value else {
-        let bound = section.require("ratio", RATIO_EXAMPLE, findings);
-        let bound = bound.and_then(|field| ratio_bound(&field, findings));
-        if let Some(arm) = section.take("arm") {
-            let message = "a ratio is of both arms".to_owned();
-            findings.wrong(arm.key_place, message, "leave `arm` out, or write `value`");
-            return None;
+    match (value, ratio) {
+        (Some(_), Some(ratio)) => {
+            let message = "a target is about a ratio or a value, not both".to_owned();
+            findings.wrong(ratio.key_place, message, "write a [[target]] for each");
+            None
         }
-        return Some(Expectation::Ratio { metric: metric?, bound: bound? });
-    };
-    if let Some(ratio) = section.take("ratio") {
-        let message = "a target is about a ratio or a value, not both".to_owned();
-        findings.wrong(ratio.key_place, message, "write a [[target]] for each");
-        return None;
+        (Some(value), None) => {
+            let arm = section.require("arm", "whose value? write arm = \"after\"", findings);
+            let arm = arm.and_then(|field| arm_of(&field, known, findings));
+            let metric = metric?;
+            let bound = value_bound(&value, metric.measure.unit(), findings);
+            Some(Expectation::Value { metric, arm: arm?, bound: bound? })
+        }
+        (None, _) => {
+            let bound = section.require("ratio", RATIO_EXAMPLE, findings);
+            let bound = bound.and_then(|field| ratio_bound(&field, findings));
+            if let Some(arm) = arm {
+                let message = "a ratio is of both arms".to_owned();
+                findings.wrong(arm.key_place, message, "leave `arm` out, or write `value`");
+            }
+            Some(Expectation::Ratio { metric: metric?, bound: bound? })
+        }
     }
-    let arm = section.require("arm", "whose value? write arm = \"after\"", findings);
-    let arm = arm.and_then(|field| arm_of(&field, known, findings));
-    let metric = metric?;
-    let bound = value_bound(&value, metric.measure.unit(), findings);
-    Some(Expectation::Value { metric, arm: arm?, bound: bound? })
 }
 
 /// One line for the scoreboard.
@@ -354,7 +357,7 @@ fn ratio_bound(field: &Field<'_>, findings: &mut Findings) -> Option<Bound> {
     let number = |text: &str| {
         let ratio =
             text.trim().parse().ok().filter(|ratio: &f64| ratio.is_finite() && *ratio > 0.0);
-        ratio.ok_or_else(|| "a finite number above 0".to_owned())
+        ratio.ok_or_else(|| "allowed: a finite number above 0".to_owned())
     };
     bound_of(field, number, RATIO_EXAMPLE, findings)
 }
@@ -387,7 +390,7 @@ fn bound_of(
             .and_then(|least| Ok((least, number(most)?)))
             .and_then(|(least, most)| match least <= most {
                 true => Ok(Bound::Within(least, most)),
-                false => Err("from the smaller to the larger".to_owned()),
+                false => Err("allowed: from the smaller to the larger".to_owned()),
             }),
         _ => {
             let message = format!("{} does not begin with >= or <=", field.name);
@@ -397,8 +400,8 @@ fn bound_of(
     };
     match bound {
         Ok(bound) => Some(bound),
-        Err(allowed) => {
-            let message = format!("{} is \"{}\"; allowed: {allowed}", field.name, quoted(text));
+        Err(why) => {
+            let message = format!("{} is \"{}\"; {why}", field.name, quoted(text));
             findings.wrong(field.place, message, example);
             None
         }
