@@ -37,6 +37,8 @@ fn what_does_not_fit_together_is_refused_with_a_hint() {
         (&["--listen-metrics-urls", "https://127.0.0.1:0"], "plain HTTP only"),
         (&["--cert-file", "a.pem"], "--key-file"),
         (&["--client-cert-auth"], "--trusted-ca-file"),
+        (&members(&[]), "https://127.0.0.1:2 needs a certificate of this member's, too"),
+        (&members(&CERTIFICATE), "hint: --peer-trusted-ca-file"),
         (&["--shards", "3"], "is not a power of two"),
         (&["--state-sync", "per-op"], "hint: --engine rocksdb"),
         (&["--apply", "global-mutex", "--apply-workers", "2"], "hint: --apply sharded"),
@@ -44,6 +46,18 @@ fn what_does_not_fit_together_is_refused_with_a_hint() {
         let said = refused(args);
         assert!(said.contains(expected), "{args:?}: {said}");
     }
+}
+
+const CERTIFICATE: [&str; 4] = ["--peer-cert-file", "a.pem", "--peer-key-file", "a.key"];
+
+/// Flags of a member whose other member speaks TLS; itself only with a certificate.
+fn members<'a>(certificate: &[&'a str]) -> Vec<&'a str> {
+    let (listen, cluster) = match certificate {
+        [] => ("http://127.0.0.1:1", "a=http://127.0.0.1:1,b=https://127.0.0.1:2"),
+        _ => ("https://127.0.0.1:1", "a=https://127.0.0.1:1,b=https://127.0.0.1:2"),
+    };
+    let flags = ["--name", "a", "--listen-peer-urls", listen, "--initial-cluster", cluster];
+    [&flags, certificate].concat()
 }
 
 /// A server and its first line.

@@ -1,6 +1,6 @@
 //! `kvbench serve`: a node for any etcd v3 client, alone or as a member of a cluster, until it is stopped.
 
-use super::listening::{ListenUrl, TlsArgs, check_local, check_secured, stop_with_stdin, text};
+use super::listening::{ListenUrl, TlsArgs, check_local, check_secured, stop_with_stdin};
 use super::{Exit, Terminal};
 use crate::clock::Clock;
 use crate::measure::stage::Probe;
@@ -15,7 +15,6 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use tonic::transport::{Certificate, ClientTlsConfig};
 
 mod levers;
 mod membership;
@@ -100,10 +99,10 @@ pub(super) fn serve(args: &ServeArgs, terminal: &mut Terminal<'_>) -> anyhow::Re
         writeln!(terminal.err, "error: {folder} has a log already, --from-image is for a new one")?;
         return Ok(Exit::Usage);
     }
-    let config = config(args, identity)?;
+    let security = Security { tls: args.cluster.outward()? };
+    let config = config(args, identity, security.clone())?;
     let (cluster_id, me) = (config.identity.cluster_id, config.identity.member_id);
     open.keep_identity(cluster_id, me)?;
-    let security = Security { tls: args.cluster.outward()? };
     let transport = GrpcTransport::new(cluster_id, me, security, runtime.handle().clone());
     let transport = Arc::new(transport);
     let peers = Peers { group, transport: transport.clone() };
@@ -155,16 +154,18 @@ fn check(args: &ServeArgs) -> Result<(), String> {
     Ok(())
 }
 
-fn config(args: &ServeArgs, identity: Identity) -> anyhow::Result<Config> {
+fn config(
+    args: &ServeArgs,
+    identity: Identity,
+    peer_security: Security,
+) -> anyhow::Result<Config> {
     let addresses = |urls: &[ListenUrl]| urls.iter().map(|url| url.address).collect();
-    let trusted = args.tls.trusted_ca_file.as_deref().map(text).transpose()?;
-    let trust = |ca| ClientTlsConfig::new().ca_certificate(Certificate::from_pem(ca));
     Ok(Config {
         clients: addresses(&args.listen_client_urls),
         metrics: addresses(&args.listen_metrics_urls),
         peers: addresses(&args.cluster.listen_peer_urls),
         peer_tls: args.cluster.tls()?,
-        outward: trusted.map(trust),
+        peer_security,
         identity,
         tls: args.tls.read()?,
         progress_interval: PROGRESS_INTERVAL,

@@ -1,9 +1,9 @@
 //! What all services share: the node, who it is, and whether it is ending.
 
+use super::forwarding::Forwarding;
 use super::{Config, Identity};
 use crate::model::{Body, Interval, LeaseId, MainRevision, Range, Request};
 use crate::node::Node;
-use crate::peer::About;
 use crate::raft::{BadChange, Rejected, Role};
 use crate::rpc::Failure;
 use crate::rpc::etcdserverpb::ResponseHeader;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tonic::Status;
-use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
+use tonic::transport::Channel;
 
 /// How long a request may take: etcd's five seconds and two elections.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(7);
@@ -20,6 +20,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(7);
 const SESSION_TTL_S: i64 = 60;
 
 /// What every service has.
+#[derive(Clone)]
 pub(super) struct Context {
     /// What is served.
     pub(super) node: Arc<Node>,
@@ -27,8 +28,8 @@ pub(super) struct Context {
     pub(super) identity: Identity,
     /// How often a quiet watch that asked for it is told the revision.
     pub(super) progress_interval: Duration,
-    /// How other members' client addresses are trusted.
-    outward: Option<ClientTlsConfig>,
+    /// The way to whoever leads; none for what another member sent on already.
+    forwarding: Option<Arc<Forwarding>>,
     stopping: watch::Receiver<bool>,
 }
 
@@ -39,8 +40,15 @@ impl Context {
         stopping: watch::Receiver<bool>,
     ) -> Context {
         let (identity, progress_interval) = (config.identity.clone(), config.progress_interval);
-        let outward = config.outward.clone();
-        Context { node, identity, progress_interval, outward, stopping }
+        let forwarding = Forwarding::new(config.peer_security.clone(), REQUEST_TIMEOUT);
+        let forwarding = Some(Arc::new(forwarding));
+        Context { node, identity, progress_interval, forwarding, stopping }
+    }
+
+    /// What services have that other members ask: they sent it to whom they took for the leader, and if that is wrong, sending it on
+    /// could go round in circles.
+    pub(super) fn for_members(&self) -> Context {
+        Context { forwarding: None, ..self.clone() }
     }
 
     /// What an answer at `revision` begins with.
@@ -65,19 +73,10 @@ impl Context {
             return Ok(None);
         }
         let leader = status.members.iter().find(|member| member.id == status.leader);
-        let about = About::from_bytes(&leader.ok_or(Failure::NoLeader)?.about);
-        for url in about.client_urls {
-            let Ok(mut endpoint) = Endpoint::from_shared(url.clone()) else { continue };
-            if let Some(tls) = self.outward.clone().filter(|_| url.starts_with("https")) {
-                let Ok(secured) = endpoint.tls_config(tls) else { continue };
-                endpoint = secured;
-            }
-            endpoint = endpoint.connect_timeout(REQUEST_TIMEOUT).timeout(REQUEST_TIMEOUT);
-            if let Ok(channel) = endpoint.connect().await {
-                return Ok(Some(channel));
-            }
+        match (&self.forwarding, leader) {
+            (Some(forwarding), Some(leader)) => Ok(Some(forwarding.channel(leader).await?)),
+            _ => Err(Failure::NoLeader.into()),
         }
-        Err(Failure::NoLeader.into())
     }
 
     /// Waits until this node has all that was committed when it was asked.

@@ -4,6 +4,7 @@
 //! bounded: messages, streams, connections, watches, and the time until a connection speaks.
 
 use crate::node::Node;
+use crate::peer::Security;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -11,13 +12,13 @@ use std::time::Duration;
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tonic::transport::ClientTlsConfig;
 
 mod auth;
 mod authority;
 mod cluster;
 mod context;
 mod election;
+mod forwarding;
 mod identity;
 mod kv;
 mod lease;
@@ -58,8 +59,8 @@ pub struct Config {
     pub peers: Vec<SocketAddr>,
     /// Certificates for other members.
     pub peer_tls: Option<Tls>,
-    /// How this server trusts the addresses that other members' clients use, for what only the leader can answer.
-    pub outward: Option<ClientTlsConfig>,
+    /// How this server connects to other members, for what only the leader can answer.
+    pub peer_security: Security,
     /// How often a quiet watch that asked for it is told the revision.
     pub progress_interval: Duration,
 }

@@ -1,6 +1,5 @@
 //! All services behind one port, and what each of them may be sent.
 
-use super::ServerError;
 use super::auth::AuthService;
 use super::cluster::ClusterService;
 use super::context::Context;
@@ -11,6 +10,7 @@ use super::lock::LockService;
 use super::maintenance::MaintenanceService;
 use super::tally::{Counted, Tally};
 use super::watching::WatchService;
+use super::ServerError;
 use crate::peer::PeerService;
 use crate::rpc::etcdserverpb::auth_server::AuthServer;
 use crate::rpc::etcdserverpb::cluster_server::ClusterServer;
@@ -67,7 +67,7 @@ pub(super) fn router(
     Ok(server.layer(Counting(tally.clone())).add_routes(routes))
 }
 
-/// What other members may call.
+/// What other members may call: what raft needs, and what only a leader can answer.
 pub(super) fn peer_router(context: &Arc<Context>) -> Router {
     let node = &context.node;
     let cluster_id = context.identity.cluster_id;
@@ -79,12 +79,17 @@ pub(super) fn peer_router(context: &Arc<Context>) -> Router {
         node.incoming(),
         move || members.upgrade().map_or_else(Vec::new, |node| node.status().members.to_vec()),
     );
+    let sent_on = Arc::new(context.for_members());
+    let leases = LeaseServer::new(LeaseService(sent_on.clone()));
+    let cluster = ClusterServer::new(ClusterService(sent_on));
     Server::builder()
         .max_concurrent_streams(STREAMS_MAX)
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .http2_max_pending_accept_reset_streams(Some(RESET_STREAMS_MAX))
         .add_service(service)
+        .add_service(leases.max_decoding_message_size(MESSAGE_BYTES_MAX))
+        .add_service(cluster.max_decoding_message_size(MESSAGE_BYTES_MAX))
 }
 
 fn routes(context: &Arc<Context>) -> Result<Routes, ServerError> {

@@ -3,6 +3,7 @@
 use kvbench::clock::Clock;
 use kvbench::measure::stage::Probe;
 use kvbench::node::{self, Compaction, Node, Peers};
+use kvbench::peer::Security;
 use kvbench::raft::{self, ApplyOn, Fsync, Propose, Publish};
 use kvbench::rpc::etcdserverpb::cluster_client::ClusterClient;
 use kvbench::rpc::etcdserverpb::kv_client::KvClient;
@@ -14,6 +15,7 @@ use kvbench::rpc::v3electionpb::election_client::ElectionClient;
 use kvbench::rpc::v3lockpb::lock_client::LockClient;
 use kvbench::server::{Config, Identity, Server};
 use kvbench::store::{self, PathKind};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -34,7 +36,7 @@ pub(crate) struct Client {
 /// Runs `test` against a fresh server.
 pub(crate) fn served<F: Future<Output = ()>>(test: impl FnOnce(Client) -> F) {
     let (server, _folder) = start();
-    block_on(async { test(connect(&server).await).await });
+    block_on(async { test(connect(server.clients()[0]).await).await });
     server.stop();
 }
 
@@ -42,7 +44,7 @@ pub(crate) fn served<F: Future<Output = ()>>(test: impl FnOnce(Client) -> F) {
 pub(crate) fn with_server<F: Future<Output = ()>>(test: impl FnOnce(Server, Client) -> F) {
     let (server, _folder) = start();
     let runtime = runtime();
-    let client = runtime.block_on(connect(&server));
+    let client = runtime.block_on(connect(server.clients()[0]));
     runtime.block_on(test(server, client));
 }
 
@@ -56,22 +58,31 @@ pub(crate) fn start() -> (Server, TempDir) {
     };
     let store = store::Config::in_memory(PathKind::Sharded { shards: 16, workers: 1 });
     let config = node::Config { store, compaction: Compaction::NEVER, pipeline };
-    let any_port = "127.0.0.1:0".parse().unwrap();
     let identity = Identity::alone("n1", vec!["http://p:1".into()], vec!["http://c:1".into()]);
     let peers = Peers { group: identity.group(), ..Peers::none() };
     let (clock, probe) = (Clock::start(), Probe::off());
     let node = Node::start_among(config, peers, folder.path(), clock, probe).unwrap();
+    (serve(Arc::new(node), identity), folder)
+}
+
+/// A server before a node that there is.
+pub(crate) fn start_on(node: Arc<Node>) -> Server {
+    serve(node, Identity::alone("n1", vec!["http://p:1".into()], vec!["http://c:1".into()]))
+}
+
+fn serve(node: Arc<Node>, identity: Identity) -> Server {
+    let any_port = "127.0.0.1:0".parse().unwrap();
     let config = Config {
         clients: vec![any_port],
         metrics: vec![any_port],
         peers: Vec::new(),
         peer_tls: None,
-        outward: None,
+        peer_security: Security::default(),
         identity,
         tls: None,
         progress_interval: Duration::from_millis(300),
     };
-    (Server::start(Arc::new(node), config).unwrap(), folder)
+    Server::start(node, config).unwrap()
 }
 
 fn runtime() -> tokio::runtime::Runtime {
@@ -85,8 +96,8 @@ fn block_on<T>(work: impl Future<Output = T>) -> T {
     })
 }
 
-async fn connect(server: &Server) -> Client {
-    let url = format!("http://{}", server.clients()[0]);
+async fn connect(address: SocketAddr) -> Client {
+    let url = format!("http://{address}");
     let channel = Endpoint::from_shared(url).unwrap().connect().await.unwrap();
     Client {
         kv: KvClient::new(channel.clone()),

@@ -110,8 +110,26 @@ impl ClusterArgs {
                     names.iter().map(|named| named.name.as_str()).collect::<Vec<_>>().join(", ")
                 ));
             }
+            self.check_others_are_trusted(&args.name, &names)?;
         }
         Ok(())
+    }
+
+    /// Whether a member has what it takes to connect to the others: without it, it would follow nobody and send nothing on.
+    fn check_others_are_trusted(&self, me: &str, named: &[Named]) -> Result<(), String> {
+        let others = named.iter().filter(|named| named.name != me).flat_map(|named| &named.urls);
+        let Some(secured) = others.into_iter().find(|url| url.starts_with("https")) else {
+            return Ok(());
+        };
+        match (&self.peer_cert_file, &self.peer_trusted_ca_file) {
+            (None, _) => Err(format!(
+                "--initial-cluster: {secured} needs a certificate of this member's, too\n  hint: --peer-cert-file, --peer-key-file and --peer-trusted-ca-file"
+            )),
+            (Some(_), None) => Err(format!(
+                "--initial-cluster: nobody says who signs the certificate of {secured}\n  hint: --peer-trusted-ca-file"
+            )),
+            (Some(_), Some(_)) => Ok(()),
+        }
     }
 
     fn named(&self) -> Result<Vec<Named>, String> {
