@@ -5,7 +5,8 @@ use super::{Exit, Terminal};
 use crate::clock::Clock;
 use crate::measure::stage::Probe;
 use crate::node::{DataFolder, Node, Peers};
-use crate::peer::{About, GrpcTransport, Security};
+use crate::peer::{About, GrpcTransport, Hearsay, Security};
+use crate::raft::Member;
 use crate::server::{Config, Identity, PROGRESS_INTERVAL, Server};
 use crate::units::Nanos;
 use clap::Args;
@@ -100,7 +101,8 @@ pub(super) fn serve(args: &ServeArgs, terminal: &mut Terminal<'_>) -> anyhow::Re
         return Ok(Exit::Usage);
     }
     let security = Security { tls: args.cluster.outward()? };
-    let config = config(args, identity, security.clone())?;
+    let hearsay = Hearsay::default();
+    let config = config(args, identity, security.clone(), hearsay.clone())?;
     let (cluster_id, me) = (config.identity.cluster_id, config.identity.member_id);
     open.keep_identity(cluster_id, me)?;
     let transport = GrpcTransport::new(cluster_id, me, security, runtime.handle().clone());
@@ -112,7 +114,8 @@ pub(super) fn serve(args: &ServeArgs, terminal: &mut Terminal<'_>) -> anyhow::Re
     transport.open(node.door(), move |id| {
         let members = members.upgrade().map(|node| node.status().members);
         let found = members.and_then(|all| all.iter().find(|member| member.id == id).cloned());
-        found.map_or_else(Vec::new, |member| About::from_bytes(&member.about).peer_urls)
+        let told = |member: Member| About::from_bytes(&member.about).peer_urls;
+        found.map_or_else(|| hearsay.peer_urls(id), told)
     });
     let (has_tls, mut identity) = (config.tls.is_some(), config.identity.clone());
     let server = Server::start_on(runtime, node.clone(), config)?;
@@ -128,6 +131,7 @@ pub(super) fn serve(args: &ServeArgs, terminal: &mut Terminal<'_>) -> anyhow::Re
             writeln!(terminal.err, "error: the log failed, nothing is acknowledged any more")?;
             return Ok(Exit::Failed);
         }
+        tell_refusals(&node, terminal)?;
         clock.sleep(LOOK);
     }
     server.stop();
@@ -158,6 +162,7 @@ fn config(
     args: &ServeArgs,
     identity: Identity,
     peer_security: Security,
+    hearsay: Hearsay,
 ) -> anyhow::Result<Config> {
     let addresses = |urls: &[ListenUrl]| urls.iter().map(|url| url.address).collect();
     Ok(Config {
@@ -166,10 +171,22 @@ fn config(
         peers: addresses(&args.cluster.listen_peer_urls),
         peer_tls: args.cluster.tls()?,
         peer_security,
+        hearsay,
         identity,
         tls: args.tls.read()?,
         progress_interval: PROGRESS_INTERVAL,
     })
+}
+
+/// Says who sent what was not taken, each once: something is set up wrongly, or worse.
+fn tell_refusals(node: &Node, terminal: &mut Terminal<'_>) -> anyhow::Result<()> {
+    for (from, why) in node.refusals().take_news() {
+        writeln!(
+            terminal.err,
+            "kvbench serve: refused a message of member {from:x}: {why}; what else it sends is counted in /metrics"
+        )?;
+    }
+    Ok(())
 }
 
 /// The one line that says that clients can connect.

@@ -9,8 +9,8 @@ use crate::model::{
     Body, LeaseId, LeaseStatus, Position, Refusal, Request, Response, codec, validate,
 };
 use crate::raft::{
-    self, Change, Delivered, Door, Executed, Inbox, MemberId, Pipeline, PipelineError, Rejected,
-    StateMachine, Status, Transport, Waiter,
+    self, Change, Delivered, Door, Executed, Inbox, MemberId, Pipeline, PipelineError, Refusals,
+    Rejected, StateMachine, Status, Transport, Waiter,
 };
 use crate::store::{self, Answer, ApplyPath, Command, Digest, StoreError};
 use std::error::Error;
@@ -193,6 +193,11 @@ impl Node {
     /// What the node knows of its group.
     pub fn status(&self) -> Status {
         self.pipeline.status()
+    }
+
+    /// What was refused of other members.
+    pub fn refusals(&self) -> &Refusals {
+        self.pipeline.inbox().refusals()
     }
 
     /// Asks for votes without waiting for the election timeout.
@@ -391,6 +396,14 @@ impl StateMachine for Machine {
     /// If the query is a write: it would change this node and no log.
     fn read(&self, query: &[u8]) -> Executed<Response> {
         executed(present(&self.store).read(&decoded(query)))
+    }
+
+    fn accepts(&self, command: &[u8]) -> bool {
+        codec::decode(command).is_ok_and(|request| request.is_write())
+    }
+
+    fn is_image(&self, index: u64, image: &mut dyn Read) -> bool {
+        store::check_image(image).is_ok_and(|position| position.index <= index)
     }
 
     fn holds(&self, image: &mut dyn Read) -> io::Result<bool> {

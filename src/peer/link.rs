@@ -1,7 +1,7 @@
 //! The way to one member: a task that keeps a stream open and sends what gathers; images go beside it, one at a time.
 
 use super::transport::Shared;
-use super::{BATCH_BYTES, CHUNK_BYTES};
+use super::{BATCH_BYTES, CHUNK_BYTES, MESSAGES_MAX};
 use crate::raft::{Envelope, MemberId, Report};
 use crate::rpc::kvbenchpb::peer_client::PeerClient;
 use crate::rpc::kvbenchpb::{Address, ImageChunk, MessageBatch};
@@ -15,8 +15,6 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
 
-/// Messages that may wait for a link; more are dropped.
-const WAITING_MAX: usize = 4096;
 /// Batches that may wait for the network.
 const BATCHES_MAX: usize = 16;
 /// Images that may wait; the raft library has one under way to each member.
@@ -43,7 +41,7 @@ pub(super) struct Route {
 
 impl Link {
     pub(super) fn start(route: Route, runtime: &Handle) -> Link {
-        let (messages, waiting) = mpsc::channel(WAITING_MAX);
+        let (messages, waiting) = mpsc::channel(MESSAGES_MAX);
         let (images, waiting_images) = mpsc::channel(IMAGES_MAX);
         runtime.spawn(carry(route.clone(), waiting));
         runtime.spawn(carry_images(route, waiting_images));
@@ -138,6 +136,7 @@ fn batch(route: &Route, first: Vec<u8>, waiting: &mut Receiver<Vec<u8>>) -> Mess
     let mut bytes = first.len();
     let mut messages = vec![first];
     while bytes < BATCH_BYTES
+        && messages.len() < MESSAGES_MAX
         && let Ok(message) = waiting.try_recv()
     {
         bytes += message.len();

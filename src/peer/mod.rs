@@ -1,10 +1,12 @@
 //! Members of a group on several hosts: raft's messages over gRPC, one stream for each direction, and images of the state as files in
 //! chunks. What a link cannot carry soon is dropped; the raft library repeats it.
 
+mod admission;
 mod link;
 mod service;
 mod transport;
 
+pub use admission::{Admission, Hearsay};
 pub use service::{PeerService, group_of};
 pub use transport::{GrpcTransport, Security};
 
@@ -12,8 +14,11 @@ use crate::raft::{Member, MemberId};
 use crate::rpc::etcdserverpb;
 use prost::Message;
 
-/// Largest message of a peer that is decoded: a batch of raft messages, each up to 1 MiB and one entry of the largest request.
-const PEER_BYTES_MAX: usize = 16 << 20;
+/// Largest message of a peer that is decoded: a batch that was almost full, and one raft message of 1 MiB and one entry more, which is as large
+/// as batches of requests may be (64 MiB, or one request of 1.5 MiB).
+const PEER_BYTES_MAX: usize = 67 << 20;
+/// Most raft messages in a batch, as many as may wait for a link.
+const MESSAGES_MAX: usize = 4096;
 /// A batch is closed at this size.
 const BATCH_BYTES: usize = 1 << 20;
 /// Bytes of an image in one chunk.

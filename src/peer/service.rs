@@ -1,15 +1,16 @@
 //! The receiving side: what other members send goes to the member's door, and files to its folder for what comes in.
 
-use super::{PEER_BYTES_MAX, member_on_the_wire};
-use crate::raft::{Door, Member, MemberId, Received};
+use super::admission::{self, Admission};
+use super::{MESSAGES_MAX, PEER_BYTES_MAX, member_on_the_wire};
+use crate::raft::{Door, Member, MemberId, Received, Refused};
 use crate::rpc::kvbenchpb::peer_client::PeerClient;
 use crate::rpc::kvbenchpb::peer_server::{Peer, PeerServer};
 use crate::rpc::kvbenchpb::{
     Address, GroupRequest, GroupResponse, ImageChunk, MessageBatch, PeerAck,
 };
 use std::path::{Path, PathBuf};
-use std::sync::Weak;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tonic::transport::{ClientTlsConfig, Endpoint};
@@ -22,43 +23,45 @@ const GROUP_MAX: Duration = Duration::from_secs(2);
 
 /// Lets in what other members send.
 pub struct PeerService {
-    cluster_id: u64,
-    me: MemberId,
+    admission: Admission,
     door: Weak<dyn Door>,
     incoming: PathBuf,
-    members: Box<dyn Fn() -> Vec<Member> + Send + Sync>,
     /// Names of files that come in; relaxed, only that they differ matters.
     images: AtomicU64,
 }
 
 impl PeerService {
-    /// The service of member `me`: messages go to `door`, files to `incoming`; `members` is who belongs to the group now.
+    /// The service of a member: messages go to `door`, files to `incoming`.
     pub fn new(
-        cluster_id: u64,
-        me: MemberId,
+        admission: Admission,
         door: Weak<dyn Door>,
         incoming: PathBuf,
-        members: impl Fn() -> Vec<Member> + Send + Sync + 'static,
     ) -> PeerServer<PeerService> {
-        let (members, images) = (Box::new(members), AtomicU64::new(0));
-        PeerServer::new(PeerService { cluster_id, me, door, incoming, members, images })
+        PeerServer::new(PeerService { admission, door, incoming, images: AtomicU64::new(0) })
             .max_decoding_message_size(PEER_BYTES_MAX)
     }
 
-    fn check(&self, address: Option<&Address>) -> Result<MemberId, Status> {
+    /// Who sent it, if that is somebody who may.
+    async fn check(&self, address: Option<&Address>) -> Result<MemberId, Status> {
         let address = address.ok_or_else(|| Status::invalid_argument("a message says for whom"))?;
-        if address.cluster_id != self.cluster_id {
-            return Err(Status::failed_precondition("cluster ID mismatch"));
+        match self.admission.admit(address).await {
+            Ok(()) => Ok(address.from),
+            Err(why) => Err(self.refuse(address.from, why)?),
         }
-        if address.to != self.me {
-            return Err(Status::failed_precondition("this is another member"));
-        }
-        Ok(address.from)
+    }
+
+    /// What a sender is told whose message is not taken.
+    fn refuse(&self, from: MemberId, why: Refused) -> Result<Status, Status> {
+        self.door()?.refused(from, why);
+        Ok(admission::status(why))
+    }
+
+    fn door(&self) -> Result<Arc<dyn Door>, Status> {
+        self.door.upgrade().ok_or_else(|| Status::unavailable("server stopped"))
     }
 
     fn let_in(&self, received: Received) -> Result<(), Status> {
-        let door = self.door.upgrade().ok_or_else(|| Status::unavailable("server stopped"))?;
-        door.receive(received);
+        self.door()?.receive(received);
         Ok(())
     }
 
@@ -66,21 +69,21 @@ impl PeerService {
         &self,
         path: &Path,
         mut chunks: Streaming<ImageChunk>,
-    ) -> Result<Vec<u8>, Status> {
+    ) -> Result<(MemberId, Vec<u8>), Status> {
         let head = chunks.message().await?.ok_or_else(|| Status::invalid_argument("no head"))?;
-        self.check(head.address.as_ref())?;
+        let from = self.check(head.address.as_ref()).await?;
         tokio::fs::create_dir_all(&self.incoming).await?;
         let mut file = tokio::fs::File::create(path).await?;
         let mut bytes = 0;
         while let Some(chunk) = chunks.message().await? {
             bytes += chunk.data.len() as u64;
             if bytes > IMAGE_BYTES_MAX {
-                return Err(Status::resource_exhausted("the image is too large"));
+                return Err(self.refuse(from, Refused::TooLarge)?);
             }
             file.write_all(&chunk.data).await?;
         }
         file.sync_all().await?;
-        Ok(head.message)
+        Ok((from, head.message))
     }
 }
 
@@ -92,9 +95,12 @@ impl Peer for PeerService {
     ) -> Result<Response<PeerAck>, Status> {
         let mut batches = request.into_inner();
         while let Some(batch) = batches.message().await? {
-            self.check(batch.address.as_ref())?;
+            let from = self.check(batch.address.as_ref()).await?;
+            if batch.messages.len() > MESSAGES_MAX {
+                return Err(self.refuse(from, Refused::TooLarge)?);
+            }
             for bytes in batch.messages {
-                self.let_in(Received { bytes, image: None })?;
+                self.let_in(Received { from, bytes, image: None })?;
             }
         }
         Ok(Response::new(PeerAck {}))
@@ -107,8 +113,8 @@ impl Peer for PeerService {
         let number = self.images.fetch_add(1, Ordering::Relaxed);
         let path = self.incoming.join(format!("incoming-{number}.part"));
         match self.take_image(&path, request.into_inner()).await {
-            Ok(bytes) => {
-                self.let_in(Received { bytes, image: Some(path) })?;
+            Ok((from, bytes)) => {
+                self.let_in(Received { from, bytes, image: Some(path) })?;
                 Ok(Response::new(PeerAck {}))
             }
             Err(status) => {
@@ -120,8 +126,9 @@ impl Peer for PeerService {
     }
 
     async fn group(&self, _: Request<GroupRequest>) -> Result<Response<GroupResponse>, Status> {
-        let members = (self.members)().iter().map(member_on_the_wire).collect();
-        Ok(Response::new(GroupResponse { cluster_id: self.cluster_id, members }))
+        let members = self.admission.members().iter().map(member_on_the_wire).collect();
+        let cluster_id = self.admission.cluster_id();
+        Ok(Response::new(GroupResponse { cluster_id, members }))
     }
 }
 

@@ -2,6 +2,7 @@
 //! held for a swap of two vectors and the loop is woken once for many.
 
 use super::members::Change;
+use super::refusals::{Refusals, Refused};
 use super::transport::{Door, MemberId, Received, Report};
 use super::{Delivered, Rejected, Waiter};
 use crate::measure::lock::{LockTally, MeasuredMutex};
@@ -84,6 +85,7 @@ pub struct Inbox<R, W> {
     /// Requests that were taken out and still wait.
     /// Relaxed: raised only under the lock that its readers hold; a late fall refuses one request too many at worst.
     taken: AtomicUsize,
+    refusals: Refusals,
     probe: Probe,
     reply: PhantomData<fn(R)>,
 }
@@ -138,6 +140,10 @@ impl<R: 'static, W: Waiter<R>> Door for Inbox<R, W> {
             }
         });
     }
+
+    fn refused(&self, from: MemberId, why: Refused) {
+        self.refusals.note(from, why);
+    }
 }
 
 impl<R, W: Waiter<R>> Inbox<R, W> {
@@ -148,6 +154,7 @@ impl<R, W: Waiter<R>> Inbox<R, W> {
             state: MeasuredMutex::new(state, probe),
             wake: Condvar::new(),
             taken: AtomicUsize::new(0),
+            refusals: Refusals::default(),
             probe,
             reply: PhantomData,
         }
@@ -161,6 +168,11 @@ impl<R, W: Waiter<R>> Inbox<R, W> {
     /// Submits a query that needs no log entry; it sees every write answered before.
     pub fn read(&self, query: Vec<u8>, waiter: W) {
         self.submit(query, waiter, |news| &mut news.reads);
+    }
+
+    /// What was refused of other members.
+    pub fn refusals(&self) -> &Refusals {
+        &self.refusals
     }
 
     /// What the inbox's lock cost so far.

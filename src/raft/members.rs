@@ -125,6 +125,16 @@ impl Members {
         Ok(ConfChange { change_type: kind, node_id: id, context, ..ConfChange::default() })
     }
 
+    /// Whether the change is what member `id` says of itself, and nothing else.
+    pub(super) fn is_description(&self, id: MemberId, change: &ConfChange) -> bool {
+        let is_as_before = match change.change_type {
+            ConfChangeType::AddNode => self.is_voter(id),
+            ConfChangeType::AddLearnerNode => self.is_learner(id),
+            ConfChangeType::RemoveNode => false,
+        };
+        change.node_id == id && is_as_before
+    }
+
     /// Takes note of a change that was committed at `index` and made the group `conf`.
     pub(super) fn follow(&mut self, index: u64, change: &ConfChange, conf: ConfState) {
         (self.index, self.conf) = (index, conf);

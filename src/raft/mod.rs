@@ -19,6 +19,7 @@ use std::io::{self, Read, Write};
 mod applier;
 mod damage;
 mod forwarded;
+mod guard;
 mod images;
 mod inbox;
 mod log;
@@ -29,17 +30,20 @@ mod pipeline;
 pub mod proposer;
 mod reads;
 mod ready;
+mod refusals;
 mod status;
 mod sync_fs;
 #[cfg(test)]
 mod tests;
 mod transport;
+mod wire;
 
 pub use images::{newest_image, plant_image};
 pub use inbox::Inbox;
 pub use members::{BadChange, Change, Member};
 pub use network::{Faults, Network};
 pub use pipeline::{Pipeline, Setup, start};
+pub use refusals::{Refusals, Refused};
 pub use status::{Role, Status};
 pub use transport::{Door, Envelope, MemberId, Nobody, Received, Report, Transport};
 
@@ -54,6 +58,16 @@ pub trait StateMachine: Send + Sync + 'static {
 
     /// Answers a query from the present state.
     fn read(&self, query: &[u8]) -> Executed<Self::Reply>;
+
+    /// Whether `apply` can be given this: asked of what another member proposes, before it is in anybody's log.
+    fn accepts(&self, _command: &[u8]) -> bool {
+        true
+    }
+
+    /// Whether this is a whole image of the state after the entry at `index`, or an earlier one.
+    fn is_image(&self, _index: u64, _image: &mut dyn Read) -> bool {
+        true
+    }
 
     /// Whether it kept over a restart, by itself, all that an image holds.
     fn holds(&self, _image: &mut dyn Read) -> io::Result<bool> {

@@ -215,7 +215,7 @@ impl Shared {
         let copied = image.map(|image| copy(&image, &place.incoming, from)).transpose();
         let arrived = copied.is_ok();
         if let Ok(image) = copied {
-            door.receive(Received { bytes, image });
+            door.receive(Received { from, bytes, image });
         }
         let sender = self.state().members.get(&from).and_then(|place| place.door.upgrade());
         if let Some(sender) = sender.filter(|_| brings_image) {

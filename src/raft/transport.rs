@@ -1,6 +1,7 @@
 //! How members of a group reach each other. The raft library repeats what it does not see answered, so a transport may lose,
 //! delay, repeat and reorder; it must not change bytes, and not make its caller wait.
 
+use super::refusals::Refused;
 use std::path::PathBuf;
 
 /// Number of a member; never 0.
@@ -20,6 +21,8 @@ pub struct Envelope {
 /// A message that has arrived.
 #[derive(Debug)]
 pub struct Received {
+    /// Who brought it, as far as the transport could tell.
+    pub from: MemberId,
     /// What the sender's [`Envelope`] held.
     pub bytes: Vec<u8>,
     /// The file that came with it, complete, in the folder for what comes in; it is moved away or removed.
@@ -48,6 +51,9 @@ pub trait Door: Send + Sync + 'static {
 
     /// Tells what became of messages sent from here.
     fn report(&self, report: Report);
+
+    /// Takes note of a message that was not even left here.
+    fn refused(&self, from: MemberId, why: Refused);
 }
 
 /// For a group of one: there is nobody to send to.

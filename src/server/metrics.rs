@@ -110,6 +110,13 @@ fn page(context: &Context, tally: &Tally) -> String {
     add("kvbench_watchers_behind", "gauge", "Watchers in history.", watches.unsynced as u64);
     add("kvbench_watch_events_total", "counter", "Events given to readers.", watches.delivered);
     add("kvbench_leases", "gauge", "Leases.", node.lease_count() as u64);
+    let refused = "Messages of other members that were not taken, by reason.";
+    head(&mut page, "kvbench_peer_messages_refused_total", "counter", refused);
+    for (why, count) in node.refusals().counts() {
+        let reason = why.label();
+        let _ =
+            writeln!(page, "kvbench_peer_messages_refused_total{{reason=\"{reason}\"}} {count}");
+    }
     head(&mut page, "kvbench_grpc_requests_total", "counter", "Requests by method and code.");
     for (path, code, count) in tally.counts() {
         let method = path.trim_start_matches('/');

@@ -4,7 +4,7 @@
 //! bounded: messages, streams, connections, watches, and the time until a connection speaks.
 
 use crate::node::Node;
-use crate::peer::Security;
+use crate::peer::{Hearsay, Security};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -61,6 +61,8 @@ pub struct Config {
     pub peer_tls: Option<Tls>,
     /// How this server connects to other members, for what only the leader can answer.
     pub peer_security: Security,
+    /// Members that others told of, for whoever looks for their addresses.
+    pub hearsay: Hearsay,
     /// How often a quiet watch that asked for it is told the revision.
     pub progress_interval: Duration,
 }
@@ -139,7 +141,7 @@ impl Server {
             }
             for listener in peer_listeners {
                 let incoming = listen::incoming(listener, slots.clone(), peer_acceptor.clone())?;
-                let router = routes::peer_router(&context);
+                let router = routes::peer_router(&context, &config);
                 let context = context.clone();
                 serving.push(runtime.spawn(async move {
                     let stopped = async move { context.stopped().await };

@@ -10,8 +10,8 @@ use super::lock::LockService;
 use super::maintenance::MaintenanceService;
 use super::tally::{Counted, Tally};
 use super::watching::WatchService;
-use super::ServerError;
-use crate::peer::PeerService;
+use super::{Config, ServerError};
+use crate::peer::{Admission, PeerService};
 use crate::rpc::etcdserverpb::auth_server::AuthServer;
 use crate::rpc::etcdserverpb::cluster_server::ClusterServer;
 use crate::rpc::etcdserverpb::kv_server::KvServer;
@@ -68,17 +68,18 @@ pub(super) fn router(
 }
 
 /// What other members may call: what raft needs, and what only a leader can answer.
-pub(super) fn peer_router(context: &Arc<Context>) -> Router {
+pub(super) fn peer_router(context: &Arc<Context>, config: &Config) -> Router {
     let node = &context.node;
     let cluster_id = context.identity.cluster_id;
     let members = Arc::downgrade(node);
-    let service = PeerService::new(
+    let admission = Admission::new(
         cluster_id,
         context.identity.member_id,
-        node.door(),
-        node.incoming(),
-        move || members.upgrade().map_or_else(Vec::new, |node| node.status().members.to_vec()),
+        config.peer_security.clone(),
+        config.hearsay.clone(),
+        move || members.upgrade().map_or_else(Arc::default, |node| node.status().members),
     );
+    let service = PeerService::new(admission, node.door(), node.incoming());
     let sent_on = Arc::new(context.for_members());
     let leases = LeaseServer::new(LeaseService(sent_on.clone()));
     let cluster = ClusterServer::new(ClusterService(sent_on));

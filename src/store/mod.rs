@@ -51,7 +51,7 @@ mod tickets;
 mod watch;
 
 pub use calibration::Calibration;
-pub use image::{ImageError, position_of_image};
+pub use image::{ImageError, check_image, position_of_image};
 #[cfg(feature = "seeded-bugs")]
 pub use seeded::{SeededBug, open_seeded};
 pub use watch::{

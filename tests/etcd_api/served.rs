@@ -3,7 +3,7 @@
 use kvbench::clock::Clock;
 use kvbench::measure::stage::Probe;
 use kvbench::node::{self, Compaction, Node, Peers};
-use kvbench::peer::Security;
+use kvbench::peer::{Hearsay, Security};
 use kvbench::raft::{self, ApplyOn, Fsync, Propose, Publish};
 use kvbench::rpc::etcdserverpb::cluster_client::ClusterClient;
 use kvbench::rpc::etcdserverpb::kv_client::KvClient;
@@ -78,6 +78,7 @@ fn serve(node: Arc<Node>, identity: Identity) -> Server {
         peers: Vec::new(),
         peer_tls: None,
         peer_security: Security::default(),
+        hearsay: Hearsay::default(),
         identity,
         tls: None,
         progress_interval: Duration::from_millis(300),

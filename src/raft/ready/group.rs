@@ -2,16 +2,20 @@
 
 use super::{ReadyLoop, StateRole, reject};
 use crate::raft::applier::CommittedEntry;
+use crate::raft::guard::{self, View};
 use crate::raft::inbox::{What, Wish, WishReply};
 use crate::raft::log::LogStore;
 use crate::raft::members::{BadChange, Change};
-use crate::raft::packing::EntryId;
+use crate::raft::packing::{EntryId, unpack};
+use crate::raft::refusals::Refused;
 use crate::raft::status::Role;
-use crate::raft::transport::{Envelope, Received, Report};
-use crate::raft::{PipelineError, Rejected, StateMachine, Waiter};
+use crate::raft::transport::{Envelope, MemberId, Received, Report};
+use crate::raft::{PipelineError, Rejected, StateMachine, Waiter, wire};
 use protobuf::Message as _;
 use raft::SnapshotStatus;
-use raft::eraftpb::{ConfChange, Entry, Message, MessageType};
+use raft::eraftpb::{ConfChange, Entry, EntryType, Message, MessageType};
+use std::fs::File;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 impl<M, W, L> ReadyLoop<M, W, L>
@@ -46,35 +50,111 @@ where
         Some(Envelope { to: message.to, bytes, image })
     }
 
-    /// Whatever is wrong with a message, it is not worth more than not being heard.
+    /// Whatever is wrong with a message, it is not worth more than not being heard, and counted.
     pub(super) fn receive(&mut self, received: Received) {
-        let mut message = Message::default();
-        let is_for_me = message.merge_from_bytes(&received.bytes).is_ok() && message.to == self.me;
-        let brings_image = message.get_msg_type() == MessageType::MsgSnapshot;
-        let is_whole = brings_image == received.image.is_some();
-        if is_for_me && is_whole && self.may_step(&message) {
-            // Unknown senders and the like; the library says which, and nobody could do anything.
-            let _ = self.raft.step(message);
+        let Received { from, bytes, mut image } = received;
+        if let Err(why) = self.hear(from, &bytes, &mut image) {
+            self.inbox.refusals().note(from, why);
         }
-        if let Some(path) = received.image {
-            match self.raft.snap() {
-                Some(_) if is_for_me => self.incoming = Some(path),
-                // It came too late to be of use, or was for somebody else. Left behind, the next start removes it.
-                _ => drop(std::fs::remove_file(path)),
-            }
+        if let Some(path) = image {
+            // It came too late to be of use, or is none. Left behind, the next start removes it.
+            drop(std::fs::remove_file(path));
         }
     }
 
-    /// Whether the library may see it: a forwarded proposal only by the leader, and once.
-    pub(super) fn may_step(&mut self, message: &Message) -> bool {
-        let mut ids = message.get_entries().iter().map(|entry| EntryId::from_bytes(&entry.context));
+    fn hear(
+        &mut self,
+        from: MemberId,
+        bytes: &[u8],
+        image: &mut Option<PathBuf>,
+    ) -> Result<(), Refused> {
+        let message = wire::message(bytes)?;
+        guard::check(&message, from, &self.view())?;
         match message.get_msg_type() {
-            MessageType::MsgPropose => {
-                self.raft.raft.state == StateRole::Leader
-                    && ids.all(|id| id.is_some_and(|id| self.forwarded.is_new(id)))
+            MessageType::MsgSnapshot => return self.hear_of_image(message, image),
+            _ if image.is_some() => return Err(Refused::Image),
+            // Sent to who does not lead, they are lost: whoever sent them asks again, and sent on they would come from somebody else.
+            MessageType::MsgPropose | MessageType::MsgReadIndex if !self.is_leader() => {
+                return Ok(());
             }
-            _ => true,
+            MessageType::MsgPropose if !self.is_new_proposal(&message)? => return Ok(()),
+            _ => {}
         }
+        // What the library does not want after all, nobody could do anything about.
+        let _ = self.raft.step(message);
+        Ok(())
+    }
+
+    fn view(&self) -> View {
+        let raft = &self.raft.raft;
+        View {
+            me: self.me,
+            term: raft.term,
+            leader: raft.leader_id,
+            last: raft.raft_log.last_index(),
+        }
+    }
+
+    fn is_leader(&self) -> bool {
+        self.raft.raft.state == StateRole::Leader
+    }
+
+    /// Keeps the image if the library wants it: a damaged one, installed, would end this member for good.
+    fn hear_of_image(
+        &mut self,
+        message: Message,
+        image: &mut Option<PathBuf>,
+    ) -> Result<(), Refused> {
+        let path = image.as_ref().ok_or(Refused::Image)?;
+        let index = message.get_snapshot().get_metadata().index;
+        let raft = &self.raft.raft;
+        if index > raft.raft_log.committed && message.term >= raft.term {
+            let file = File::open(path).ok();
+            let is_image = file.is_some_and(|mut file| self.machine.is_image(index, &mut file));
+            if !is_image {
+                return Err(Refused::Image);
+            }
+        }
+        let wanted = self.wanted_image();
+        let _ = self.raft.step(message);
+        if self.wanted_image() == Some(index) && wanted != Some(index) {
+            // What was wanted before is removed in its place.
+            std::mem::swap(&mut self.incoming, image);
+        }
+        Ok(())
+    }
+
+    /// Up to where the image goes that the library has taken and not seen installed.
+    fn wanted_image(&self) -> Option<u64> {
+        self.raft.snap().map(|snapshot| snapshot.get_metadata().index)
+    }
+
+    /// Whether a forwarded proposal comes for the first time; refused if it must not be in the log.
+    fn is_new_proposal(&mut self, message: &Message) -> Result<bool, Refused> {
+        let mut ids = Vec::new();
+        for entry in message.get_entries() {
+            let id = EntryId::from_bytes(&entry.context).filter(|id| id.node == message.from);
+            ids.push(id.ok_or(Refused::Proposal)?);
+            self.check_proposal(message.from, entry)?;
+        }
+        Ok(ids.into_iter().all(|id| self.forwarded.is_new(id)))
+    }
+
+    /// Commands that can be applied, or what a member says of itself.
+    fn check_proposal(&self, from: MemberId, entry: &Entry) -> Result<(), Refused> {
+        let is_sound = match entry.get_entry_type() {
+            EntryType::EntryNormal => {
+                let mut commands = Vec::new();
+                let unpacked = unpack(entry.index, &entry.data, &mut commands);
+                unpacked.is_ok()
+                    && commands.iter().all(|command| self.machine.accepts(command.bytes))
+            }
+            EntryType::EntryConfChange => {
+                self.members.is_description(from, &wire::change(&entry.data)?)
+            }
+            EntryType::EntryConfChangeV2 => false,
+        };
+        if is_sound { Ok(()) } else { Err(Refused::Proposal) }
     }
 
     pub(super) fn note_report(&mut self, report: Report) {
