@@ -276,6 +276,28 @@ fn too_many_waiting_requests_are_refused_and_none_accepted_is_lost() {
     assert!(rest[done..].iter().all(|answer| *answer == Err(Rejected::Stopped)));
 }
 
+/// Few requests can be too much as well.
+#[test]
+fn waiting_requests_are_bounded_by_their_bytes_too() {
+    let rig = Rig::start(Propose::Serial, ApplyOn::RaftThread);
+    let (post, answers) = channel();
+    let write = |command: Vec<u8>| rig.pipeline.inbox().write(command, Post(post.clone()));
+    write(STOP.to_vec());
+    rig.machine.until_stopped();
+    (0..64).for_each(|_| write(vec![0; 8 << 20]));
+    write(b"x".to_vec());
+    assert_eq!(wait(&answers), Err(Rejected::Overloaded(64)));
+    let machine = rig.machine.clone();
+    machine.release();
+    assert_eq!(wait(&answers), Ok(STOP.to_vec()));
+    // There is room again once one is on its way.
+    assert!(wait(&answers).is_ok());
+    write(b"y".to_vec());
+    drop(post);
+    drop(rig);
+    assert_eq!(answers.iter().count(), 64);
+}
+
 #[test]
 fn what_was_accepted_under_overload_is_executed() {
     const WAITING_MAX: usize = 1 << 16;

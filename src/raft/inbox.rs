@@ -14,8 +14,14 @@ use std::path::PathBuf;
 use std::sync::Condvar;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Most requests that may wait, here and taken but not yet proposed or read; more are refused.
-pub(super) const WAITING_MAX: usize = 1 << 16;
+/// Most requests that may wait, here and taken but not yet proposed or read; more are refused. The bound keeps memory and waiting in check
+/// while the log is slow or there is no quorum. etcd's bound of 5000 is another one, of committed entries that are not applied yet: those
+/// are bounded here by the applier's queue, which holds the log up. One of etcd's entries is one request, so that its 5000 would end
+/// a load of 10 000 clients, each with one request, that is well behaved.
+const WAITING_MAX: usize = 1 << 16;
+
+/// Most bytes of requests that may wait; without it, that many of the largest would be 96 GiB.
+const WAITING_BYTES_MAX: usize = 512 << 20;
 
 /// Most messages of other members that may wait; more are dropped, which the raft library makes good.
 const MESSAGES_MAX: usize = 1 << 13;
@@ -25,6 +31,32 @@ pub(super) struct Submission<W> {
     pub(super) command: Vec<u8>,
     pub(super) timeline: Timeline,
     pub(super) waiter: W,
+}
+
+/// Requests that wait, and their bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Backlog {
+    pub(super) requests: usize,
+    pub(super) bytes: usize,
+}
+
+impl Backlog {
+    pub(super) fn of<W>(submissions: &[Submission<W>]) -> Backlog {
+        let bytes = submissions.iter().map(|submission| submission.command.len()).sum();
+        Backlog { requests: submissions.len(), bytes }
+    }
+
+    pub(super) fn plus(self, other: Backlog) -> Backlog {
+        Backlog { requests: self.requests + other.requests, bytes: self.bytes + other.bytes }
+    }
+
+    pub(super) fn minus(self, other: Backlog) -> Backlog {
+        Backlog { requests: self.requests - other.requests, bytes: self.bytes - other.bytes }
+    }
+
+    fn is_full(self) -> bool {
+        self.requests >= WAITING_MAX || self.bytes >= WAITING_BYTES_MAX
+    }
 }
 
 /// What happened since the loop last looked.
@@ -82,9 +114,10 @@ pub(super) struct Applied {
 pub struct Inbox<R, W> {
     state: MeasuredMutex<State<W>>,
     wake: Condvar,
-    /// Requests that were taken out and still wait.
+    /// Requests that were taken out and still wait, and their bytes.
     /// Relaxed: raised only under the lock that its readers hold; a late fall refuses one request too many at worst.
     taken: AtomicUsize,
+    taken_bytes: AtomicUsize,
     refusals: Refusals,
     probe: Probe,
     reply: PhantomData<fn(R)>,
@@ -92,6 +125,8 @@ pub struct Inbox<R, W> {
 
 struct State<W> {
     news: News<W>,
+    /// Of the requests among the news.
+    backlog: Backlog,
     /// True while the loop sleeps and must be woken.
     sleeping: bool,
     /// True once nothing is taken in any more.
@@ -149,11 +184,17 @@ impl<R: 'static, W: Waiter<R>> Door for Inbox<R, W> {
 impl<R, W: Waiter<R>> Inbox<R, W> {
     /// An empty inbox.
     pub(super) fn new(probe: Probe) -> Inbox<R, W> {
-        let state = State { news: News::none(), sleeping: false, closed: false };
+        let state = State {
+            news: News::none(),
+            backlog: Backlog::default(),
+            sleeping: false,
+            closed: false,
+        };
         Inbox {
             state: MeasuredMutex::new(state, probe),
             wake: Condvar::new(),
             taken: AtomicUsize::new(0),
+            taken_bytes: AtomicUsize::new(0),
             refusals: Refusals::default(),
             probe,
             reply: PhantomData,
@@ -188,17 +229,18 @@ impl<R, W: Waiter<R>> Inbox<R, W> {
     ) {
         let timeline = Timeline::submitted(self.probe.now());
         let mut state = self.state.lock();
-        let news = &state.news;
-        let waiting = news.writes.len() + news.reads.len() + self.taken.load(Ordering::Relaxed);
+        let waiting = state.backlog.plus(self.still_taken());
         let refused = match () {
             () if state.closed => Some(Rejected::Stopped),
-            () if waiting >= WAITING_MAX => Some(Rejected::Overloaded(waiting)),
+            () if waiting.is_full() => Some(Rejected::Overloaded(waiting.requests)),
             () => None,
         };
         if let Some(rejected) = refused {
             drop(state);
             return waiter.answer(Err::<Delivered<R>, _>(rejected));
         }
+        let added = Backlog { requests: 1, bytes: command.len() };
+        state.backlog = state.backlog.plus(added);
         queue(&mut state.news).push(Submission { command, timeline, waiter });
         let must_wake = std::mem::take(&mut state.sleeping);
         drop(state);
@@ -242,11 +284,11 @@ impl<R, W: Waiter<R>> Inbox<R, W> {
         std::mem::replace(&mut state.news, News::none())
     }
 
-    /// What is new, at once; `waiting` requests taken before still wait, and count against the bound.
-    pub(super) fn take(&self, waiting: usize) -> News<W> {
+    /// What is new, at once; `waiting` was taken before, still waits, and counts against the bound.
+    pub(super) fn take(&self, waiting: Backlog) -> News<W> {
         let mut state = self.state.lock();
         let news = std::mem::replace(&mut state.news, News::none());
-        self.taken.store(waiting + news.writes.len() + news.reads.len(), Ordering::Relaxed);
+        self.still_waiting(waiting.plus(std::mem::take(&mut state.backlog)));
         news
     }
 
@@ -255,9 +297,15 @@ impl<R, W: Waiter<R>> Inbox<R, W> {
         self.state.lock().news.writes.len()
     }
 
-    /// Only so many of the requests taken out still wait.
-    pub(super) fn still_waiting(&self, waiting: usize) {
-        self.taken.store(waiting, Ordering::Relaxed);
+    /// Only so much of what was taken out still waits.
+    pub(super) fn still_waiting(&self, waiting: Backlog) {
+        self.taken.store(waiting.requests, Ordering::Relaxed);
+        self.taken_bytes.store(waiting.bytes, Ordering::Relaxed);
+    }
+
+    fn still_taken(&self) -> Backlog {
+        let requests = self.taken.load(Ordering::Relaxed);
+        Backlog { requests, bytes: self.taken_bytes.load(Ordering::Relaxed) }
     }
 
     /// Sleeps until there is news or `span` has passed.

@@ -1,15 +1,15 @@
 //! Linearizable reads without a log entry: each waits until the leader's commit index of a moment after its arrival is applied here
 //! (ReadIndex, Ongaro's thesis section 6.4).
 
-use super::inbox::Submission;
+use super::inbox::{Backlog, Submission};
 use crate::units::Nanos;
 use std::collections::VecDeque;
 
 /// Queries that wait for an index to be applied, oldest first.
 pub(super) struct WaitingReads<W> {
     groups: VecDeque<Group<W>>,
-    /// How many queries are in them.
-    queries: usize,
+    /// Of the queries in them.
+    backlog: Backlog,
 }
 
 /// Queries that were asked for together.
@@ -26,12 +26,12 @@ pub(super) struct Group<W> {
 
 impl<W> WaitingReads<W> {
     pub(super) fn new() -> WaitingReads<W> {
-        WaitingReads { groups: VecDeque::new(), queries: 0 }
+        WaitingReads { groups: VecDeque::new(), backlog: Backlog::default() }
     }
 
-    /// How many queries wait.
-    pub(super) fn len(&self) -> usize {
-        self.queries
+    /// The queries that wait.
+    pub(super) fn backlog(&self) -> Backlog {
+        self.backlog
     }
 
     pub(super) fn add(
@@ -41,7 +41,7 @@ impl<W> WaitingReads<W> {
         taken: Nanos,
         queries: Vec<Submission<W>>,
     ) {
-        self.queries += queries.len();
+        self.backlog = self.backlog.plus(Backlog::of(&queries));
         self.groups.push_back(Group { index: None, context, asked, taken, queries });
     }
 
@@ -65,7 +65,7 @@ impl<W> WaitingReads<W> {
 
     fn pop(&mut self) -> Option<Group<W>> {
         let group = self.groups.pop_front()?;
-        self.queries -= group.queries.len();
+        self.backlog = self.backlog.minus(Backlog::of(&group.queries));
         Some(group)
     }
 
@@ -75,7 +75,7 @@ impl<W> WaitingReads<W> {
     }
 
     pub(super) fn drain(&mut self) -> impl Iterator<Item = Submission<W>> + '_ {
-        self.queries = 0;
+        self.backlog = Backlog::default();
         self.groups.drain(..).flat_map(|group| group.queries)
     }
 }

@@ -96,6 +96,22 @@ fn code(refusal: Refusal) -> Code {
     }
 }
 
+/// What the gRPC library says of a message beyond the size that is decoded, as Go's says it to etcd's clients: its code is another one.
+/// Any other status stays as it is.
+pub fn as_go_says(status: Status) -> Status {
+    let numbers = status
+        .message()
+        .strip_prefix("Error, decoded message length too large: found ")
+        .and_then(|rest| rest.strip_suffix(" bytes"))
+        .and_then(|rest| rest.split_once(" bytes, the limit is: "));
+    match numbers {
+        Some((found, limit)) if status.code() == Code::OutOfRange => Status::resource_exhausted(
+            format!("grpc: received message larger than max ({found} vs. {limit})"),
+        ),
+        _ => status,
+    }
+}
+
 /// What a client was refused, if that is what `status` says.
 pub fn refusal(status: &Status) -> Option<Refusal> {
     let said = |refusal: &Refusal| refusal.to_string() == status.message();
@@ -127,5 +143,34 @@ mod tests {
             assert_eq!(refusal(&Status::from(sent)), Some(sent));
         }
         assert_eq!(refusal(&Status::from(Failure::Timeout)), None);
+    }
+
+    /// Codes and texts of etcd's `rpctypes`, for what no test can bring about over the wire without harm or long waits.
+    #[test]
+    fn failures_have_etcds_codes_and_texts() {
+        for (failure, code, text) in [
+            (Failure::TooManyRequests, Code::ResourceExhausted, "too many requests"),
+            (Failure::NoLeader, Code::Unavailable, "no leader"),
+            (Failure::NotLeader, Code::FailedPrecondition, "not leader"),
+            (Failure::LeaderChanged, Code::Unavailable, "leader changed"),
+            (Failure::Timeout, Code::Unavailable, "request timed out"),
+            (Failure::Stopped, Code::Unavailable, "server stopped"),
+            (Failure::MemberNotFound, Code::NotFound, "member not found"),
+            (Failure::BadTransferee, Code::FailedPrecondition, "bad leader transferee"),
+        ] {
+            let status = Status::from(failure);
+            let text = format!("etcdserver: {text}");
+            assert_eq!((status.code(), status.message()), (code, text.as_str()));
+        }
+    }
+
+    #[test]
+    fn only_what_is_too_large_gets_another_code() {
+        let text = "Error, decoded message length too large: found 9 bytes, the limit is: 5 bytes";
+        let go = as_go_says(Status::out_of_range(text));
+        assert_eq!(go.code(), Code::ResourceExhausted);
+        assert_eq!(go.message(), "grpc: received message larger than max (9 vs. 5)");
+        let revision = Status::from(Refusal::FutureRevision);
+        assert_eq!(as_go_says(revision).code(), Code::OutOfRange);
     }
 }

@@ -9,7 +9,7 @@ mod txn;
 mod wire;
 
 pub use event::{event_from, event_to};
-pub use failure::{Failure, refusal};
+pub use failure::{Failure, as_go_says, refusal};
 pub use response::{compaction, delete_range, lease_grant, lease_revoke, op_from, put, range, txn};
 pub use wire::{
     Codec, DESCRIPTORS, authpb, etcdserverpb, kvbenchpb, mvccpb, v3electionpb, v3lockpb,

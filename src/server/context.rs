@@ -158,7 +158,7 @@ fn bad_change(bad: BadChange) -> Status {
         BadChange::LastVoter => Status::failed_precondition(
             "etcdserver: re-configuration failed due to not enough started members",
         ),
-        BadChange::Busy => Status::unavailable("etcdserver: too many requests"),
+        BadChange::Busy => Failure::TooManyRequests.into(),
     }
 }
 

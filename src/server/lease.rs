@@ -70,7 +70,7 @@ impl Lease for LeaseService {
     ) -> Answer<Self::LeaseKeepAliveStream> {
         let start = (self.0.clone(), request.into_inner());
         let answers = try_unfold(start, |(context, mut asked)| async move {
-            let next = context.unless_stopped(asked.message()).await?;
+            let next = context.unless_stopped(asked.message()).await.map_err(rpc::as_go_says)?;
             let Some(LeaseKeepAliveRequest { id }) = next else { return Ok(None) };
             let answer = context.keep_alive(id).await?;
             Ok(Some((answer, (context, asked))))

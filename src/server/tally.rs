@@ -1,12 +1,14 @@
-//! Requests by method and code, for the page of numbers. A stream counts once, when it begins: it is answered then, and
+//! What is answered, on its way out: a library's refusal becomes the one that etcd's clients know, and requests are counted by method
+//! and code, for the page of numbers. A stream counts once, when it begins: it is answered then, and
 //! how it ends is not seen here.
 
+use crate::rpc::as_go_says;
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
-use tonic::Code;
-use tonic::codegen::http::{Request, Response};
+use tonic::codegen::http::{HeaderMap, Request, Response};
+use tonic::{Code, Status};
 use tower::Service;
 
 /// Under which name calls of methods that are not there are counted: a stranger must not be able to add names.
@@ -67,10 +69,25 @@ where
         let tally = self.tally.clone();
         let answer = self.inner.call(request);
         Box::pin(async move {
-            let answer = answer.await?;
+            let mut answer = answer.await?;
+            translate(answer.headers_mut());
             tally.count(path, code(&answer));
             Ok(answer)
         })
+    }
+}
+
+/// A refusal before a message was decoded is the library's, in its own words.
+fn translate(headers: &mut HeaderMap) {
+    let Some(said) =
+        Status::from_header_map(headers).filter(|said| said.code() == Code::OutOfRange)
+    else {
+        return;
+    };
+    let says = as_go_says(said);
+    if says.code() != Code::OutOfRange {
+        // Code and text are replaced; digits and blanks can be a header.
+        let _ = says.add_header(headers);
     }
 }
 

@@ -1,7 +1,8 @@
 //! Who comes without an invitation: tools that ask what is served, and those who send what they should not.
 
 use crate::served::with_server;
-use kvbench::rpc::etcdserverpb::PutRequest;
+use kvbench::rpc::etcdserverpb::watch_request::RequestUnion;
+use kvbench::rpc::etcdserverpb::{PutRequest, WatchCreateRequest, WatchRequest};
 use kvbench::server::Server;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -58,7 +59,15 @@ fn a_message_beyond_every_request_is_not_even_decoded() {
         let huge =
             PutRequest { key: b"k".into(), value: vec![0; 3 << 20], ..PutRequest::default() };
         let refused = client.kv.clone().put(huge).await.unwrap_err();
-        assert_eq!(refused.code(), Code::OutOfRange, "{refused}");
+        assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
+        // A key's and a value's head, before three MiB.
+        let text = "grpc: received message larger than max (3145736 vs. 2097152)";
+        assert_eq!(refused.message(), text);
+        let key = vec![0; 3 << 20];
+        let create = WatchCreateRequest { key, ..WatchCreateRequest::default() };
+        let create = WatchRequest { request_union: Some(RequestUnion::CreateRequest(create)) };
+        let mut told = client.watch.clone().watch(once(create)).await.unwrap().into_inner();
+        assert_eq!(told.message().await.unwrap_err().code(), Code::ResourceExhausted);
         assert_eq!(client.get("k").await, None);
         stop(server).await;
     });

@@ -7,7 +7,7 @@ use crate::measure::stage::Probe;
 use crate::raft::applier::{self, Applier, Committed, CommittedEntry, Group, GroupTimes};
 use crate::raft::forwarded::Forwarded;
 use crate::raft::images::Images;
-use crate::raft::inbox::{Applied, Inbox, News, Submission, WishReply};
+use crate::raft::inbox::{Applied, Backlog, Inbox, News, Submission, WishReply};
 use crate::raft::log::{LogStore, Round, Written};
 use crate::raft::members::Members;
 use crate::raft::packing::{EntryId, pack};
@@ -64,6 +64,8 @@ pub(super) struct ReadyLoop<M: StateMachine, W, L: LogStore> {
     members: Members,
     /// Writes not yet proposed, oldest first.
     waiting: VecDeque<Submission<W>>,
+    /// Of the writes that wait.
+    backlog: Backlog,
     /// Own proposals not yet applied, by sequence.
     proposed: HashMap<u64, Group<W>>,
     /// Own changes of the group that are not committed yet, by sequence, with when they were proposed.
@@ -144,6 +146,7 @@ where
             timing,
             members,
             waiting: VecDeque::new(),
+            backlog: Backlog::default(),
             proposed: HashMap::new(),
             changes: HashMap::new(),
             committed_changes: Vec::new(),
@@ -223,7 +226,7 @@ where
             }
             self.tick();
             let wake_by = self.propose()?;
-            self.inbox.still_waiting(self.waiting.len() + self.reads.len());
+            self.inbox.still_waiting(self.backlog.plus(self.reads.backlog()));
             if self.raft.has_ready() || !self.held.is_empty() {
                 self.turn()?;
             } else {
@@ -245,8 +248,9 @@ where
 
     /// Moves what is new to where it belongs; true if the loop shall end.
     fn take_news(&mut self) -> Result<bool, PipelineError> {
-        let news = self.inbox.take(self.waiting.len() + self.reads.len());
+        let news = self.inbox.take(self.backlog.plus(self.reads.backlog()));
         let News { writes, reads, applied, messages, reports, wishes, image, stop } = news;
+        self.backlog = self.backlog.plus(Backlog::of(&writes));
         self.waiting.extend(writes);
         applied.into_iter().for_each(|applied| self.note_applied(applied));
         messages.into_iter().for_each(|received| self.receive(received));
@@ -295,6 +299,7 @@ where
             since.after(self.timing.election).after(self.timing.election) < now
         });
         if nobody {
+            self.backlog = Backlog::default();
             reject(self.waiting.drain(..), &Rejected::NoLeader);
         }
     }
@@ -317,6 +322,7 @@ where
     /// A follower's raft library sends the proposal on to the leader.
     fn propose_first(&mut self, count: usize, taken: Nanos) -> Result<(), PipelineError> {
         let submissions: Vec<_> = self.waiting.drain(..count).collect();
+        self.backlog = self.backlog.minus(Backlog::of(&submissions));
         let data = pack(submissions.iter().map(|submission| submission.command.as_slice()));
         let id = self.next_id();
         match self.raft.propose(id.to_bytes(), data) {

@@ -6,7 +6,7 @@ use crate::model::{Interval, MainRevision};
 use crate::rpc::etcdserverpb::watch_create_request::FilterType;
 use crate::rpc::etcdserverpb::watch_request::RequestUnion;
 use crate::rpc::etcdserverpb::{WatchCreateRequest, WatchRequest, WatchResponse};
-use crate::rpc::{Failure, event_to};
+use crate::rpc::{Failure, as_go_says, event_to};
 use crate::server::context::Context;
 use crate::store::{self, WatchSpec, watch};
 use prost::Message;
@@ -62,7 +62,11 @@ impl Session {
                 request = requests.message(), if takes_more => match request {
                     Ok(Some(request)) => self.take(request),
                     Ok(None) => has_more = false,
-                    Err(_) => return,
+                    Err(status) => {
+                        // If that is because the client went away, it does not hear it.
+                        let _ = sending.try_send(Err(as_go_says(status)));
+                        return;
+                    }
                 },
                 (id, response) = self.watches.next(), if !has_waiting => self.tell(id, response),
                 _ = quiet.tick() => self.watches.ask_quiet(),
