@@ -2,6 +2,7 @@
 //! they are.
 
 use super::context::Context;
+use super::health::trouble;
 use super::tally::Tally;
 use crate::raft::Role;
 use hyper::body::Incoming;
@@ -74,7 +75,14 @@ fn answer(
             (StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", page(context, tally))
         }
         (&Method::GET, "/health") => {
-            (StatusCode::OK, "application/json", "{\"health\":\"true\",\"reason\":\"\"}".to_owned())
+            let trouble = trouble(&context.node.status());
+            let (status, word) = match trouble {
+                None => (StatusCode::OK, "true"),
+                Some(_) => (StatusCode::SERVICE_UNAVAILABLE, "false"),
+            };
+            let reason = trouble.unwrap_or_default();
+            let text = format!("{{\"health\":\"{word}\",\"reason\":\"{reason}\"}}");
+            (status, "application/json", text)
         }
         _ => (StatusCode::NOT_FOUND, "text/plain", "try /metrics or /health\n".to_owned()),
     };

@@ -19,6 +19,7 @@ mod cluster;
 mod context;
 mod election;
 mod forwarding;
+mod health;
 mod identity;
 mod kv;
 mod lease;

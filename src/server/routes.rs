@@ -10,7 +10,7 @@ use super::lock::LockService;
 use super::maintenance::MaintenanceService;
 use super::tally::{Counted, Tally};
 use super::watching::WatchService;
-use super::{Config, ServerError};
+use super::{Config, ServerError, health};
 use crate::peer::{Admission, PeerService};
 use crate::rpc::etcdserverpb::auth_server::AuthServer;
 use crate::rpc::etcdserverpb::cluster_server::ClusterServer;
@@ -113,8 +113,7 @@ fn routes(context: &Arc<Context>) -> Result<Routes, ServerError> {
         LockServer(LockService(shared()));
         ElectionServer(ElectionService(shared()));
     }
-    // The server as a whole is healthy as long as it answers; nothing sets it otherwise.
-    let (_, health) = tonic_health::server::health_reporter();
+    let health = health::service(context.clone());
     let described = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(DESCRIPTORS)

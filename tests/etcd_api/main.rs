@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that fails says where by itself")]
 
 mod errors;
+mod groups;
 mod keys;
 mod leases;
 mod served;

@@ -86,6 +86,14 @@ fn serve(node: Arc<Node>, identity: Identity) -> Server {
     Server::start(node, config).unwrap()
 }
 
+/// Runs `test` with a client of a server that there is.
+pub(crate) fn with_client<F: Future<Output = ()>>(
+    address: SocketAddr,
+    test: impl FnOnce(Client) -> F,
+) {
+    block_on(async { test(connect(address).await).await });
+}
+
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
