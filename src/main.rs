@@ -1,6 +1,7 @@
 //! The program: streams, signals and the exit status around [`kvbench::cli`].
 
 use kvbench::cli::{self, Exit, Terminal};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ const WIDTH: usize = 100;
 fn main() -> ExitCode {
     let interrupted = Arc::new(AtomicBool::new(false));
     stop_on_signal(interrupted.clone());
+    raise_handles();
     let (mut out, mut err) = (io::stdout(), io::stderr());
     let mut terminal = Terminal {
         color: out.is_terminal() && std::env::var_os("NO_COLOR").is_none(),
@@ -32,6 +34,14 @@ fn stop_on_signal(interrupted: Arc<AtomicBool>) {
         }
     };
     ctrlc::set_handler(handler).expect("the handler is set once");
+}
+
+/// As many open files as the system lets this process have, and those that it starts: a connection is one. The usual soft limit of 1024 is
+/// for programs that use `select`.
+fn raise_handles() {
+    let limit = getrlimit(Resource::Nofile);
+    // Where that is not allowed, whoever needs many says so.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
 #[expect(clippy::exit, clippy::disallowed_methods, reason = "a second Ctrl-C waits for nobody")]

@@ -39,6 +39,7 @@ fn what_does_not_fit_together_is_refused_with_a_hint() {
         (&["--client-cert-auth"], "--trusted-ca-file"),
         (&members(&[]), "https://127.0.0.1:2 needs a certificate of this member's, too"),
         (&members(&CERTIFICATE), "hint: --peer-trusted-ca-file"),
+        (&["--max-connections", "1000000"], "hint: ulimit -n"),
         (&["--shards", "3"], "is not a power of two"),
         (&["--state-sync", "per-op"], "hint: --engine rocksdb"),
         (&["--apply", "global-mutex", "--apply-workers", "2"], "hint: --apply sharded"),

@@ -3,11 +3,12 @@
 use super::listening::{ListenUrl, TlsArgs, check_local, check_secured, stop_with_stdin};
 use super::{Exit, Terminal};
 use crate::clock::Clock;
+use crate::measure::handles::handles_max;
 use crate::measure::stage::Probe;
 use crate::node::{DataFolder, Node, Peers};
 use crate::peer::{About, GrpcTransport, Hearsay, Security};
 use crate::raft::Member;
-use crate::server::{Config, Identity, PROGRESS_INTERVAL, Server};
+use crate::server::{Config, Identity, PEER_CONNECTIONS_MAX, PROGRESS_INTERVAL, Server};
 use crate::units::Nanos;
 use clap::Args;
 use levers::LeverArgs;
@@ -22,6 +23,12 @@ mod membership;
 
 /// How often it is looked whether somebody asked for the end.
 const LOOK: Nanos = Nanos::from_millis(50);
+
+/// Most connections of clients where nothing is said: a load of ten thousand, and whoever looks on.
+const CONNECTIONS_MAX: u32 = 12_288;
+
+/// Open files beside clients' connections: other members', scrapers', the log's and the engine's.
+const HANDLES_KEPT: u64 = PEER_CONNECTIONS_MAX as u64 + 128;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -63,6 +70,9 @@ pub(super) struct ServeArgs {
     cluster: ClusterArgs,
     #[command(flatten)]
     tls: TlsArgs,
+    /// Most connections of clients at once [default: 12288, or as many as open files allow]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    max_connections: Option<u32>,
     /// Listen beyond this machine without TLS: whoever can connect can read and write everything
     #[arg(long)]
     insecure_allow_remote: bool,
@@ -102,7 +112,10 @@ pub(super) fn serve(args: &ServeArgs, terminal: &mut Terminal<'_>) -> anyhow::Re
     }
     let security = Security { tls: args.cluster.outward()? };
     let hearsay = Hearsay::default();
-    let config = config(args, identity, security.clone(), hearsay.clone())?;
+    let config = Config {
+        connections_max: places(args.max_connections, handles_max()).unwrap_or(1),
+        ..config(args, identity, security.clone(), hearsay.clone())?
+    };
     let (cluster_id, me) = (config.identity.cluster_id, config.identity.member_id);
     open.keep_identity(cluster_id, me)?;
     let transport = GrpcTransport::new(cluster_id, me, security, runtime.handle().clone());
@@ -142,6 +155,7 @@ pub(super) fn serve(args: &ServeArgs, terminal: &mut Terminal<'_>) -> anyhow::Re
 /// What the command line says that cannot be, or should not.
 fn check(args: &ServeArgs) -> Result<(), String> {
     args.levers.check()?;
+    places(args.max_connections, handles_max())?;
     for url in &args.listen_client_urls {
         check_secured(url, args.tls.cert_file.is_some(), args.insecure_allow_remote)?;
     }
@@ -156,6 +170,20 @@ fn check(args: &ServeArgs) -> Result<(), String> {
         check_local(url, args.insecure_allow_remote)?;
     }
     Ok(())
+}
+
+/// How many connections of clients there is room for.
+fn places(wanted: Option<u32>, handles_max: Option<u64>) -> Result<usize, String> {
+    let handles = handles_max.unwrap_or(u64::MAX);
+    // With few handles, clients get half.
+    let room = handles.saturating_sub(HANDLES_KEPT).max(handles / 2).max(1);
+    match wanted.map(u64::from) {
+        Some(wanted) if wanted > room => Err(format!(
+            "--max-connections {wanted} takes {} open files, and this process may have {handles}\n  hint: ulimit -n, or LimitNOFILE= of its unit, or at most {room} connections",
+            wanted + HANDLES_KEPT
+        )),
+        wanted => Ok(wanted.unwrap_or(u64::from(CONNECTIONS_MAX)).min(room) as usize),
+    }
 }
 
 fn config(
@@ -175,6 +203,7 @@ fn config(
         identity,
         tls: args.tls.read()?,
         progress_interval: PROGRESS_INTERVAL,
+        connections_max: CONNECTIONS_MAX as usize,
     })
 }
 
@@ -214,4 +243,26 @@ fn announce(
 fn urls(has_tls: bool, addresses: &[SocketAddr]) -> Vec<String> {
     let scheme = if has_tls { "https" } else { "http" };
     addresses.iter().map(|at| format!("{scheme}://{at}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_room_for_clients_as_far_as_open_files_go() {
+        for (wanted, handles, room) in [
+            (None, Some(20_000), 12_288),
+            (None, Some(1_024), 768),
+            (None, Some(100), 50),
+            (None, None, 12_288),
+            (Some(10), Some(1_024), 10),
+            (Some(768), Some(1_024), 768),
+            (Some(40_000), Some(u64::MAX), 40_000),
+        ] {
+            assert_eq!(places(wanted, handles), Ok(room), "{wanted:?} of {handles:?}");
+        }
+        let wrong = places(Some(769), Some(1_024)).unwrap_err();
+        assert!(wrong.contains("takes 1025 open files, and this process may have 1024"), "{wrong}");
+    }
 }

@@ -33,6 +33,16 @@ pub enum ClientError {
         /// Why.
         source: io::Error,
     },
+    /// More connections than this process may have files open.
+    #[error(
+        "{connections} connections take more open files than this process may have ({handles})\n  hint: ulimit -n {}, or fewer connections", .connections + 256
+    )]
+    Handles {
+        /// How many were wanted.
+        connections: u64,
+        /// How many files it may have open.
+        handles: u64,
+    },
     /// Certificates are not usable.
     #[error("TLS: {0}")]
     Tls(String),

@@ -3,6 +3,7 @@
 
 pub mod cpu;
 pub mod foreign;
+pub mod handles;
 pub mod host;
 pub mod lock;
 pub mod pipeline;

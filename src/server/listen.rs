@@ -14,10 +14,6 @@ use tokio_rustls::TlsAcceptor;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::server::Connected;
 
-/// Most connections at once: fewer than the file handles a process usually has, minus what the log and engine need.
-/// Whoever comes later waits in the kernel's queue.
-const CONNECTIONS_MAX: usize = 768;
-
 /// How long a new connection may be silent, and how long it may take to agree on a key.
 const FIRST_WORD: Duration = Duration::from_secs(10);
 
@@ -26,9 +22,9 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 type Incoming = ReceiverStream<io::Result<Connection>>;
 
-/// Places for connections, shared by all that a server listens on.
-pub(super) fn slots() -> Arc<Semaphore> {
-    Arc::new(Semaphore::new(CONNECTIONS_MAX))
+/// Places for connections, shared by all addresses where the same kind of strangers comes.
+pub(super) fn slots(count: usize) -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(count))
 }
 
 /// Connections as they come, as long as there are places. Called within a runtime; ends when nobody takes them.

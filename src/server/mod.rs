@@ -42,6 +42,9 @@ use tally::Tally;
 /// How long open requests may take to end once the server stops; streams are told at once.
 const GRACE: Duration = Duration::from_secs(3);
 
+/// Most connections of other members at once: a few of each, of as many members as a group may have. Clients cannot take them.
+pub const PEER_CONNECTIONS_MAX: usize = 128;
+
 /// How often a quiet watch that asked for it is told the revision (etcd's default).
 pub const PROGRESS_INTERVAL: Duration = Duration::from_secs(600);
 
@@ -66,6 +69,8 @@ pub struct Config {
     pub hearsay: Hearsay,
     /// How often a quiet watch that asked for it is told the revision.
     pub progress_interval: Duration,
+    /// Most connections of clients at once; whoever comes later waits in the kernel's queue. Members have places of their own.
+    pub connections_max: usize,
 }
 
 /// Why a server could not start.
@@ -128,10 +133,11 @@ impl Server {
         let peer_acceptor = config.peer_tls.as_ref().map(tls::acceptor).transpose()?;
         let serving = {
             let _guard = runtime.enter();
-            let slots = listen::slots();
+            let client_slots = listen::slots(config.connections_max);
+            let peer_slots = listen::slots(PEER_CONNECTIONS_MAX);
             let mut serving = Vec::new();
             for listener in client_listeners {
-                let incoming = listen::incoming(listener, slots.clone(), acceptor.clone())?;
+                let incoming = listen::incoming(listener, client_slots.clone(), acceptor.clone())?;
                 let router = routes::router(&context, &tally)?;
                 let context = context.clone();
                 serving.push(runtime.spawn(async move {
@@ -141,7 +147,8 @@ impl Server {
                 }));
             }
             for listener in peer_listeners {
-                let incoming = listen::incoming(listener, slots.clone(), peer_acceptor.clone())?;
+                let slots = peer_slots.clone();
+                let incoming = listen::incoming(listener, slots, peer_acceptor.clone())?;
                 let router = routes::peer_router(&context, &config);
                 let context = context.clone();
                 serving.push(runtime.spawn(async move {

@@ -2,6 +2,7 @@
 
 use super::{Answer, CallError, Client, Connect};
 use crate::client::{ClientError, Connection, Endpoint};
+use crate::measure::handles::handles_max;
 use crate::measure::stage::Timeline;
 use crate::model::{Request, Response};
 use crate::raft::Delivered;
@@ -34,6 +35,7 @@ impl Connect for Dial {
             Connections::PerClient => clients,
             Connections::Count(count) => count.min(clients),
         };
+        check_handles(connections.into(), handles_max())?;
         let mut open = Vec::new();
         for _ in 0..connections {
             open.push(Connection::open(&self.endpoint).await?);
@@ -42,8 +44,34 @@ impl Connect for Dial {
     }
 }
 
+/// Files that a load has open beside its connections.
+const HANDLES_KEPT: u64 = 128;
+
+/// Whether so many connections can be open: better said before the first one than at the thousandth.
+fn check_handles(connections: u64, handles_max: Option<u64>) -> Result<(), ClientError> {
+    match handles_max {
+        Some(handles) if connections + HANDLES_KEPT > handles => {
+            Err(ClientError::Handles { connections, handles })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Without a stage clock: what happens behind the connection is not seen from here.
 pub(super) fn answer(response: Result<Response, ClientError>) -> Answer {
     let reply = response?;
     Ok(Delivered { reply, timeline: Timeline::default() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_connections_than_open_files_are_refused_before_the_first() {
+        assert!(check_handles(10_000, Some(20_000)).is_ok());
+        assert!(check_handles(10_000, None).is_ok());
+        let refused = check_handles(10_000, Some(1_024)).unwrap_err().to_string();
+        assert!(refused.contains("may have (1024)\n  hint: ulimit -n 10256"), "{refused}");
+    }
 }

@@ -82,6 +82,7 @@ fn serve(node: Arc<Node>, identity: Identity) -> Server {
         identity,
         tls: None,
         progress_interval: Duration::from_millis(300),
+        connections_max: 100,
     };
     Server::start(node, config).unwrap()
 }

@@ -1,0 +1,31 @@
+//! How many files and connections this process may have open at once.
+
+use std::fs;
+
+/// The soft limit of open files; none where the system does not tell.
+pub fn handles_max() -> Option<u64> {
+    soft_limit(&fs::read_to_string("/proc/self/limits").ok()?)
+}
+
+/// From the table of limits: name, soft limit, hard limit, unit.
+fn soft_limit(limits: &str) -> Option<u64> {
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    match line.split_whitespace().next()? {
+        "unlimited" => Some(u64::MAX),
+        number => number.parse().ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_is_read_and_there_is_one_here() {
+        let table = "Limit  Soft Limit  Hard Limit  Units\nMax open files  1024  4096  files\n";
+        assert_eq!(soft_limit(table), Some(1024));
+        assert_eq!(soft_limit("Max open files unlimited unlimited files"), Some(u64::MAX));
+        assert_eq!(soft_limit("Max processes 7 7 processes"), None);
+        assert!(handles_max().is_some());
+    }
+}
