@@ -10,7 +10,7 @@ use kvbench::measure::stage::Probe;
 use kvbench::model::Request;
 use kvbench::node::{Compaction, Config, Node, Peers};
 use kvbench::raft::{
-    self, ApplyOn, Batch, Fsync, Group, MemberId, Network, Propose, Publish, Role, Timing,
+    self, ApplyOn, Batch, Fsync, Group, MemberId, Network, Propose, Publish, Reads, Role, Timing,
 };
 use kvbench::seed::Seed;
 use kvbench::store::{self, PathKind};
@@ -151,6 +151,7 @@ fn config() -> Config {
             apply_on: ApplyOn::RaftThread,
             publish: Publish::Ready,
             fsync: Fsync::Real,
+            reads: Reads::Index,
         },
     }
 }

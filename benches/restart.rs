@@ -9,7 +9,7 @@ use kvbench::clock::Clock;
 use kvbench::measure::stage::Probe;
 use kvbench::model::Request;
 use kvbench::node::{Compaction, Config, Node, Peers};
-use kvbench::raft::{self, ApplyOn, Batch, Fsync, Group, ImagePolicy, Propose, Publish};
+use kvbench::raft::{self, ApplyOn, Batch, Fsync, Group, ImagePolicy, Propose, Publish, Reads};
 use kvbench::store::{self, EngineKind, PathKind};
 use kvbench::units::{ByteSize, Nanos};
 use std::path::Path;
@@ -69,6 +69,7 @@ fn start(engine: EngineKind, folder: &Path) -> Node {
             apply_on: ApplyOn::RaftThread,
             publish: Publish::Ready,
             fsync: Fsync::Real,
+            reads: Reads::Index,
         },
     };
     // Images only when they are asked for.

@@ -9,7 +9,7 @@ use kvbench::clock::Clock;
 use kvbench::measure::stage::Probe;
 use kvbench::model::{Body, KeyValue, Request, Response};
 use kvbench::node::{Compaction, Config, FolderError, Node, NodeError};
-use kvbench::raft::{self, ApplyOn, Batch, Fsync, Linger, Propose, Publish};
+use kvbench::raft::{self, ApplyOn, Batch, Fsync, Linger, Propose, Publish, Reads};
 use kvbench::store::{self, PathKind};
 use kvbench::units::{ByteSize, Nanos};
 use std::collections::BTreeMap;
@@ -29,7 +29,8 @@ fn configs(propose: Propose, fsync: Fsync) -> Vec<Config> {
     for path in [PathKind::GlobalMutex, PathKind::Sharded { shards: 16, workers: 1 }] {
         for apply_on in [ApplyOn::RaftThread, ApplyOn::ApplyThread] {
             for publish in [Publish::Ready, Publish::NextReady] {
-                let pipeline = raft::Config { propose, apply_on, publish, fsync };
+                let pipeline =
+                    raft::Config { propose, apply_on, publish, fsync, reads: Reads::Index };
                 let store = store::Config::in_memory(path);
                 configs.push(Config { store, compaction: Compaction::NEVER, pipeline });
             }

@@ -7,7 +7,7 @@ use kvbench::clock::Clock;
 use kvbench::measure::stage::Probe;
 use kvbench::model::{Body, EventKind, Interval, LeaseId, Put, Refusal, Request, Response};
 use kvbench::node::{Compaction, Config, Node};
-use kvbench::raft::{self, ApplyOn, Fsync, Propose, Publish};
+use kvbench::raft::{self, ApplyOn, Fsync, Propose, Publish, Reads};
 use kvbench::store::{self, PathKind, WatchResponse, WatchSpec, watch};
 use kvbench::units::Nanos;
 use std::path::Path;
@@ -27,6 +27,7 @@ fn start(folder: &Path, path: PathKind) -> Node {
         apply_on: ApplyOn::ApplyThread,
         publish: Publish::Ready,
         fsync: Fsync::Off,
+        reads: Reads::Index,
     };
     Node::start(
         Config { store, compaction: Compaction::NEVER, pipeline },

@@ -9,8 +9,8 @@ use kvbench::measure::stage::Probe;
 use kvbench::model::Request;
 use kvbench::node::{self, Node};
 use kvbench::raft::{
-    self, ApplyOn, Batch, Delivered, Executed, Fsync, Linger, Pipeline, Propose, Publish, Rejected,
-    StateMachine, Waiter,
+    self, ApplyOn, Batch, Delivered, Executed, Fsync, Linger, Pipeline, Propose, Publish, Reads,
+    Rejected, StateMachine, Waiter,
 };
 use kvbench::store::{self, PathKind};
 use kvbench::units::{ByteSize, Nanos};
@@ -115,7 +115,13 @@ impl Rig {
     fn start(propose: Propose, apply_on: ApplyOn) -> Rig {
         let folder = tempfile::tempdir().unwrap();
         let (machine, meter) = (Arc::new(Gated::default()), Arc::new(PipelineMeter::default()));
-        let config = raft::Config { propose, apply_on, publish: Publish::Ready, fsync: Fsync::Off };
+        let config = raft::Config {
+            propose,
+            apply_on,
+            publish: Publish::Ready,
+            fsync: Fsync::Off,
+            reads: Reads::Index,
+        };
         let setup = raft::Setup {
             config,
             group: raft::Group::alone(),
@@ -378,6 +384,7 @@ fn node_counts(
         publish,
         // Long enough for every other client to come meanwhile.
         fsync: Fsync::Delay(Nanos::from_millis(2)),
+        reads: Reads::Index,
     };
     let config = node::Config {
         store: store::Config::in_memory(PathKind::Sharded { shards: 16, workers: 1 }),

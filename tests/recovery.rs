@@ -18,7 +18,7 @@ use kvbench::model::{
     Response, Txn,
 };
 use kvbench::node::{Compaction, Config, Node};
-use kvbench::raft::{self, ApplyOn, Batch, Fsync, Linger, Propose, Publish};
+use kvbench::raft::{self, ApplyOn, Batch, Fsync, Linger, Propose, Publish, Reads};
 use kvbench::seed::Seed;
 use kvbench::store::{self, ApplyPath, Command, EngineKind, Parallelism, PathKind, StateSync};
 use kvbench::units::ByteSize;
@@ -220,6 +220,7 @@ fn node_config(engine: EngineKind, path: PathKind) -> Config {
         apply_on: ApplyOn::ApplyThread,
         publish: Publish::Ready,
         fsync: Fsync::Off,
+        reads: Reads::Index,
     };
     Config { store: on(engine, path), compaction: Compaction::NEVER, pipeline }
 }

@@ -198,6 +198,16 @@ fn levers_are_checked() {
     system("batch = { linger = \"armed:2s\" }", 4, "linger is 2s; allowed: 1us to 1s");
     system("batch = { in_fligth = 1 }", 4, "did you mean `in_flight`?");
     system("batch = 7", 4, "batch is an integer; a table is wanted");
+    system("reads = \"quorum\"", 4, "allowed: read-index, lease");
+    system("reads = \"lease\"", 4, "a node on its own ignores `reads`");
+    system("reads = \"lease\"", 4, "use nodes = 3, or leave it out");
+    system(
+        "layer = \"store\"\nconsistency = \"serializable\"",
+        5,
+        "layer `store` ignores `consistency`",
+    );
+    system("layer = \"etcd\"\nnodes = 3\nreads = \"lease\"", 6, "layer `etcd` ignores `reads`");
+    system("consistency = \"eventual\"", 4, "allowed: linearizable, serializable");
     system("fsync = \"none\"", 4, "allowed: real, off, delay:<time>");
     system("fsync = \"delay:1h\"", 4, "unknown unit \"h\"");
     system("instruments = 1", 4, "instruments is an integer; true or false is wanted");
@@ -262,7 +272,7 @@ fn only_rpc_and_etcd_are_compared_with_each_other() {
         levers.into_iter().map(|(name, _)| name).collect()
     };
     let etcds = names(scenario.before().system.levers());
-    assert_eq!(etcds, ["layer", "nodes", "auto_compaction", "connections", "etcd"]);
+    assert_eq!(etcds, ["layer", "nodes", "auto_compaction", "consistency", "connections", "etcd"]);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::rpc::kvbenchpb::{
     AgentDial, AgentDue, AgentOp, AgentOrder, AgentPlan, AgentReport, AgentSchedule, AgentSeen,
     AgentSlot,
 };
-use crate::scenario::spec::{Arrival, Connections, Course, OpKind, Scenario};
+use crate::scenario::spec::{Arrival, Connections, Consistency, Course, OpKind, Scenario};
 use crate::seed::Seed;
 use crate::target::Dial;
 use crate::units::Nanos;
@@ -86,6 +86,7 @@ fn dial_out(dial: &Dial, share: Share) -> AgentDial {
             // As many as there are in all; a process that has clients needs at least one.
             Connections::Count(all) => (share.clients(all).count() as u32).max(1),
         },
+        serializable: dial.consistency == Consistency::Serializable,
     }
 }
 
@@ -116,7 +117,11 @@ pub(super) fn dial_in(dial: AgentDial) -> Result<Dial, ClientError> {
         0 => Connections::PerClient,
         count => Connections::Count(count),
     };
-    Ok(Dial { endpoint, connections })
+    let consistency = match dial.serializable {
+        true => Consistency::Serializable,
+        false => Consistency::Linearizable,
+    };
+    Ok(Dial { endpoint, connections, consistency })
 }
 
 /// What an agent tells of a window besides its operations.
@@ -281,7 +286,8 @@ mod tests {
     fn connections_are_shared_out() {
         let endpoint = Endpoint::parse("http://127.0.0.1:1", None).unwrap();
         let each = |connections, of| -> Vec<u32> {
-            let dial = Dial { endpoint: endpoint.clone(), connections };
+            let consistency = Consistency::Linearizable;
+            let dial = Dial { endpoint: endpoint.clone(), connections, consistency };
             (0..of).map(|index| dial_out(&dial, Share { index, of }).connections).collect()
         };
         assert_eq!(each(Connections::Count(5), 2), [3, 2]);
@@ -290,9 +296,11 @@ mod tests {
         let dial = Dial {
             endpoint: endpoint.with_user("me".into(), "secret".into()),
             connections: Connections::Count(4),
+            consistency: Consistency::Serializable,
         };
         let back = dial_in(dial_out(&dial, Share::ALL)).unwrap();
         assert_eq!(back.endpoint.user(), Some(("me", "secret")));
+        assert_eq!(back.consistency, Consistency::Serializable);
         assert_eq!(
             (back.endpoint.url(), back.connections),
             ("http://127.0.0.1:1".into(), Connections::Count(4))

@@ -1,7 +1,7 @@
 //! The simulated pipeline against what can be worked out by hand.
 
 use super::*;
-use crate::raft::{ApplyOn, Batch, Config, Fsync, Linger, Propose, Publish};
+use crate::raft::{ApplyOn, Batch, Config, Fsync, Linger, Propose, Publish, Reads};
 
 const MS: f64 = 1e6;
 
@@ -41,7 +41,7 @@ fn alike(span_ns: f64) -> Syncs {
 
 fn levers(propose: Propose) -> Config {
     let (apply_on, publish) = (ApplyOn::RaftThread, Publish::Ready);
-    Config { propose, apply_on, publish, fsync: Fsync::Real }
+    Config { propose, apply_on, publish, fsync: Fsync::Real, reads: Reads::Index }
 }
 
 fn batched(linger: Linger) -> Propose {

@@ -14,26 +14,16 @@ use std::path::PathBuf;
 use std::sync::Condvar;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Most requests that may wait, here and taken but not yet proposed or read; more are refused. The bound keeps memory and waiting in check
-/// while the log is slow or there is no quorum. etcd's bound of 5000 is another one, of committed entries that are not applied yet: those
-/// are bounded here by the applier's queue, which holds the log up. One of etcd's entries is one request, so that its 5000 would end
-/// a load of 10 000 clients, each with one request, that is well behaved.
-const WAITING_MAX: usize = 1 << 16;
-
-/// Most bytes of requests that may wait; without it, that many of the largest would be 96 GiB.
-const WAITING_BYTES_MAX: usize = 512 << 20;
+/// Most that may wait, here and taken but not yet proposed or read; more is refused. The bound keeps memory and waiting in check while the
+/// log is slow or there is no quorum: by number alone, the largest requests there may be would fill 96 GiB. etcd's bound of 5000 is another
+/// one, of committed entries that are not applied yet: those are bounded here by the applier's queue, which holds the log up. One of etcd's
+/// entries is one request, so that its 5000 would end a load of 10 000 clients, each with one request, that is well behaved.
+const BACKLOG_MAX: Backlog = Backlog { requests: 1 << 16, bytes: 256 << 20 };
 
 /// Most messages of other members that may wait; more are dropped, which the raft library makes good.
 const MESSAGES_MAX: usize = 1 << 13;
 
-/// One request on its way in.
-pub(super) struct Submission<W> {
-    pub(super) command: Vec<u8>,
-    pub(super) timeline: Timeline,
-    pub(super) waiter: W,
-}
-
-/// Requests that wait, and their bytes.
+/// Requests, and the bytes of their commands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Backlog {
     pub(super) requests: usize,
@@ -41,22 +31,37 @@ pub(super) struct Backlog {
 }
 
 impl Backlog {
-    pub(super) fn of<W>(submissions: &[Submission<W>]) -> Backlog {
-        let bytes = submissions.iter().map(|submission| submission.command.len()).sum();
-        Backlog { requests: submissions.len(), bytes }
+    /// Of one request.
+    pub(super) fn of<W>(submission: &Submission<W>) -> Backlog {
+        Backlog { requests: 1, bytes: submission.command.len() }
     }
 
-    pub(super) fn plus(self, other: Backlog) -> Backlog {
-        Backlog { requests: self.requests + other.requests, bytes: self.bytes + other.bytes }
+    pub(super) fn add(&mut self, other: Backlog) {
+        self.requests += other.requests;
+        self.bytes += other.bytes;
     }
 
-    pub(super) fn minus(self, other: Backlog) -> Backlog {
-        Backlog { requests: self.requests - other.requests, bytes: self.bytes - other.bytes }
+    pub(super) fn subtract(&mut self, other: Backlog) {
+        self.requests -= other.requests;
+        self.bytes -= other.bytes;
     }
 
-    fn is_full(self) -> bool {
-        self.requests >= WAITING_MAX || self.bytes >= WAITING_BYTES_MAX
+    fn and(mut self, other: Backlog) -> Backlog {
+        self.add(other);
+        self
     }
+
+    /// Whether one more request fits. One that comes alone always does.
+    fn has_room(self, bytes: usize, most: Backlog) -> bool {
+        self.requests < most.requests && (self.requests == 0 || self.bytes + bytes <= most.bytes)
+    }
+}
+
+/// One request on its way in.
+pub(super) struct Submission<W> {
+    pub(super) command: Vec<u8>,
+    pub(super) timeline: Timeline,
+    pub(super) waiter: W,
 }
 
 /// What happened since the loop last looked.
@@ -119,13 +124,14 @@ pub struct Inbox<R, W> {
     taken: AtomicUsize,
     taken_bytes: AtomicUsize,
     refusals: Refusals,
+    most: Backlog,
     probe: Probe,
     reply: PhantomData<fn(R)>,
 }
 
 struct State<W> {
     news: News<W>,
-    /// Of the requests among the news.
+    /// Of the writes and reads in it.
     backlog: Backlog,
     /// True while the loop sleeps and must be woken.
     sleeping: bool,
@@ -184,18 +190,19 @@ impl<R: 'static, W: Waiter<R>> Door for Inbox<R, W> {
 impl<R, W: Waiter<R>> Inbox<R, W> {
     /// An empty inbox.
     pub(super) fn new(probe: Probe) -> Inbox<R, W> {
-        let state = State {
-            news: News::none(),
-            backlog: Backlog::default(),
-            sleeping: false,
-            closed: false,
-        };
+        Inbox::bounded(probe, BACKLOG_MAX)
+    }
+
+    fn bounded(probe: Probe, most: Backlog) -> Inbox<R, W> {
+        let backlog = Backlog::default();
+        let state = State { news: News::none(), backlog, sleeping: false, closed: false };
         Inbox {
             state: MeasuredMutex::new(state, probe),
             wake: Condvar::new(),
             taken: AtomicUsize::new(0),
             taken_bytes: AtomicUsize::new(0),
             refusals: Refusals::default(),
+            most,
             probe,
             reply: PhantomData,
         }
@@ -229,19 +236,19 @@ impl<R, W: Waiter<R>> Inbox<R, W> {
     ) {
         let timeline = Timeline::submitted(self.probe.now());
         let mut state = self.state.lock();
-        let waiting = state.backlog.plus(self.still_taken());
-        let refused = match () {
-            () if state.closed => Some(Rejected::Stopped),
-            () if waiting.is_full() => Some(Rejected::Overloaded(waiting.requests)),
-            () => None,
+        let waiting = state.backlog.and(self.taken());
+        let refused = match waiting.has_room(command.len(), self.most) {
+            _ if state.closed => Some(Rejected::Stopped),
+            false => Some(Rejected::Overloaded(waiting.requests)),
+            true => None,
         };
         if let Some(rejected) = refused {
             drop(state);
             return waiter.answer(Err::<Delivered<R>, _>(rejected));
         }
-        let added = Backlog { requests: 1, bytes: command.len() };
-        state.backlog = state.backlog.plus(added);
-        queue(&mut state.news).push(Submission { command, timeline, waiter });
+        let submission = Submission { command, timeline, waiter };
+        state.backlog.add(Backlog::of(&submission));
+        queue(&mut state.news).push(submission);
         let must_wake = std::mem::take(&mut state.sleeping);
         drop(state);
         if must_wake {
@@ -281,14 +288,15 @@ impl<R, W: Waiter<R>> Inbox<R, W> {
     pub(super) fn close(&self) -> News<W> {
         let mut state = self.state.lock();
         state.closed = true;
+        state.backlog = Backlog::default();
         std::mem::replace(&mut state.news, News::none())
     }
 
-    /// What is new, at once; `waiting` was taken before, still waits, and counts against the bound.
+    /// What is new, at once; what was taken before and still waits counts against the bound.
     pub(super) fn take(&self, waiting: Backlog) -> News<W> {
         let mut state = self.state.lock();
         let news = std::mem::replace(&mut state.news, News::none());
-        self.still_waiting(waiting.plus(std::mem::take(&mut state.backlog)));
+        self.still_waiting(waiting.and(std::mem::take(&mut state.backlog)));
         news
     }
 
@@ -303,7 +311,7 @@ impl<R, W: Waiter<R>> Inbox<R, W> {
         self.taken_bytes.store(waiting.bytes, Ordering::Relaxed);
     }
 
-    fn still_taken(&self) -> Backlog {
+    fn taken(&self) -> Backlog {
         let requests = self.taken.load(Ordering::Relaxed);
         Backlog { requests, bytes: self.taken_bytes.load(Ordering::Relaxed) }
     }
@@ -324,5 +332,68 @@ impl<R, W: Waiter<R>> Inbox<R, W> {
         state.sleeping = false;
         drop(state);
         self.wake.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{Arc, Mutex};
+
+    /// Notes which of its kind were refused.
+    struct Noted(Arc<Mutex<Vec<Rejected>>>);
+
+    impl Waiter<()> for Noted {
+        fn answer(self, outcome: Result<Delivered<()>, Rejected>) {
+            self.0.lock().unwrap().extend(outcome.err());
+        }
+    }
+
+    struct Full {
+        inbox: Inbox<(), Noted>,
+        refused: Arc<Mutex<Vec<Rejected>>>,
+    }
+
+    impl Full {
+        fn new(most: Backlog) -> Full {
+            Full { inbox: Inbox::bounded(Probe::off(), most), refused: Arc::default() }
+        }
+
+        /// How many were refused so far, after this one.
+        fn write(&self, bytes: usize) -> usize {
+            self.inbox.write(vec![0; bytes], Noted(self.refused.clone()));
+            self.refused.lock().unwrap().len()
+        }
+    }
+
+    #[test]
+    fn bytes_are_bounded_here_and_while_they_wait_elsewhere() {
+        let full = Full::new(Backlog { requests: 100, bytes: 1_000 });
+        assert_eq!(full.write(600), 0);
+        assert_eq!(full.write(400), 0, "exactly full");
+        assert_eq!(full.write(1), 1);
+        full.inbox.read(vec![0; 1], Noted(full.refused.clone()));
+        assert_eq!(
+            *full.refused.lock().unwrap(),
+            [Rejected::Overloaded(2), Rejected::Overloaded(2)]
+        );
+
+        assert_eq!(full.inbox.take(Backlog::default()).writes.len(), 2);
+        assert_eq!(full.write(1), 3, "taken, and waiting still");
+        full.inbox.still_waiting(Backlog { requests: 1, bytes: 400 });
+        assert_eq!(full.write(600), 3);
+        assert_eq!(full.write(1), 4);
+        assert_eq!(full.inbox.take(Backlog::default()).writes.len(), 1);
+        full.inbox.still_waiting(Backlog::default());
+        assert_eq!(full.write(1_000), 4, "all of it is free again");
+    }
+
+    #[test]
+    fn one_alone_always_fits_and_numbers_are_bounded_too() {
+        let full = Full::new(Backlog { requests: 2, bytes: 10 });
+        assert_eq!(full.write(11), 0, "larger than all there may be");
+        assert_eq!(full.write(0), 1, "full by bytes");
+        let full = Full::new(Backlog { requests: 2, bytes: 10 });
+        assert_eq!((full.write(0), full.write(0), full.write(0)), (0, 0, 1));
     }
 }

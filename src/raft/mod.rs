@@ -22,6 +22,7 @@ mod forwarded;
 mod guard;
 mod images;
 mod inbox;
+mod lease;
 mod log;
 mod members;
 mod network;
@@ -175,6 +176,8 @@ pub struct Config {
     pub publish: Publish,
     /// What a sync of the log means.
     pub fsync: Fsync,
+    /// How reads are made linearizable; the same for all members.
+    pub reads: Reads,
 }
 
 /// The group as one member sees it when it starts.
@@ -186,8 +189,6 @@ pub struct Group {
     pub founders: Vec<Member>,
     /// When members give up on each other.
     pub timing: Timing,
-    /// How reads are made linearizable.
-    pub reads: Reads,
     /// When the log is cut.
     pub images: ImagePolicy,
 }
@@ -202,7 +203,7 @@ impl Group {
     pub fn of(me: MemberId, size: u64) -> Group {
         let founders = (1..=size).map(|id| Member { id, ..Member::default() }).collect();
         let (timing, images) = (Timing::default(), ImagePolicy::default());
-        Group { me, founders, timing, reads: Reads::Index, images }
+        Group { me, founders, timing, images }
     }
 }
 
@@ -226,7 +227,8 @@ impl Default for Timing {
 pub enum Reads {
     /// A quorum confirms the leader each time (ReadIndex).
     Index,
-    /// The leader trusts its clock: that it heard a quorum within the election timeout.
+    /// The leader trusts clocks: a quorum agreed so shortly ago that nobody else can lead yet. What other members are asked goes
+    /// by ReadIndex.
     Lease,
 }
 

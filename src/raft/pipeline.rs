@@ -8,7 +8,7 @@ use super::members::{Change, Members};
 use super::ready::ReadyLoop;
 use super::status::{Board, Status};
 use super::transport::{MemberId, Transport};
-use super::{Config, Group, PipelineError, Reads, Rejected, StateMachine, Waiter};
+use super::{Config, Group, PipelineError, Rejected, StateMachine, Waiter};
 use crate::clock::Clock;
 use crate::measure::pipeline::PipelineMeter;
 use crate::measure::stage::Probe;
@@ -129,10 +129,8 @@ fn raft_config(group: &Group, applied: u64) -> raft::Config {
         check_quorum: true,
         pre_vote: true,
         applied,
-        read_only_option: match group.reads {
-            Reads::Index => ReadOnlyOption::Safe,
-            Reads::Lease => ReadOnlyOption::LeaseBased,
-        },
+        // Leases are the loop's own: `lease` says why.
+        read_only_option: ReadOnlyOption::Safe,
         ..raft::Config::default()
     }
 }

@@ -29,7 +29,7 @@ impl<W> WaitingReads<W> {
         WaitingReads { groups: VecDeque::new(), backlog: Backlog::default() }
     }
 
-    /// The queries that wait.
+    /// What waits.
     pub(super) fn backlog(&self) -> Backlog {
         self.backlog
     }
@@ -41,7 +41,7 @@ impl<W> WaitingReads<W> {
         taken: Nanos,
         queries: Vec<Submission<W>>,
     ) {
-        self.backlog = self.backlog.plus(Backlog::of(&queries));
+        queries.iter().for_each(|query| self.backlog.add(Backlog::of(query)));
         self.groups.push_back(Group { index: None, context, asked, taken, queries });
     }
 
@@ -65,7 +65,7 @@ impl<W> WaitingReads<W> {
 
     fn pop(&mut self) -> Option<Group<W>> {
         let group = self.groups.pop_front()?;
-        self.backlog = self.backlog.minus(Backlog::of(&group.queries));
+        group.queries.iter().for_each(|query| self.backlog.subtract(Backlog::of(query)));
         Some(group)
     }
 

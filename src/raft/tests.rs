@@ -251,7 +251,13 @@ fn configs() -> Vec<Config> {
     ] {
         for apply_on in [ApplyOn::RaftThread, ApplyOn::ApplyThread] {
             for publish in [Publish::Ready, Publish::NextReady] {
-                configs.push(Config { propose, apply_on, publish, fsync: Fsync::Off });
+                configs.push(Config {
+                    propose,
+                    apply_on,
+                    publish,
+                    fsync: Fsync::Off,
+                    reads: Reads::Index,
+                });
             }
         }
     }
@@ -298,6 +304,7 @@ fn publishing_with_the_next_ready_costs_a_second_sync() {
             apply_on: ApplyOn::RaftThread,
             publish,
             fsync: Fsync::Off,
+            reads: Reads::Index,
         };
         let folder = Folder::new();
         let watch = Arc::new(Watch::default());
@@ -325,6 +332,7 @@ fn what_is_not_synced_at_the_stop_is_refused_and_not_answered() {
         apply_on: ApplyOn::RaftThread,
         publish: Publish::NextReady,
         fsync: Fsync::Off,
+        reads: Reads::Index,
     };
     let folder = Folder::new();
     let watch = Arc::new(Watch::default());

@@ -11,8 +11,8 @@ pub use load::{Arrival, Capacity, Condition, Course, Load, Open, Rate, Search, S
 pub use op::{Op, OpKind, Range, RangeAnswer, TxnKind, WeightedOp};
 use std::fmt;
 pub use system::{
-    Apply, ApplyOn, Batch, CommitPublish, Connections, Engine, Etcd, FSYNC_DELAY, Fsync, LINGER,
-    Layer, Linger, Propose, StateSync, System,
+    Apply, ApplyOn, Batch, CommitPublish, Connections, Consistency, Engine, Etcd, FSYNC_DELAY,
+    Fsync, LINGER, Layer, Linger, Propose, Reads, StateSync, System,
 };
 
 /// Gives an enum of plain words its spelling in scenario files, both ways, from one table.

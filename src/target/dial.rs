@@ -6,7 +6,7 @@ use crate::measure::handles::handles_max;
 use crate::measure::stage::Timeline;
 use crate::model::{Request, Response};
 use crate::raft::Delivered;
-use crate::scenario::spec::Connections;
+use crate::scenario::spec::{Connections, Consistency};
 
 /// Which server clients call, over how many connections.
 #[derive(Clone)]
@@ -15,14 +15,20 @@ pub struct Dial {
     pub endpoint: Endpoint,
     /// How many connections the clients of one load thread share.
     pub connections: Connections,
+    /// What clients ask of reads.
+    pub consistency: Consistency,
 }
 
 /// A client's connection, shared or of its own.
-pub struct RemoteClient(Connection);
+#[derive(Clone)]
+pub struct RemoteClient {
+    connection: Connection,
+    consistency: Consistency,
+}
 
 impl Client for RemoteClient {
     async fn call(&self, request: Request) -> Answer {
-        answer(self.0.call(request).await)
+        answer(self.connection.call(asked(request, self.consistency)).await)
     }
 }
 
@@ -36,11 +42,13 @@ impl Connect for Dial {
             Connections::Count(count) => count.min(clients),
         };
         check_handles(connections.into(), handles_max())?;
+        let consistency = self.consistency;
         let mut open = Vec::new();
         for _ in 0..connections {
-            open.push(Connection::open(&self.endpoint).await?);
+            let connection = Connection::open(&self.endpoint).await?;
+            open.push(RemoteClient { connection, consistency });
         }
-        Ok(open.iter().cycle().take(clients as usize).cloned().map(RemoteClient).collect())
+        Ok(open.iter().cycle().take(clients as usize).cloned().collect())
     }
 }
 
@@ -55,6 +63,15 @@ fn check_handles(connections: u64, handles_max: Option<u64>) -> Result<(), Clien
         }
         _ => Ok(()),
     }
+}
+
+/// The request as a client sends it that is content with `consistency`. Transactions stay as they are: what they read decides what
+/// they write.
+pub(super) fn asked(mut request: Request, consistency: Consistency) -> Request {
+    if let (Request::Range(range), Consistency::Serializable) = (&mut request, consistency) {
+        range.serializable = true;
+    }
+    request
 }
 
 /// Without a stage clock: what happens behind the connection is not seen from here.

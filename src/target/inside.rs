@@ -1,15 +1,16 @@
 //! Systems within the process: nodes with their logs, an applier, a bare store.
 
+use super::dial::asked;
 use super::{Answer, CallError, answer, levers};
 use crate::clock::Clock;
 use crate::measure::lock::LockTally;
 use crate::measure::pipeline::PipelineCounts;
 use crate::measure::spans::SpanCounts;
 use crate::measure::stage::{Probe, Stage, Timeline};
-use crate::model::{Position, Request, Response};
+use crate::model::{Position, Range, Request, Response};
 use crate::node::{ApplyOnly, Cluster, Compaction, NodeError};
 use crate::raft::Delivered;
-use crate::scenario::spec;
+use crate::scenario::spec::{self, Consistency};
 use crate::store::{self, ApplyPath, Command, Digest};
 use std::path::Path;
 use std::sync::Arc;
@@ -17,11 +18,18 @@ use std::sync::Arc;
 /// Something in this process that answers requests.
 pub enum Inside {
     /// Nodes with their logs.
-    Raft(Box<Cluster>),
+    Raft(Box<Nodes>),
     /// An applier without a log.
     Apply(ApplyOnly),
     /// The bare apply path, run by the caller's own thread.
     Store(BareStore),
+}
+
+/// Nodes with their logs, and what clients ask of their reads.
+pub struct Nodes {
+    cluster: Cluster,
+    consistency: Consistency,
+    probe: Probe,
 }
 
 /// An apply path called directly.
@@ -39,8 +47,9 @@ impl Inside {
         clock: Clock,
     ) -> Result<Inside, NodeError> {
         let (config, size) = (levers::node(system), u64::from(system.nodes));
-        let cluster = Cluster::start(config, size, folder, clock, probe(system, clock))?;
-        Ok(Inside::Raft(Box::new(cluster)))
+        let (probe, consistency) = (probe(system, clock), system.consistency);
+        let cluster = Cluster::start(config, size, folder, clock, probe)?;
+        Ok(Inside::Raft(Box::new(Nodes { cluster, consistency, probe })))
     }
 
     /// Starts an applier without a log.
@@ -67,7 +76,7 @@ impl Inside {
     /// Executes one request.
     pub(super) async fn call(&self, request: Request) -> Answer {
         match self {
-            Inside::Raft(cluster) => answer(cluster.call(request).await),
+            Inside::Raft(nodes) => nodes.call(request).await,
             Inside::Apply(applier) => answer(applier.call(request).await),
             Inside::Store(store) => Ok(store.call(request)),
         }
@@ -76,7 +85,9 @@ impl Inside {
     /// Executes requests in this order, as many at once as the layer takes.
     pub(super) fn call_all(&self, requests: &[Request]) -> Vec<Answer> {
         match self {
-            Inside::Raft(cluster) => cluster.call_all(requests).into_iter().map(answer).collect(),
+            Inside::Raft(nodes) => {
+                nodes.cluster.call_all(requests).into_iter().map(answer).collect()
+            }
             Inside::Apply(applier) => applier.call_all(requests).into_iter().map(answer).collect(),
             Inside::Store(store) => {
                 requests.iter().map(|request| Ok(store.call(request.clone()))).collect()
@@ -97,7 +108,7 @@ impl Inside {
     /// What the pipeline did since the start; zeros where there is none.
     pub(super) fn counts(&self) -> PipelineCounts {
         match self {
-            Inside::Raft(cluster) => cluster.counts(),
+            Inside::Raft(nodes) => nodes.cluster.counts(),
             Inside::Apply(applier) => applier.counts(),
             Inside::Store(_) => PipelineCounts::default(),
         }
@@ -106,7 +117,7 @@ impl Inside {
     /// How long each sync of the log took since the start; nothing where there is no log.
     pub(super) fn fsync_times(&self) -> SpanCounts {
         match self {
-            Inside::Raft(cluster) => cluster.fsync_times(),
+            Inside::Raft(nodes) => nodes.cluster.fsync_times(),
             Inside::Apply(_) | Inside::Store(_) => SpanCounts::default(),
         }
     }
@@ -114,7 +125,7 @@ impl Inside {
     /// The named locks, with how many share the name.
     pub(super) fn locks(&self) -> Vec<(&'static str, LockTally, u32)> {
         match self {
-            Inside::Raft(cluster) => cluster.locks(),
+            Inside::Raft(nodes) => nodes.cluster.locks(),
             Inside::Apply(applier) => applier.locks(),
             Inside::Store(bare) => {
                 let (tally, count) = bare.store.locks();
@@ -126,7 +137,7 @@ impl Inside {
     /// The state machine.
     pub(super) fn state(&self) -> Arc<dyn ApplyPath> {
         match self {
-            Inside::Raft(cluster) => cluster.store(),
+            Inside::Raft(nodes) => nodes.cluster.store(),
             Inside::Apply(applier) => applier.store().clone(),
             Inside::Store(bare) => bare.store.clone(),
         }
@@ -135,7 +146,7 @@ impl Inside {
     /// The state of every member now; the first is the one that answers.
     pub(super) fn digests(&self) -> Result<Vec<Digest>, CallError> {
         Ok(match self {
-            Inside::Raft(cluster) => cluster.digests(),
+            Inside::Raft(nodes) => nodes.cluster.digests(),
             Inside::Apply(_) | Inside::Store(_) => vec![self.state().digest()],
         })
     }
@@ -145,9 +156,28 @@ fn probe(system: &spec::System, clock: Clock) -> Probe {
     if system.instruments { Probe::on(clock) } else { Probe::off() }
 }
 
+impl Nodes {
+    /// A serializable read takes the leader's state as it is, without asking the pipeline.
+    async fn call(&self, request: Request) -> Answer {
+        match asked(request, self.consistency) {
+            request @ Request::Range(Range { serializable: true, .. }) => {
+                let timeline = Timeline::submitted(self.probe.now());
+                Ok(delivered(self.cluster.store().read(&request), timeline))
+            }
+            request => answer(self.cluster.call(request).await),
+        }
+    }
+}
+
+fn delivered(answer: store::Answer, mut timeline: Timeline) -> Delivered<Response> {
+    timeline.end(Stage::ApplyWait, answer.locked);
+    timeline.end(Stage::Apply, answer.applied);
+    Delivered { reply: answer.response, timeline }
+}
+
 impl BareStore {
     fn call(&self, request: Request) -> Delivered<Response> {
-        let mut timeline = Timeline::submitted(self.probe.now());
+        let timeline = Timeline::submitted(self.probe.now());
         let answer = if request.is_write() {
             let mut answers = Vec::with_capacity(1);
             self.store
@@ -160,8 +190,6 @@ impl BareStore {
         } else {
             self.store.read(&request)
         };
-        timeline.end(Stage::ApplyWait, answer.locked);
-        timeline.end(Stage::Apply, answer.applied);
-        Delivered { reply: answer.response, timeline }
+        delivered(answer, timeline)
     }
 }

@@ -52,6 +52,7 @@ pub fn flags(system: &spec::System) -> Vec<String> {
         format!("--batch-in-flight={}", system.batch.in_flight),
         format!("--commit-publish={}", system.commit_publish),
         format!("--fsync={}", system.fsync),
+        format!("--reads={}", system.reads),
         format!("--keep-revisions={}", system.auto_compaction),
     ];
     if system.apply == spec::Apply::Sharded {
@@ -87,6 +88,10 @@ fn pipeline(system: &spec::System) -> raft::Config {
             spec::Fsync::Real => raft::Fsync::Real,
             spec::Fsync::Off => raft::Fsync::Off,
             spec::Fsync::Delay(span) => raft::Fsync::Delay(span),
+        },
+        reads: match system.reads {
+            spec::Reads::ReadIndex => raft::Reads::Index,
+            spec::Reads::Lease => raft::Reads::Lease,
         },
     }
 }

@@ -12,7 +12,7 @@ use crate::model::{
     Response,
 };
 use crate::rpc::etcdserverpb::{StatusRequest, StatusResponse};
-use crate::scenario::spec::{self, Connections};
+use crate::scenario::spec::{self, Connections, Consistency};
 use crate::store::Digest;
 use crate::units::Nanos;
 use futures_util::future::join_all;
@@ -85,6 +85,7 @@ pub struct Remote {
     numbers: Numbers,
     processes: Vec<u32>,
     connections: Connections,
+    consistency: Consistency,
     before: Before,
     clock: Clock,
     /// Whether its keys are deleted at the end: the servers are the user's, and were seen to be empty.
@@ -159,6 +160,7 @@ impl Remote {
             numbers,
             processes: Vec::new(),
             connections: system.connections,
+            consistency: system.consistency,
             before: Before::FRESH,
             clock,
             sweeps: false,
@@ -232,7 +234,8 @@ impl Remote {
 
     /// How clients get in.
     pub(super) fn dial(&self) -> Dial {
-        Dial { endpoint: self.endpoint().clone(), connections: self.connections }
+        let (connections, consistency) = (self.connections, self.consistency);
+        Dial { endpoint: self.endpoint().clone(), connections, consistency }
     }
 
     /// One after the other, since streams of a connection have no order among them.

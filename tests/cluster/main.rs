@@ -9,7 +9,7 @@ use kvbench::model::{Body, Interval, Range, Refusal, Request, Response};
 use kvbench::node::{Compaction, Config, DataFolder, Node, Peers};
 use kvbench::raft::{
     self, ApplyOn, BadChange, Batch, Change, Faults, Fsync, Group, ImagePolicy, Linger, Member,
-    MemberId, Network, Propose, Publish, Rejected, Role, Timing,
+    MemberId, Network, Propose, Publish, Reads, Rejected, Role, Timing,
 };
 use kvbench::seed::Seed;
 use kvbench::store::{self, EngineKind, PathKind};
@@ -19,6 +19,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+
+mod lease_reads;
 
 /// Far beyond what any wait here takes.
 const PATIENCE: Nanos = Nanos::from_millis(60_000);
@@ -47,6 +49,7 @@ fn config(engine: EngineKind, path: PathKind) -> Config {
             apply_on: ApplyOn::ApplyThread,
             publish: Publish::Ready,
             fsync: Fsync::Off,
+            reads: Reads::Index,
         },
     }
 }

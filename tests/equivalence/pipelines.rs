@@ -7,7 +7,7 @@ use kvbench::clock::Clock;
 use kvbench::measure::stage::Probe;
 use kvbench::model::{Body, KeyValue, MainRevision, Position, Range, Request, Response};
 use kvbench::node::{Compaction, Config, Node, Outcome};
-use kvbench::raft::{self, ApplyOn, Batch, Fsync, Linger, Propose, Publish};
+use kvbench::raft::{self, ApplyOn, Batch, Fsync, Linger, Propose, Publish, Reads};
 use kvbench::seed::Seed;
 use kvbench::store::{self, ApplyPath, Command, PathKind};
 use kvbench::units::{ByteSize, Nanos};
@@ -201,7 +201,13 @@ fn pipelines() -> Vec<Config> {
         for apply_on in [ApplyOn::RaftThread, ApplyOn::ApplyThread] {
             for publish in [Publish::Ready, Publish::NextReady] {
                 for path in [PathKind::GlobalMutex, PathKind::Sharded { shards: 16, workers: 1 }] {
-                    let pipeline = raft::Config { propose, apply_on, publish, fsync: Fsync::Off };
+                    let pipeline = raft::Config {
+                        propose,
+                        apply_on,
+                        publish,
+                        fsync: Fsync::Off,
+                        reads: Reads::Index,
+                    };
                     configs.push(Config {
                         store: config(path),
                         compaction: Compaction::NEVER,

@@ -4,7 +4,7 @@ use kvbench::clock::Clock;
 use kvbench::measure::stage::Probe;
 use kvbench::node::{self, Compaction, Node, Peers};
 use kvbench::peer::{Hearsay, Security};
-use kvbench::raft::{self, ApplyOn, Fsync, Propose, Publish};
+use kvbench::raft::{self, ApplyOn, Fsync, Propose, Publish, Reads};
 use kvbench::rpc::etcdserverpb::cluster_client::ClusterClient;
 use kvbench::rpc::etcdserverpb::kv_client::KvClient;
 use kvbench::rpc::etcdserverpb::lease_client::LeaseClient;
@@ -55,6 +55,7 @@ pub(crate) fn start() -> (Server, TempDir) {
         apply_on: ApplyOn::RaftThread,
         publish: Publish::Ready,
         fsync: Fsync::Off,
+        reads: Reads::Index,
     };
     let store = store::Config::in_memory(PathKind::Sharded { shards: 16, workers: 1 });
     let config = node::Config { store, compaction: Compaction::NEVER, pipeline };

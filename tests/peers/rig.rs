@@ -7,7 +7,7 @@ use kvbench::node::{Compaction, Config, Node, Peers};
 use kvbench::peer::{About, Admission, GrpcTransport, Hearsay, PeerService, Security, group_of};
 use kvbench::raft::{
     self, ApplyOn, Batch, Change, Fsync, Group, ImagePolicy, Linger, Member, MemberId, Propose,
-    Publish, Refused, Rejected, Role, Timing,
+    Publish, Reads, Refused, Rejected, Role, Timing,
 };
 use kvbench::rpc::kvbenchpb::peer_client::PeerClient;
 use kvbench::rpc::kvbenchpb::{Address, MessageBatch};
@@ -52,6 +52,7 @@ fn config() -> Config {
             apply_on: ApplyOn::RaftThread,
             publish: Publish::Ready,
             fsync: Fsync::Off,
+            reads: Reads::Index,
         },
     }
 }

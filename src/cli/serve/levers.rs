@@ -3,7 +3,7 @@
 use crate::node;
 use crate::scenario::spec;
 use crate::scenario::spec::{
-    Apply, ApplyOn, Batch, CommitPublish, Engine, Fsync, Linger, Propose, StateSync, System,
+    Apply, ApplyOn, Batch, CommitPublish, Engine, Fsync, Linger, Propose, Reads, StateSync, System,
 };
 use crate::target;
 use crate::units::{ByteSize, Nanos, parse_bytes, parse_nanos};
@@ -71,6 +71,9 @@ pub(super) struct LeverArgs {
     /// What a sync of the log does: real, off (loses writes when the machine fails) or delay:TIME (models another disk)
     #[arg(long, value_name = "SYNC", default_value = "real", value_parser = fsync)]
     fsync: Fsync,
+    /// How reads are made linearizable: a quorum confirms the leader each time, or shortly before, which trusts clocks; the same for all members
+    #[arg(long, value_name = "WORD", default_value = "read-index", value_parser = word!(Reads))]
+    reads: Reads,
     /// Revisions of history that stay readable, at least; 0 keeps all
     #[arg(long, value_name = "COUNT", default_value_t = 0)]
     keep_revisions: u64,
@@ -155,6 +158,7 @@ impl LeverArgs {
             apply_on: self.apply_on,
             commit_publish: self.commit_publish,
             fsync: self.fsync,
+            reads: self.reads,
             auto_compaction: self.keep_revisions,
             ..System::default()
         }
@@ -198,6 +202,7 @@ mod tests {
             apply_on: ApplyOn::ApplyThread,
             commit_publish: CommitPublish::NextReady,
             fsync: Fsync::Delay(Nanos(22_000_000)),
+            reads: Reads::Lease,
             auto_compaction: 5,
             ..base.clone()
         };
@@ -228,6 +233,7 @@ mod tests {
             "--batch-bytes-max=1B",
             "--batch-in-flight=0",
             "--apply=both",
+            "--reads=serializable",
         ] {
             assert!(parse(&[wrong.to_owned()]).is_err(), "{wrong}");
         }

@@ -4,6 +4,7 @@ use super::{ReadyLoop, StateRole, reject};
 use crate::raft::applier::CommittedEntry;
 use crate::raft::guard::{self, View};
 use crate::raft::inbox::{What, Wish, WishReply};
+use crate::raft::lease::Standing;
 use crate::raft::log::LogStore;
 use crate::raft::members::{BadChange, Change};
 use crate::raft::packing::{EntryId, unpack};
@@ -11,9 +12,10 @@ use crate::raft::refusals::Refused;
 use crate::raft::status::Role;
 use crate::raft::transport::{Envelope, MemberId, Received, Report};
 use crate::raft::{PipelineError, Rejected, StateMachine, Waiter, wire};
+use crate::units::Nanos;
 use protobuf::Message as _;
-use raft::SnapshotStatus;
 use raft::eraftpb::{ConfChange, Entry, EntryType, Message, MessageType};
+use raft::{CAMPAIGN_TRANSFER, SnapshotStatus};
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -73,6 +75,11 @@ where
         match message.get_msg_type() {
             MessageType::MsgSnapshot => return self.hear_of_image(message, image),
             _ if image.is_some() => return Err(Refused::Image),
+            MessageType::MsgRequestVote | MessageType::MsgRequestPreVote
+                if !self.may_vote(&message) =>
+            {
+                return Ok(());
+            }
             // Sent to who does not lead, they are lost: whoever sent them asks again, and sent on they would come from somebody else.
             MessageType::MsgPropose | MessageType::MsgReadIndex if !self.is_leader() => {
                 return Ok(());
@@ -157,6 +164,46 @@ where
         if is_sound { Ok(()) } else { Err(Refused::Proposal) }
     }
 
+    /// A member whose leader has a lease does not vote after a restart until it cannot have promised anything that still counts.
+    /// A leader that hands over has given its lease up.
+    fn may_vote(&self, message: &Message) -> bool {
+        !self.abstains() || message.context == CAMPAIGN_TRANSFER
+    }
+
+    fn abstains(&self) -> bool {
+        self.clock.now() < self.abstains_until
+    }
+
+    /// For an election timeout from now on, unless this member is new and has promised nothing.
+    pub(super) fn abstain(&mut self) {
+        let is_new = self.raft.raft.term == 0 && self.raft.raft.raft_log.last_index() == 0;
+        if self.lease.is_used() && !is_new {
+            self.abstains_until = self.clock.now().after(self.timing.election);
+        }
+    }
+
+    fn standing(&self) -> Standing {
+        let raft = &self.raft.raft;
+        let leads = raft.state == StateRole::Leader;
+        Standing { term: raft.term, leads, hands_over: raft.lead_transferee.is_some() }
+    }
+
+    /// Whether reads may be answered from what is committed now.
+    pub(super) fn has_lease(&mut self, now: Nanos) -> bool {
+        self.lease.follow(self.standing());
+        self.lease.holds(now)
+    }
+
+    /// With every heartbeat.
+    pub(super) fn renew_lease(&mut self, now: Nanos) {
+        self.lease.follow(self.standing());
+        if self.lease.is_worth_asking() {
+            let context = self.next_id().to_bytes();
+            self.lease.ask(context.clone(), now);
+            self.raft.read_index(context);
+        }
+    }
+
     pub(super) fn note_report(&mut self, report: Report) {
         match report {
             Report::Unreachable(id) => self.raft.report_unreachable(id),
@@ -201,6 +248,10 @@ where
             What::Image => {
                 self.begin_image();
                 reply(Ok(()));
+            }
+            // It may have promised a leader not to.
+            What::Stand if self.lease.is_used() && (leader != 0 || self.abstains()) => {
+                reply(Ok(()))
             }
             What::Stand => {
                 // A member without a vote, or one that leads, has nothing to ask for.
@@ -260,6 +311,7 @@ where
             let mut change = ConfChange::default();
             change.merge_from_bytes(&entry.data).expect("a committed change can be read");
             let conf = self.raft.apply_conf_change(&change)?;
+            self.lease.end();
             self.members.follow(entry.index, &change, conf);
             self.raft.mut_store().put_members(&self.members)?;
             self.show_members();

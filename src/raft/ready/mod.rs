@@ -8,6 +8,7 @@ use crate::raft::applier::{self, Applier, Committed, CommittedEntry, Group, Grou
 use crate::raft::forwarded::Forwarded;
 use crate::raft::images::Images;
 use crate::raft::inbox::{Applied, Backlog, Inbox, News, Submission, WishReply};
+use crate::raft::lease::Lease;
 use crate::raft::log::{LogStore, Round, Written};
 use crate::raft::members::Members;
 use crate::raft::packing::{EntryId, pack};
@@ -20,13 +21,16 @@ use crate::raft::{ImagePolicy, PipelineError, Publish, Rejected, StateMachine, T
 use crate::units::Nanos;
 use raft::eraftpb::{Entry, EntryType, HardState};
 use raft::{RawNode, StateRole};
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 mod group;
 mod imaging;
+mod waiting;
+
+use waiting::WaitingWrites;
 
 /// Shortest wait that is slept; the kernel's default timer slack is 50 µs.
 const SHORTEST_SLEEP: Nanos = Nanos(100_000);
@@ -63,9 +67,7 @@ pub(super) struct ReadyLoop<M: StateMachine, W, L: LogStore> {
     timing: Timing,
     members: Members,
     /// Writes not yet proposed, oldest first.
-    waiting: VecDeque<Submission<W>>,
-    /// Of the writes that wait.
-    backlog: Backlog,
+    waiting: WaitingWrites<W>,
     /// Own proposals not yet applied, by sequence.
     proposed: HashMap<u64, Group<W>>,
     /// Own changes of the group that are not committed yet, by sequence, with when they were proposed.
@@ -82,6 +84,9 @@ pub(super) struct ReadyLoop<M: StateMachine, W, L: LogStore> {
     /// Hard state that changed only in its commit index: written with the next entries, since replay recovers it.
     hard_state: Option<HardState>,
     reads: WaitingReads<W>,
+    lease: Lease,
+    /// Until when this member gives nobody its vote.
+    abstains_until: Nanos,
     applied: u64,
     next_tick: Nanos,
     /// Since when no leader is known.
@@ -98,22 +103,6 @@ pub(super) struct ReadyLoop<M: StateMachine, W, L: LogStore> {
     bytes_at_image: u64,
 }
 
-impl<W> std::fmt::Debug for Submission<W> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Submission({} bytes)", self.command.len())
-    }
-}
-
-impl<W> Waiting for VecDeque<Submission<W>> {
-    fn len(&self) -> usize {
-        VecDeque::len(self)
-    }
-
-    fn bytes(&self, index: usize) -> usize {
-        self[index].command.len()
-    }
-}
-
 impl<M, W, L> ReadyLoop<M, W, L>
 where
     M: StateMachine,
@@ -128,7 +117,7 @@ where
         let Parts { log, inbox, board, applier, machine, members, images } = parts;
         let logger = slog::Logger::root(slog::Discard, slog::o!());
         let (clock, timing) = (setup.clock, setup.group.timing);
-        let ready_loop = ReadyLoop {
+        let mut ready_loop = ReadyLoop {
             me: setup.group.me,
             incarnation: log.incarnation(),
             raft: RawNode::new(config, log, &logger)?,
@@ -145,8 +134,7 @@ where
             probe: setup.probe,
             timing,
             members,
-            waiting: VecDeque::new(),
-            backlog: Backlog::default(),
+            waiting: WaitingWrites::new(),
             proposed: HashMap::new(),
             changes: HashMap::new(),
             committed_changes: Vec::new(),
@@ -156,6 +144,8 @@ where
             held: Vec::new(),
             hard_state: None,
             reads: WaitingReads::new(),
+            lease: Lease::new(setup.config.reads, timing),
+            abstains_until: Nanos::ZERO,
             applied: config.applied,
             next_tick: clock.now().after(timing.heartbeat),
             leaderless: None,
@@ -166,6 +156,7 @@ where
             imaging: false,
             incoming: None,
         };
+        ready_loop.abstain();
         ready_loop.show_members();
         ready_loop.show();
         Ok(ready_loop)
@@ -205,7 +196,7 @@ where
         let outcome = catch_unwind(AssertUnwindSafe(|| self.serve()));
         self.board.change(|status| status.stopped = true);
         let rest = self.inbox.close();
-        let refused = rest.writes.into_iter().chain(rest.reads).chain(self.waiting.drain(..));
+        let refused = rest.writes.into_iter().chain(rest.reads).chain(self.waiting.take_all());
         for submission in refused.chain(self.reads.drain()) {
             submission.waiter.answer(Err(Rejected::Stopped));
         }
@@ -226,7 +217,7 @@ where
             }
             self.tick();
             let wake_by = self.propose()?;
-            self.inbox.still_waiting(self.backlog.plus(self.reads.backlog()));
+            self.inbox.still_waiting(self.backlog());
             if self.raft.has_ready() || !self.held.is_empty() {
                 self.turn()?;
             } else {
@@ -234,6 +225,13 @@ where
                 self.rest(by.since(self.clock.now()));
             }
         }
+    }
+
+    /// Requests that were taken and are neither proposed nor read.
+    fn backlog(&self) -> Backlog {
+        let mut backlog = self.waiting.backlog();
+        backlog.add(self.reads.backlog());
+        backlog
     }
 
     /// Waits for news, at most for `span`. A timed sleep overshoots by 50 µs and more, so a shorter wait only lets
@@ -248,9 +246,8 @@ where
 
     /// Moves what is new to where it belongs; true if the loop shall end.
     fn take_news(&mut self) -> Result<bool, PipelineError> {
-        let news = self.inbox.take(self.backlog.plus(self.reads.backlog()));
+        let news = self.inbox.take(self.backlog());
         let News { writes, reads, applied, messages, reports, wishes, image, stop } = news;
-        self.backlog = self.backlog.plus(Backlog::of(&writes));
         self.waiting.extend(writes);
         applied.into_iter().for_each(|applied| self.note_applied(applied));
         messages.into_iter().for_each(|received| self.receive(received));
@@ -275,6 +272,7 @@ where
         self.next_tick = now.after(self.timing.heartbeat);
         let again: Vec<_> = self.reads.unconfirmed().cloned().collect();
         again.into_iter().for_each(|context| self.raft.read_index(context));
+        self.renew_lease(now);
         self.give_up(now);
     }
 
@@ -299,8 +297,7 @@ where
             since.after(self.timing.election).after(self.timing.election) < now
         });
         if nobody {
-            self.backlog = Backlog::default();
-            reject(self.waiting.drain(..), &Rejected::NoLeader);
+            reject(self.waiting.take_all(), &Rejected::NoLeader);
         }
     }
 
@@ -321,8 +318,7 @@ where
 
     /// A follower's raft library sends the proposal on to the leader.
     fn propose_first(&mut self, count: usize, taken: Nanos) -> Result<(), PipelineError> {
-        let submissions: Vec<_> = self.waiting.drain(..count).collect();
-        self.backlog = self.backlog.minus(Backlog::of(&submissions));
+        let submissions = self.waiting.take(count);
         let data = pack(submissions.iter().map(|submission| submission.command.as_slice()));
         let id = self.next_id();
         match self.raft.propose(id.to_bytes(), data) {
@@ -359,7 +355,9 @@ where
             let mut ready = self.raft.ready();
             self.send(ready.take_messages());
             for state in ready.take_read_states() {
-                self.reads.confirm(&state.request_ctx, state.index);
+                if !self.lease.confirm(&state.request_ctx) {
+                    self.reads.confirm(&state.request_ctx, state.index);
+                }
             }
             if !ready.snapshot().is_empty() {
                 self.install(&ready.snapshot().clone())?;
@@ -479,9 +477,14 @@ where
     }
 
     fn ask_read_index(&mut self, queries: Vec<Submission<W>>) {
-        let context = self.next_id().to_bytes();
-        self.raft.read_index(context.clone());
-        self.reads.add(context, self.clock.now(), self.probe.now(), queries);
+        let (context, now) = (self.next_id().to_bytes(), self.clock.now());
+        self.reads.add(context.clone(), now, self.probe.now(), queries);
+        if self.has_lease(now) {
+            let committed = self.raft.raft.raft_log.committed;
+            self.reads.confirm(&context, committed);
+        } else {
+            self.raft.read_index(context);
+        }
     }
 
     fn serve_reads(&mut self) {

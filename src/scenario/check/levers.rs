@@ -7,8 +7,8 @@ use crate::scenario::problem::quoted;
 use crate::scenario::raw::Value;
 use crate::scenario::source::Place;
 use crate::scenario::spec::{
-    self, Apply, ApplyOn, Batch, CommitPublish, Connections, Engine, Etcd, Fsync, Layer, Linger,
-    Propose, StateSync, System,
+    self, Apply, ApplyOn, Batch, CommitPublish, Connections, Consistency, Engine, Etcd, Fsync,
+    Layer, Linger, Propose, Reads, StateSync, System,
 };
 use crate::units::{ByteSize, Nanos, parse_nanos};
 
@@ -26,15 +26,21 @@ const PROPOSE: Words<Propose> =
     Words { allowed: Propose::WORDS, planned: &[], from_word: Propose::from_word };
 const COMMIT_PUBLISH: Words<CommitPublish> =
     Words { allowed: CommitPublish::WORDS, planned: &[], from_word: CommitPublish::from_word };
+const READS: Words<Reads> =
+    Words { allowed: Reads::WORDS, planned: &[], from_word: Reads::from_word };
+const CONSISTENCY: Words<Consistency> =
+    Words { allowed: Consistency::WORDS, planned: &[], from_word: Consistency::from_word };
 
 /// Levers that do something where there is a log only.
-const WITH_LOG: [&str; 5] = ["apply_on", "propose", "batch", "commit_publish", "fsync"];
+const WITH_LOG: [&str; 7] =
+    ["apply_on", "propose", "batch", "commit_publish", "fsync", "reads", "consistency"];
 
 /// Levers that do something with batches only, which the store layer has none of.
 const NOT_IN_STORE: [&str; 1] = ["apply_workers"];
 
 /// Levers that etcd has as well; the last two only where it is started for the trial.
-const OF_ETCD: [&str; 5] = ["layer", "connections", "etcd", "nodes", "auto_compaction"];
+const OF_ETCD: [&str; 6] =
+    ["layer", "connections", "etcd", "consistency", "nodes", "auto_compaction"];
 
 /// Longest URL, path or name in an `etcd` table.
 const TEXT_BYTES_MAX: usize = 1024;
@@ -80,6 +86,10 @@ pub(super) fn read(
         field.word(&COMMIT_PUBLISH, findings)
     });
     reader.lever("fsync", &mut system.fsync, fsync);
+    reader.lever("reads", &mut system.reads, |field, findings| field.word(&READS, findings));
+    reader.lever("consistency", &mut system.consistency, |field, findings| {
+        field.word(&CONSISTENCY, findings)
+    });
     reader.lever("instruments", &mut system.instruments, Field::flag);
     reader.lever("connections", &mut system.connections, connections);
     reader.lever("etcd", &mut system.etcd, etcd);
@@ -137,6 +147,10 @@ fn idle(lever: &str, system: &System) -> Option<(&'static str, &'static str)> {
         "apply_workers" if system.apply == Apply::GlobalMutex && system.apply_workers > 1 => {
             Some(("apply `global-mutex`", "use apply = \"sharded\", or leave it out"))
         }
+        "reads" if system.reads == Reads::Lease && system.nodes == 1 => Some((
+            "a node on its own",
+            "use nodes = 3, or leave it out: it is its own quorum, so reads ask nobody anyway",
+        )),
         "nodes" | "auto_compaction"
             if system.layer == Layer::Etcd && !system.etcd.endpoints.is_empty() =>
         {

@@ -31,6 +31,10 @@ pub struct System {
     pub commit_publish: CommitPublish,
     /// What a sync of the log means.
     pub fsync: Fsync,
+    /// How reads are made linearizable.
+    pub reads: Reads,
+    /// What clients ask of reads.
+    pub consistency: Consistency,
     /// Raft group size.
     pub nodes: u8,
     /// Whether the per-request stage clock and lock clocks run.
@@ -195,6 +199,24 @@ pub enum Fsync {
     Delay(Nanos),
 }
 
+/// How reads are made linearizable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reads {
+    /// A quorum confirms each time that the leader leads.
+    ReadIndex,
+    /// The leader answers by itself while a quorum has confirmed it shortly before; takes clocks for granted.
+    Lease,
+}
+
+/// What clients ask of reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Consistency {
+    /// The answer holds every write that was answered before the read was sent.
+    Linearizable,
+    /// The answer is the state of whoever is asked, which may be behind.
+    Serializable,
+}
+
 words!(Layer {
     Store = "store",
     Apply = "apply",
@@ -207,6 +229,8 @@ words!(Apply { GlobalMutex = "global-mutex", Sharded = "sharded" });
 words!(ApplyOn { RaftThread = "raft-thread", ApplyThread = "apply-thread" });
 words!(Propose { Serial = "serial", Pipelined = "pipelined", Batched = "batched" });
 words!(CommitPublish { Ready = "ready", NextReady = "next-ready" });
+words!(Reads { ReadIndex = "read-index", Lease = "lease" });
+words!(Consistency { Linearizable = "linearizable", Serializable = "serializable" });
 words!(StateSync { RaftLogOnly = "raft-log-only", PerBatch = "per-batch", PerOp = "per-op" });
 
 impl fmt::Display for Linger {
@@ -281,6 +305,8 @@ impl Default for System {
             },
             commit_publish: CommitPublish::Ready,
             fsync: Fsync::Real,
+            reads: Reads::ReadIndex,
+            consistency: Consistency::Linearizable,
             nodes: 1,
             instruments: true,
             connections: Connections::Count(1),
@@ -300,7 +326,7 @@ impl System {
             Layer::Store | Layer::Apply | Layer::Raft => lever != "connections" && lever != "etcd",
             Layer::Rpc => lever != "etcd" && lever != "instruments",
             Layer::Etcd => {
-                ["layer", "connections", "etcd"].contains(&lever)
+                ["layer", "consistency", "connections", "etcd"].contains(&lever)
                     || self.etcd.endpoints.is_empty()
                         && ["nodes", "auto_compaction"].contains(&lever)
             }
@@ -325,6 +351,8 @@ impl System {
             ("batch.in_flight", self.batch.in_flight.to_string()),
             ("commit_publish", self.commit_publish.to_string()),
             ("fsync", self.fsync.to_string()),
+            ("reads", self.reads.to_string()),
+            ("consistency", self.consistency.to_string()),
             ("instruments", self.instruments.to_string()),
             ("connections", self.connections.to_string()),
             ("etcd", self.etcd.to_string()),
