@@ -2,9 +2,9 @@
 
 use crate::{raft, store};
 use fs2::FileExt;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// Name and first line of the file that marks a data folder; the number is the layout's version.
@@ -50,7 +50,7 @@ pub enum FolderError {
 }
 
 impl DataFolder {
-    /// Opens the folder, or makes it (mode 0700) if it is absent or empty.
+    /// Opens the folder, or makes it if it is absent or empty. Others have no business in it: its mode is 0700 from then on, whatever it was.
     pub fn open(path: &Path) -> Result<DataFolder, FolderError> {
         let io = |source| FolderError::Io { path: path.to_path_buf(), source };
         fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io)?;
@@ -59,6 +59,7 @@ impl DataFolder {
         if !is_empty && !marker_path.exists() {
             return Err(FolderError::Foreign(path.to_path_buf()));
         }
+        fs::set_permissions(path, Permissions::from_mode(0o700)).map_err(io)?;
         let mut marker = OpenOptions::new()
             .read(true)
             .write(true)
@@ -195,6 +196,30 @@ mod tests {
         assert!(matches!(DataFolder::open(&path), Err(FolderError::InUse(_))));
         drop(open);
         DataFolder::open(&path).unwrap();
+    }
+
+    #[test]
+    fn nobody_else_may_look_into_it() {
+        let root = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let new = root.path().join("new");
+        drop(DataFolder::open(&new).unwrap());
+        assert_eq!(mode(&new), 0o700);
+        // Made by an installer, or opened to others since.
+        let empty = root.path().join("empty");
+        fs::create_dir(&empty).unwrap();
+        for path in [&empty, &new] {
+            fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
+            drop(DataFolder::open(path).unwrap());
+            assert_eq!(mode(path), 0o700, "{}", path.display());
+        }
+        // What is not ours stays as it is.
+        let foreign = root.path().join("foreign");
+        fs::create_dir(&foreign).unwrap();
+        fs::write(foreign.join("thesis.tex"), "dear").unwrap();
+        fs::set_permissions(&foreign, Permissions::from_mode(0o755)).unwrap();
+        assert!(DataFolder::open(&foreign).is_err());
+        assert_eq!(mode(&foreign), 0o755);
     }
 
     #[test]
