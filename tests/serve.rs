@@ -43,6 +43,8 @@ fn what_does_not_fit_together_is_refused_with_a_hint() {
         (&["--shards", "3"], "is not a power of two"),
         (&["--state-sync", "per-op"], "hint: --engine rocksdb"),
         (&["--apply", "global-mutex", "--apply-workers", "2"], "hint: --apply sharded"),
+        (&["--snapshot-bytes", "1KiB"], "allowed: 64KiB to 1024GiB"),
+        (&["--snapshot-bytes", "100000"], "the unit is missing"),
     ] {
         let said = refused(args);
         assert!(said.contains(expected), "{args:?}: {said}");

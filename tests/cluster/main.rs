@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+mod images;
 mod lease_reads;
 
 /// Far beyond what any wait here takes.

@@ -6,7 +6,7 @@ use crate::node::{DataFolder, Node};
 use crate::peer::{About, group_of};
 use crate::raft::{Change, Group, ImagePolicy, Member, Timing};
 use crate::server::{Identity, Tls, cluster_id, member_id};
-use crate::units::Nanos;
+use crate::units::{ByteSize, Nanos, parse_bytes};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 use std::sync::Weak;
@@ -49,6 +49,9 @@ pub(super) struct ClusterArgs {
     /// Log entries after which an image of the state is written and the log is cut
     #[arg(long, value_name = "COUNT", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
     snapshot_count: u64,
+    /// Bytes of log after which that is done, if it is earlier
+    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = snapshot_bytes)]
+    snapshot_bytes: ByteSize,
     /// This member's certificate chain for other members, PEM
     #[arg(long, value_name = "FILE", requires = "peer_key_file")]
     peer_cert_file: Option<PathBuf>,
@@ -58,6 +61,17 @@ pub(super) struct ClusterArgs {
     /// Who signs the members' certificates, PEM; those without one are turned away
     #[arg(long, value_name = "FILE", requires = "peer_cert_file")]
     peer_trusted_ca_file: Option<PathBuf>,
+}
+
+/// Fewest and most bytes of log between two images.
+const SNAPSHOT_BYTES: (u64, u64) = (64 << 10, 1 << 40);
+
+fn snapshot_bytes(text: &str) -> Result<ByteSize, String> {
+    let size = parse_bytes(text).map_err(|error| error.to_string())?;
+    match (SNAPSHOT_BYTES.0..=SNAPSHOT_BYTES.1).contains(&size.0) {
+        true => Ok(size),
+        false => Err("allowed: 64KiB to 1024GiB".to_owned()),
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -185,7 +199,8 @@ impl ClusterArgs {
             heartbeat: Nanos::from_millis(self.heartbeat_interval),
             election: Nanos::from_millis(self.election_timeout),
         };
-        let images = ImagePolicy { entries: self.snapshot_count, ..ImagePolicy::default() };
+        let (entries, bytes) = (self.snapshot_count, self.snapshot_bytes);
+        let images = ImagePolicy { entries, bytes, ..ImagePolicy::default() };
         Group { timing, images, ..group }
     }
 }
