@@ -15,7 +15,7 @@ pub use tls::Tls;
 pub use watching::{WatchNews, Watching};
 
 use std::io;
-use tonic::Status;
+use tonic::{Code, Status};
 
 /// Why there is no answer. Whether a write was done is then unknown.
 #[derive(Debug, thiserror::Error)]
@@ -64,4 +64,25 @@ pub enum ClientError {
     /// No answer in time.
     #[error("no answer within 30 s")]
     Late,
+}
+
+impl ClientError {
+    /// Whether waiting is of no use: a server is there and does not let this client in, or this client does not trust it.
+    pub fn is_refusal(&self) -> bool {
+        // What rustls has against a certificate is data to its callers.
+        let is_about_tls = |source: &io::Error| source.kind() == io::ErrorKind::InvalidData;
+        match self {
+            ClientError::Tls(_) | ClientError::Url(_) => true,
+            ClientError::Connect { source, .. } => is_about_tls(source),
+            ClientError::Http2(error) => error.get_io().is_some_and(is_about_tls),
+            ClientError::Status(status) => matches!(
+                status.code(),
+                Code::InvalidArgument
+                    | Code::Unauthenticated
+                    | Code::PermissionDenied
+                    | Code::FailedPrecondition
+            ),
+            _ => false,
+        }
+    }
 }

@@ -204,6 +204,14 @@ pub enum LaunchError {
         /// What was wrong last.
         why: String,
     },
+    /// A server that does not let the harness in, or is not trusted.
+    #[error("{address} and this client do not get together: {why}")]
+    Refused {
+        /// Where.
+        address: String,
+        /// Why.
+        why: ClientError,
+    },
     /// A server that is not ours has keys already.
     #[error(
         "the servers at {address} are not empty (keys: {keys}); kvbench writes and deletes keys of its own making there"

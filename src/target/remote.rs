@@ -183,6 +183,10 @@ impl Remote {
                     return Ok(());
                 }
                 Ok(None) => "no leader".to_owned(),
+                Err(why) if why.is_refusal() => {
+                    let address = self.endpoint().address().to_owned();
+                    return Err(LaunchError::Refused { address, why });
+                }
                 Err(error) => error.to_string(),
             };
             if self.clock.now().since(began) > PATIENCE {
