@@ -3,6 +3,9 @@
 //!
 //! `KVBENCH_KILLS=100 cargo test --release --features rocksdb --test kills -- --nocapture` kills more often than CI does.
 //!
+//! `KVBENCH_FAILOVERS=100 KVBENCH_ELECTION_MS=1000 cargo test --release --test kills -- --nocapture leader` times what clients see of it when the
+//! leader of three is killed: nothing here judges how long.
+//!
 //! Caveat: a kill leaves what the kernel had taken; nothing here cuts the power.
 
 #![expect(clippy::unwrap_used, reason = "a test that fails says where by itself")]
@@ -26,6 +29,12 @@ use tonic::transport::{Channel, Endpoint};
 /// Kills of one kind of cluster in CI.
 const KILLS: u64 = 8;
 const WRITERS: u64 = 6;
+/// Leaders killed in CI.
+const FAILOVERS: usize = 3;
+/// Between two puts that are tried at one member while there is no leader.
+const BETWEEN_PUTS: Duration = Duration::from_millis(5);
+/// Election timeout: short, so that the tests are.
+const ELECTION_MS: u64 = 300;
 /// Far beyond what any wait here takes.
 const PATIENCE: Nanos = Nanos::from_millis(60_000);
 /// A request without an answer after this long has an unknown outcome.
@@ -33,6 +42,7 @@ const ANSWER_MAX: Duration = Duration::from_secs(3);
 
 struct Cluster {
     engine: &'static str,
+    election_ms: u64,
     root: tempfile::TempDir,
     /// Ports for clients and for members.
     ports: Vec<(u16, u16)>,
@@ -40,7 +50,7 @@ struct Cluster {
 }
 
 impl Cluster {
-    fn start(size: usize, engine: &'static str) -> Cluster {
+    fn start(size: usize, engine: &'static str, election_ms: u64) -> Cluster {
         // All at once, so that they differ; free again when they are used.
         let listeners: Vec<_> =
             (0..2 * size).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
@@ -48,7 +58,8 @@ impl Cluster {
         let ports = listeners.chunks(2).map(|two| (port(&two[0]), port(&two[1]))).collect();
         drop(listeners);
         let servers = (0..size).map(|_| None).collect();
-        let mut cluster = Cluster { engine, root: tempfile::tempdir().unwrap(), ports, servers };
+        let root = tempfile::tempdir().unwrap();
+        let mut cluster = Cluster { engine, election_ms, root, ports, servers };
         (0..size).for_each(|member| cluster.start_one(member));
         cluster
     }
@@ -63,8 +74,9 @@ impl Cluster {
         command.args(["serve", "--name", &format!("m{member}"), "--engine", self.engine]);
         command.arg("--data-dir").arg(self.folder(member));
         command.args(["--listen-client-urls", &format!("http://127.0.0.1:{clients}")]);
-        // Short, so that the test is; and images all the time.
-        command.args(["--heartbeat-interval", "30", "--election-timeout", "300"]);
+        command.args(["--heartbeat-interval", &(self.election_ms / 10).to_string()]);
+        command.args(["--election-timeout", &self.election_ms.to_string()]);
+        // Images all the time.
         command.args(["--snapshot-count", "300"]);
         if self.ports.len() > 1 {
             let named = self.ports.iter().enumerate();
@@ -161,7 +173,7 @@ async fn hash(endpoints: &[Endpoint]) -> u32 {
 
 /// Says how many puts were acknowledged.
 async fn run(size: usize, engine: &'static str, kills: u64) -> i64 {
-    let mut cluster = Cluster::start(size, engine);
+    let mut cluster = Cluster::start(size, engine, ELECTION_MS);
     let endpoints = cluster.endpoints();
     hash(&endpoints).await;
     let stop = Arc::new(AtomicBool::new(false));
@@ -205,11 +217,109 @@ async fn check(endpoint: &Endpoint, acked: &Acked) -> i64 {
     puts
 }
 
+/// A number from the environment.
+fn asked(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
+}
+
+/// Which member leads, once all are there, agree, and have applied the same.
+async fn leader(endpoints: &[Endpoint]) -> usize {
+    hash(endpoints).await;
+    until("a leader", || async {
+        let (mut members, mut leaders) = (Vec::new(), Vec::new());
+        for endpoint in endpoints {
+            let mut client = MaintenanceClient::new(endpoint.connect().await.ok()?);
+            let status = client.status(StatusRequest {}).await.ok()?.into_inner();
+            members.push(status.header?.member_id);
+            leaders.push(status.leader);
+        }
+        let agreed = leaders.iter().all(|leader| *leader == leaders[0]);
+        members.iter().position(|member| agreed && *member == leaders[0])
+    })
+    .await
+}
+
+/// Puts keys at both members that are left, whether earlier puts were answered or not, until one is acknowledged; says when, and
+/// under which keys others were.
+async fn first_put(left: [Channel; 2], round: usize, clock: Clock) -> (Nanos, Vec<String>) {
+    let mut puts = tokio::task::JoinSet::new();
+    let mut answered = None;
+    let mut acked = Vec::new();
+    for number in 0u64.. {
+        for (member, channel) in left.iter().enumerate() {
+            let (key, mut client) =
+                (format!("{round}/{member}/{number}"), KvClient::new(channel.clone()));
+            puts.spawn(async move {
+                let key = key.into_bytes();
+                let put = PutRequest { key: key.clone(), ..PutRequest::default() };
+                let outcome = client.put(put).await;
+                outcome.ok().map(|_| (clock.now(), String::from_utf8(key).unwrap()))
+            });
+        }
+        tokio::time::sleep(BETWEEN_PUTS).await;
+        while let Some(put) = puts.try_join_next() {
+            if let Some((at, key)) = put.unwrap() {
+                answered = Some(answered.map_or(at, |earlier: Nanos| earlier.min(at)));
+                acked.push(key);
+            }
+        }
+        if answered.is_some() {
+            break;
+        }
+        assert!(number < 10_000, "nobody answers");
+    }
+    acked.extend(puts.join_all().await.into_iter().flatten().map(|(_, key)| key));
+    (answered.unwrap(), acked)
+}
+
+/// How long clients of three members had no answer, for each leader that was killed. What was acknowledged stays.
+async fn kill_leaders(rounds: usize, election_ms: u64) -> Vec<Nanos> {
+    let mut cluster = Cluster::start(3, "memory", election_ms);
+    let endpoints = cluster.endpoints();
+    let (mut spans, mut acked) = (Vec::new(), Acked::new());
+    for round in 0..rounds {
+        let lost = leader(&endpoints).await;
+        let left = [(lost + 1) % 3, (lost + 2) % 3].map(|member| endpoints[member].connect_lazy());
+        let clock = Clock::start();
+        cluster.kill(lost);
+        let (answered, keys) = first_put(left, round, clock).await;
+        spans.push(answered);
+        acked.extend(keys.into_iter().map(|key| (key, (1, false))));
+        cluster.start_one(lost);
+    }
+    hash(&endpoints).await;
+    check(&endpoints[0], &acked).await;
+    spans.sort_unstable();
+    spans
+}
+
+#[test]
+#[expect(clippy::print_stdout, reason = "how long it took is a result")]
+fn a_killed_leader_is_replaced_and_what_was_acknowledged_stays() {
+    let rounds = asked("KVBENCH_FAILOVERS").map_or(FAILOVERS, |rounds| rounds.max(1) as usize);
+    let election_ms = asked("KVBENCH_ELECTION_MS").unwrap_or(ELECTION_MS).clamp(100, 10_000);
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let spans = runtime.block_on(kill_leaders(rounds, election_ms));
+    let election = election_ms as f64 / 1e3;
+    let at = |share: f64| {
+        let span = spans[((spans.len() - 1) as f64 * share).round() as usize];
+        format!("{span} ({:.2}x)", span.as_secs_f64() / election)
+    };
+    println!(
+        "{rounds} leaders killed, election timeout {election_ms}ms; from the kill until a put is acknowledged, and in election timeouts: \
+         p50 {}, p90 {}, p99 {}, most {}",
+        at(0.5),
+        at(0.9),
+        at(0.99),
+        at(1.0)
+    );
+}
+
 #[test]
 #[expect(clippy::print_stdout, reason = "how much was tried is a result")]
 fn killed_servers_lose_nothing_and_repeat_nothing() {
-    let asked = std::env::var("KVBENCH_KILLS").ok().and_then(|text| text.parse().ok());
-    let kills = asked.unwrap_or(KILLS);
+    let kills = asked("KVBENCH_KILLS").unwrap_or(KILLS);
     let engines: &[&str] =
         if cfg!(feature = "rocksdb") { &["memory", "rocksdb"] } else { &["memory"] };
     let runtime =
