@@ -67,7 +67,7 @@ fn puts_go_on_while_an_image_is_written() {
         let fill: Vec<_> = keys.collect();
         assert!(node.call_all(&fill).iter().all(Result::is_ok));
         let clock = Clock::start();
-        let mut longest = |while_it_is: &mut dyn FnMut(usize) -> bool| {
+        let longest = |while_it_is: &mut dyn FnMut(usize) -> bool| {
             let (mut longest, mut count) = (Nanos::ZERO, 0);
             while while_it_is(count) {
                 let began = clock.now();
