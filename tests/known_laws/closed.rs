@@ -5,7 +5,7 @@ use crate::laws::{Law, Stall};
 use crate::tool::{Told, run, scenario};
 use crate::truth::{Within, agree, ended, near, service};
 use kvbench::compare::Verdict;
-use kvbench::record::{Cell, Trial};
+use kvbench::record::{Cell, Trial, Warning};
 use kvbench::report::words;
 use kvbench::runner::RunError;
 use kvbench::seed::Seed;
@@ -34,10 +34,11 @@ aa    = false
 /// Everything that a closed loop says of every cell, against the notes of the fake that it ran on; then what is `known` of it.
 fn every_cell_agrees(told: &Told, notes: &[Arc<Notes>], known: impl Fn(&Cell, &Within<'_>)) {
     assert!(told.failure.is_none(), "{:?}", told.failure);
-    assert_eq!(
-        told.run.warnings.iter().find(|warning| format!("{warning:?}").contains("Gap")),
-        None
-    );
+    // Medians over trials, as reports judge them: 5 % for Little's law, 2 % for the stages.
+    let doubts = |warning: &&Warning| {
+        matches!(warning, Warning::LittlesLaw { .. } | Warning::StageGap { .. })
+    };
+    assert_eq!(told.run.warnings.iter().find(doubts), None);
     for (trial, notes) in told.run.trials.iter().zip(notes) {
         let calls = ended(notes);
         assert_eq!(trial.end.writes_acked, calls.len() as u64, "no call is lost or counted twice");
@@ -45,9 +46,8 @@ fn every_cell_agrees(told: &Told, notes: &[Arc<Notes>], known: impl Fn(&Cell, &W
             let within = agree(&calls, cell, |within| {
                 within.has(&cell.service, service)?;
                 within.has_stages(cell)?;
-                near("in flight", cell.in_flight_mean, within.in_flight(), 0.05, 0.0)
+                near("in flight", cell.in_flight_mean, within.in_flight(), 0.1, 0.0)
             });
-            near("Little's gap", cell.littles_gap(), 0.0, 0.0, 0.05).unwrap();
             near("stages", cell.stage_gap(), 0.0, 0.0, 0.005).unwrap();
             known(cell, &within);
         }
@@ -97,7 +97,8 @@ fn a_closed_loop_does_not_see_a_stall_in_its_percentiles() {
     let fakes = Fakes::new(|_, _| Nature::Law(law));
     let told = run(&once("1", "1200ms"), &fakes);
     every_cell_agrees(&told, &fakes.notes(), |cell, _| {
-        assert!(cell.service.max_ns >= stall.length.0, "{}", cell.service.max_ns);
+        // A call that comes when a stall has begun waits for its rest.
+        assert!(cell.service.max_ns >= stall.length.0 / 10 * 9, "{}", cell.service.max_ns);
         assert!(cell.service.p99_ns < stall.length.0 / 4, "{}", cell.service.p99_ns);
     });
     told.shows("closed loop");
