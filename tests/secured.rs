@@ -160,7 +160,7 @@ fn what_only_the_leader_knows_is_told_by_every_member() {
 
         let asked = LeaseTimeToLiveRequest { id: 7, keys: true };
         let times = lease.lease_time_to_live(asked).await.unwrap().into_inner();
-        assert_eq!((times.granted_ttl, times.keys), (60, vec![b"k".to_vec()]));
+        assert_eq!((times.granted_ttl, &times.keys), (60, &vec![b"k".to_vec()]));
         assert!((55..=60).contains(&times.ttl), "{times:?}");
 
         let mut cluster = ClusterClient::new(secured.channel(second).await);

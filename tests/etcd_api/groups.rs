@@ -7,8 +7,8 @@ use kvbench::measure::stage::Probe;
 use kvbench::model::Request;
 use kvbench::node::{self, Compaction, Node, Peers};
 use kvbench::raft::{
-    self, ApplyOn, Fsync, Group, Member, MemberId, Network, Propose, Publish, Rejected, Role,
-    Timing,
+    self, ApplyOn, Fsync, Group, Member, MemberId, Network, Propose, Publish, Reads, Rejected,
+    Role, Timing,
 };
 use kvbench::rpc::etcdserverpb::{LeaseTimeToLiveRequest, MemberAddRequest, PutRequest};
 use kvbench::seed::Seed;
@@ -19,6 +19,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use tempfile::TempDir;
+use tonic::transport::Channel;
 use tonic::{Code, Status, Streaming};
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
@@ -40,6 +41,7 @@ fn config(fsync: Fsync) -> node::Config {
         apply_on: ApplyOn::RaftThread,
         publish: Publish::Ready,
         fsync,
+        reads: Reads::Index,
     };
     let store = store::Config::in_memory(PathKind::Sharded { shards: 16, workers: 1 });
     node::Config { store, compaction: Compaction::NEVER, pipeline }
@@ -163,7 +165,8 @@ fn health_follows_the_leader() {
     with_client(trio.server.clients()[0], |client| async move {
         trio.first_leads().await;
         let url = format!("http://{}", trio.server.clients()[0]);
-        let mut health = HealthClient::connect(url).await.unwrap();
+        let channel = Channel::from_shared(url).unwrap().connect().await.unwrap();
+        let mut health = HealthClient::new(channel);
         let mut watch = health.watch(HealthCheckRequest::default()).await.unwrap().into_inner();
         told(&mut watch, ServingStatus::Serving).await;
         assert_eq!(page(metrics).await, (200, "{\"health\":\"true\",\"reason\":\"\"}".to_owned()));
@@ -229,11 +232,9 @@ fn a_full_backlog_is_told() {
             }
             let put = PutRequest { key: b"k".into(), ..PutRequest::default() };
             // A place may have become free meanwhile: then it waits there, and this is tried again.
-            let asked = tokio::time::timeout(
-                std::time::Duration::from_millis(300),
-                client.kv.clone().put(put),
-            );
-            if let Ok(answer) = asked.await {
+            let mut kv = client.kv.clone();
+            let patience = std::time::Duration::from_millis(300);
+            if let Ok(answer) = tokio::time::timeout(patience, kv.put(put)).await {
                 let told = answer.map(drop);
                 assert_told(told, Code::ResourceExhausted, "etcdserver: too many requests");
                 return;

@@ -4,13 +4,11 @@ use kvbench::clock::Clock;
 use kvbench::measure::stage::Probe;
 use kvbench::model::{Request, Response};
 use kvbench::node::{Compaction, Config, Node, Peers};
-use kvbench::peer::{About, Admission, GrpcTransport, Hearsay, PeerService, Security, group_of};
+use kvbench::peer::{About, Admission, GrpcTransport, Hearsay, PeerService, Security};
 use kvbench::raft::{
     self, ApplyOn, Batch, Change, Fsync, Group, ImagePolicy, Linger, Member, MemberId, Propose,
-    Publish, Reads, Refused, Rejected, Role, Timing,
+    Publish, Reads, Rejected, Role, Timing,
 };
-use kvbench::rpc::kvbenchpb::peer_client::PeerClient;
-use kvbench::rpc::kvbenchpb::{Address, MessageBatch};
 use kvbench::store::{self, PathKind};
 use kvbench::units::{ByteSize, Nanos};
 use std::collections::BTreeMap;
@@ -19,7 +17,6 @@ use std::path::Path;
 use std::sync::Arc;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
-use tonic::Code;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
