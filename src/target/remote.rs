@@ -215,7 +215,11 @@ impl Remote {
         }
         // A leader reads once it has committed an entry of its own.
         let one = Range { limit: 1, ..everything() };
-        Ok(control.range(leader, one).is_ok().then_some(leader))
+        match control.range(leader, one) {
+            Ok(_) => Ok(Some(leader)),
+            Err(error) if error.is_refusal() => Err(error),
+            Err(_) => Ok(None),
+        }
     }
 
     fn control(&self) -> MutexGuard<'_, Control> {
