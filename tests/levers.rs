@@ -290,9 +290,9 @@ fn waiting_requests_are_bounded_by_their_bytes_too() {
     let write = |command: Vec<u8>| rig.pipeline.inbox().write(command, Post(post.clone()));
     write(STOP.to_vec());
     rig.machine.until_stopped();
-    (0..64).for_each(|_| write(vec![0; 8 << 20]));
+    (0..32).for_each(|_| write(vec![0; 8 << 20]));
     write(b"x".to_vec());
-    assert_eq!(wait(&answers), Err(Rejected::Overloaded(64)));
+    assert_eq!(wait(&answers), Err(Rejected::Overloaded(32)));
     let machine = rig.machine.clone();
     machine.release();
     assert_eq!(wait(&answers), Ok(STOP.to_vec()));

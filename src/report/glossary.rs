@@ -215,7 +215,6 @@ pub const GLOSSARY: &[(&str, &str)] = &[
         "Little's law",
         "Mean requests in flight = rate × mean time. In a closed loop it must give the number of clients; a gap means that the generator or a clock is wrong.",
     ),
-    ("mean", "Mean service time of the operations of a trial."),
     (
         "invalid",
         "A cell whose load was not what it claims to be: its generator was the bottleneck, rate times time misses the client count, or agents measured different spans. Its rates, ratios and times are shown as the word and not as numbers, and targets on it are inconclusive.",

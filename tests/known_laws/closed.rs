@@ -25,6 +25,7 @@ load     = {{ closed = {{ clients = [{clients}] }} }}
 warmup   = \"50ms\"
 duration = \"{duration}\"
 [trials]
+on_disturbed = \"keep\"
 pairs = {{ min = 1, max = 1 }}
 aa    = false
 "
@@ -120,6 +121,7 @@ load     = {{ closed = {{ clients = [128] }} }}
 warmup   = \"20ms\"
 duration = \"150ms\"
 [trials]
+on_disturbed = \"keep\"
 pairs = {{ min = 6, max = 6 }}
 aa    = {repeat}
 {targets}

@@ -23,6 +23,7 @@ load     = {{ open = {{ rate = \"{rate}/s\", arrival = \"{arrival}\" }} }}
 warmup   = \"50ms\"
 duration = \"{duration}\"
 [trials]
+on_disturbed = \"keep\"
 pairs = {{ min = 1, max = 1 }}
 aa    = false
 {targets}

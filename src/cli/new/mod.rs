@@ -16,7 +16,7 @@ struct Template {
 }
 
 /// The first is taken where none is named.
-const TEMPLATES: [Template; 7] = [
+const TEMPLATES: [Template; 8] = [
     Template {
         name: "put",
         asks: "does the optimised write path beat the baseline, and which lever earns it",
@@ -31,6 +31,11 @@ const TEMPLATES: [Template; 7] = [
         name: "mixed",
         asks: "what reads, ranges and transactions gain beside writes",
         text: include_str!("mixed.toml"),
+    },
+    Template {
+        name: "open",
+        asks: "what clients wait for at a rate that both arms bear",
+        text: include_str!("open.toml"),
     },
     Template {
         name: "store",

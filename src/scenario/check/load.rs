@@ -45,28 +45,25 @@ pub(super) fn read(
 ) -> Option<(Load, Vec<u32>)> {
     let mut section = field.section(findings)?;
     let place = section.place;
-    let forms = ["closed", "open", "search"].map(|form| section.take(form));
+    let [closed, open, search] = ["closed", "open", "search"].map(|form| section.take(form));
     section.finish(findings);
-    match forms {
-        [Some(closed), None, None] => self::closed(&closed, findings),
-        [None, Some(open), None] => {
-            report_unfit(&open, known, findings);
-            self::open(&open, known, findings)
-        }
-        [None, None, Some(search)] => {
-            report_unfit(&search, known, findings);
-            self::search(&search, findings)
-        }
-        [None, None, None] => {
-            findings.missing(place, format!("{} says no load", field.name), EXAMPLE);
-            None
-        }
+    [&open, &search].into_iter().flatten().for_each(|form| report_unfit(form, known, findings));
+    let told = [closed.is_some(), open.is_some(), search.is_some()];
+    // All of them are read, so that all problems are told.
+    let forms = [
+        closed.and_then(|field| self::closed(&field, findings)),
+        open.and_then(|field| self::open(&field, known, findings)),
+        search.and_then(|field| self::search(&field, findings)),
+    ];
+    match told.into_iter().filter(|told| *told).count() {
+        1 => return forms.into_iter().flatten().next(),
+        0 => findings.missing(place, format!("{} says no load", field.name), EXAMPLE),
         _ => {
             let message = format!("{} has more than one of closed, open, search", field.name);
             findings.wrong(place, message, "write a [[phase]] for each");
-            None
         }
     }
+    None
 }
 
 fn closed(field: &Field<'_>, findings: &mut Findings) -> Option<(Load, Vec<u32>)> {
@@ -138,26 +135,23 @@ fn open(field: &Field<'_>, known: Known<'_>, findings: &mut Findings) -> Option<
     let (arrival, clients) = spacing(&mut section, findings);
     let place = section.place;
     section.finish(findings);
-    let (course, rates) = match forms {
-        [Some(rate), None, None] => {
-            (Course::Steps, rate_of(&rate, known, findings).map(|rate| vec![rate]))
-        }
-        [None, Some(steps), None] => (Course::Steps, rates_of(&steps, 1, known, findings)),
-        [None, None, Some(ramp)] => (Course::Ramp, rates_of(&ramp, 2, known, findings)),
-        [None, None, None] => {
-            findings.missing(
-                place,
-                format!("missing key `rate` in [{}]", field.name),
-                OPEN_EXAMPLE,
-            );
-            return None;
+    let told = forms.iter().flatten().count();
+    let [rate, steps, ramp] = forms;
+    let rate = rate.map(|rate| rate_of(&rate, known, findings).map(|rate| vec![rate]));
+    let steps = steps.map(|steps| rates_of(&steps, 1, known, findings));
+    let ramp = ramp.map(|ramp| rates_of(&ramp, 2, known, findings));
+    match told {
+        1 => {}
+        0 => {
+            findings.missing(place, format!("missing key `rate` in [{}]", field.name), OPEN_EXAMPLE)
         }
         _ => {
             let message = format!("{} has more than one of rate, steps, ramp", field.name);
             findings.wrong(place, message, OPEN_EXAMPLE);
-            return None;
         }
-    };
+    }
+    let course = if ramp.is_some() { Course::Ramp } else { Course::Steps };
+    let rates = rate.or(steps).or(ramp)?;
     Some((Load::Open(Open { arrival: arrival?, course, rates: rates? }), vec![clients?]))
 }
 

@@ -114,7 +114,7 @@ fn kind(is: &Is) -> Value {
         Is::Percent => json!({ "type": "string", "pattern": format!(r"^[ \t]*{NUMBER}[ \t]*%$") }),
         Is::Metric(measures) => json!({
             "type": "string",
-            "pattern": format!(r"^[A-Za-z0-9_-]+\.({})@[0-9]+$", measures.join("|")),
+            "pattern": format!(r"^[A-Za-z0-9_-]+(\.[a-z_]+)?\.({})(@[0-9]+)?$", measures.join("|")),
         }),
         Is::Table(section) => reference(section),
         Is::Tables { of, least, most } => json!({

@@ -2,7 +2,8 @@
 //! stands in `check`; where the two differ a test fails.
 
 use crate::scenario::spec::{
-    Apply, ApplyOn, CommitPublish, Engine, Layer, Measure, Propose, StateSync, TxnKind,
+    Apply, ApplyOn, Arrival, CheckId, CommitPublish, Consistency, Engine, Layer, Measure,
+    OnDisturbed, Propose, Reads, StateSync, TxnKind,
 };
 
 /// A table and what it is for.
@@ -154,6 +155,8 @@ const LEVERS: Section = Section {
         key("batch", Is::Table(&BATCH), "Bounds of the batched proposer."),
         key("commit_publish", Is::Words(CommitPublish::WORDS), "When committed entries go to apply: at once, or after the next sync.").or("ready"),
         key("fsync", Is::Any(&[Is::Words(&["real", "off"]), Is::TimeAfter(&["delay"])]), "What a sync of the log means; `delay:22ms` sleeps in place of it. Anything but real is stamped on every report.").or("real"),
+        key("reads", Is::Words(Reads::WORDS), "How the leader knows that it still leads before it answers a read: a quorum says so, or a lease of its own clock.").or("read-index"),
+        key("consistency", Is::Words(Consistency::WORDS), "What clients ask of reads: the latest state, or whatever the member has.").or("linearizable"),
         key("instruments", Is::Flag, "Stage and lock clocks.").or("true"),
         key("connections", Is::Any(&[Is::Count { least: 1, most: 10_000 }, Is::Words(&["per-client"])]), "Connections that clients share in turn (layers rpc and etcd).").or("1"),
         key("etcd", Is::Table(&ETCD), "Which etcd is measured; without endpoints one is started for each trial."),
@@ -205,7 +208,7 @@ const KEYS: Section = Section {
     keys: &[
         key("space", Is::Count { least: 1, most: 100_000_000 }, "Distinct keys.").or("100k"),
         key("size", Is::Size { least: 1, most: KIB }, "Length of every key.").or("16B"),
-        key("dist", Is::Any(&[Is::Words(&["uniform", "hotspot", "sequential", "shared"]), Is::Like(r"^zipf:[0-9]*\.?[0-9]+$")]), "How they are drawn: all equally likely, 90 % from 10 % of them, one after the other, all clients the same, or by Zipf's law (`zipf:0.99`).").or("uniform"),
+        key("dist", Is::Any(&[Is::Words(&["uniform", "hotspot", "sequential", "shared", "latest"]), Is::Like(r"^zipf:[0-9]*\.?[0-9]+$")]), "How they are drawn: all equally likely, 90 % from 10 % of them, one after the other, all clients the same, those written last, or by Zipf's law (`zipf:0.99`).").or("uniform"),
         key("preload", Is::Any(&[Is::Flag, Is::Count { least: 0, most: 100_000_000 }]), "How many are there before the warm-up of every trial: all, none, or the first so many.").or("false"),
     ],
 };
@@ -224,8 +227,19 @@ const VALUES: Section = Section {
 const VALUE_SIZES: Section = Section {
     name: "value_sizes",
     says: "A distribution of sizes.",
-    keys: &[key("lognormal", Is::Table(&LOGNORMAL), "Lognormal, given by two of its quantiles.")
-        .required()],
+    keys: &[
+        key("lognormal", Is::Table(&LOGNORMAL), "Lognormal, given by two of its quantiles."),
+        key("uniform", Is::Table(&UNIFORM), "All sizes of a range equally likely."),
+    ],
+};
+
+const UNIFORM: Section = Section {
+    name: "uniform",
+    says: "A range.",
+    keys: &[
+        key("min", Is::Size { least: 0, most: MIB }, "The smallest.").required(),
+        key("max", Is::Size { least: 0, most: MIB }, "The largest.").required(),
+    ],
 };
 
 const LOGNORMAL: Section = Section {
@@ -333,24 +347,106 @@ const PHASE: Section = Section {
 
 const LOAD: Section = Section {
     name: "load",
-    says: "Who sends when.",
-    keys: &[key(
-        "closed",
-        Is::Table(&CLOSED),
-        "Each client sends its next request when the last was answered.",
-    )
-    .required()],
+    says: "Who sends when: one of three.",
+    keys: &[
+        key(
+            "closed",
+            Is::Table(&CLOSED),
+            "Each client sends its next request when the last was answered.",
+        ),
+        key(
+            "open",
+            Is::Table(&OPEN),
+            "Operations are sent when they are due, whatever became of those before.",
+        ),
+        key(
+            "search",
+            Is::Table(&SEARCH),
+            "Open loads one after the other, until the highest rate is known that meets a condition.",
+        ),
+    ],
 };
 
 const CLOSED: Section = Section {
     name: "closed",
     says: "A closed loop.",
-    keys: &[key(
-        "clients",
-        Is::List { of: &Is::Count { least: 1, most: 10_000 }, least: 1, most: 16 },
-        "Client counts, each measured on its own.",
-    )
-    .required()],
+    keys: &[
+        key(
+            "clients",
+            Is::List { of: &Is::Count { least: 1, most: 10_000 }, least: 1, most: 16 },
+            "Client counts, each measured on its own.",
+        )
+        .required(),
+        key(
+            "think",
+            Is::Any(&[Is::Words(&["0s"]), Is::Time { least: MS, most: 60_000 * MS }]),
+            "What each client waits after an answer.",
+        )
+        .or("0s"),
+    ],
+};
+
+/// `2k/s`.
+const RATE: Is = Is::Like(r"^[ \t]*[0-9]*\.?[0-9]+[ \t]*[kM]?[ \t]*/s[ \t]*$");
+/// The same, or a share of what an arm reached in a closed loop before.
+const RATE_OR_SHARE: Is = Is::Any(&[
+    RATE,
+    Is::Like(
+        r"^[ \t]*[0-9]*\.?[0-9]+[ \t]*%[ \t]+of[ \t]+[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+@[0-9]+[ \t]*$",
+    ),
+]);
+const ARRIVAL: Key =
+    key("arrival", Is::Words(Arrival::WORDS), "How operations are spaced.").or("poisson");
+const STREAMS: Key = key(
+    "clients",
+    Is::Count { least: 1, most: 10_000 },
+    "Streams that the operations are taken from in turn.",
+)
+.or("64");
+
+const OPEN: Section = Section {
+    name: "open",
+    says: "An open load: one of rate, steps and ramp.",
+    keys: &[
+        key(
+            "rate",
+            RATE_OR_SHARE,
+            "Operations per second: `2k/s`, or `70% of before.saturate@50`, the same for every arm.",
+        ),
+        key(
+            "steps",
+            Is::List { of: &RATE_OR_SHARE, least: 1, most: 16 },
+            "Rates that hold for equal parts of the duration.",
+        ),
+        key(
+            "ramp",
+            Is::List { of: &RATE_OR_SHARE, least: 2, most: 16 },
+            "Rates from each straight to the next.",
+        ),
+        ARRIVAL,
+        STREAMS,
+    ],
+};
+
+const SEARCH: Section = Section {
+    name: "search",
+    says: "A search for the highest rate that meets a condition.",
+    keys: &[
+        key(
+            "rates",
+            Is::List { of: &RATE, least: 2, most: 2 },
+            "The lowest and the highest rate to try.",
+        )
+        .required(),
+        key(
+            "until",
+            Is::Like(r"^[ \t]*p(50|90|99)[ \t]*<=[ \t]*[0-9.]+(ns|us|ms|s|m)[ \t]*$"),
+            "What has to hold, e.g. `p99 <= 5ms`.",
+        )
+        .required(),
+        ARRIVAL,
+        STREAMS,
+    ],
 };
 
 const TRIALS: Section = Section {
@@ -366,6 +462,7 @@ const TRIALS: Section = Section {
             "Half-width of the judged ratios at which no more pairs are added; a target that does not get it stays undecided.",
         ),
         key("aa", Is::Flag, "Whether arms are also compared with themselves.").or("true"),
+        key("on_disturbed", Is::Words(OnDisturbed::WORDS), "What happens to a block in which others used the host: it is measured again, kept, or ends the run.").or("retry"),
     ],
 };
 
@@ -380,26 +477,42 @@ const PAIRS: Section = Section {
 
 const TARGET: Section = Section {
     name: "target",
-    says: "One expectation.",
+    says: "One expectation: a bound on a ratio, on one arm's own value, or a check that has to hold.",
     keys: &[
         key("id", LABEL, "Verdicts name it; unique.").required(),
+        key("claim", Is::Text, "What is claimed, in one line, for scoreboards."),
         key(
             "metric",
             Is::Metric(Measure::WORDS),
-            "`phase.measure@clients`, e.g. `saturate.throughput@50`.",
-        )
-        .required(),
+            "`phase.measure@clients`, e.g. `saturate.throughput@50`; `paced.p99` where the load is open; `mix.get.p99@50` for one kind of operation.",
+        ),
         key(
             "ratio",
-            Is::Like(r"^[ \t]*(>=|<=)[ \t]*[0-9.eE+-]+[ \t]*$"),
-            "Bound on after / before: `>= 10` or `<= 0.1`; met only if the whole 95 % interval is.",
-        )
-        .required(),
+            Is::Like(RATIO),
+            "Bound on after / before: `>= 10`, `<= 0.1` or `2 .. 5`; met only if the whole 95 % interval is.",
+        ),
+        key(
+            "value",
+            Is::Like(r"^[ \t]*(>=|<=|[^ \t].*\.\.).+$"),
+            "Bound on one arm's own value, in its unit: `<= 1%`, `>= 10k/s`, `1 .. 5`.",
+        ),
+        key("arm", LABEL, "Whose value."),
+        key("check", Is::Words(CheckId::WORDS), "A check of the answers; met if it passed."),
     ],
 };
+
+/// A bound on a ratio.
+const RATIO: &str =
+    r"^[ \t]*((>=|<=)[ \t]*[0-9.eE+-]+|[0-9.eE+-]+[ \t]*\.\.[ \t]*[0-9.eE+-]+)[ \t]*$";
 
 const CHECK: Section = Section {
     name: "check",
     says: "What is checked besides what every run checks.",
-    keys: &[key("bank", Is::Flag, "Transfers neither make nor lose money.").or("false")],
+    keys: &[
+        key("bank", Is::Flag, "Transfers neither make nor lose money.").or("false"),
+        key("versions", Is::Flag, "The versions of all keys together are the acknowledged puts.")
+            .or("false"),
+        key("leases", Is::Flag, "A key hangs on a lease exactly if the lease lists it.")
+            .or("false"),
+    ],
 };

@@ -104,9 +104,13 @@ fn bounds_are_those_of_the_checker() {
             seen += 1;
             let path = join(&path, key.name);
             let refused = |value: &str| {
-                // Neither of the two quantiles is read alone.
-                let both = "values.size.lognormal={ median = \"256B\", p99 = \"4KiB\" }";
-                let first = path.starts_with("values.size.lognormal").then(|| both.to_owned());
+                // Neither of two quantiles, or ends, is read alone.
+                let both = [
+                    "values.size.lognormal={ median = \"256B\", p99 = \"4KiB\" }",
+                    "values.size.uniform={ min = \"0B\", max = \"1MiB\" }",
+                ];
+                let is_of = |both: &&str| both.split('=').any(|table| path.starts_with(table));
+                let first = both.into_iter().find(is_of).map(str::to_owned);
                 let sets: Vec<_> = first.into_iter().chain([format!("{path}={value}")]).collect();
                 let problems = with(&sets);
                 let is_it =
@@ -163,12 +167,17 @@ fn meaning(scenario: Scenario) -> Scenario {
 #[test]
 fn defaults_are_what_the_checker_takes_where_nothing_is_typed() {
     // Levers do something on some layers only, and operations stand beside others.
-    let worlds: [&[&str]; 5] = [
+    let worlds: [&[&str]; 7] = [
         &[],
         &["system.layer=rpc"],
         &["system.engine=rocksdb"],
         &["op.0.range={}", "op.0.delete_range={}", "op.0.lease_cycle={}"],
         &["op.0.txn={ kind = \"cas\" }", "op.0.get={}", "op.0.delete={}"],
+        &["phase.0.load={ open = { rate = \"1k/s\" } }", "target.0.metric=a.p50"],
+        &[
+            "phase.0.load={ search = { rates = [\"1k/s\", \"9k/s\"], until = \"p99 <= 5ms\" } }",
+            "target.0.metric=a.max_rate",
+        ],
     ];
     for (path, section) in sections() {
         for key in section.keys {
