@@ -301,7 +301,7 @@ fn waiting_requests_are_bounded_by_their_bytes_too() {
     write(b"y".to_vec());
     drop(post);
     drop(rig);
-    assert_eq!(answers.iter().count(), 64);
+    assert_eq!(answers.iter().count(), 32);
 }
 
 #[test]

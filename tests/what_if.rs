@@ -1,6 +1,8 @@
 //! `kvbench plan --what-if` and `--validate` as their users meet them. No test looks at how good a prediction is: that takes a
 //! quiet machine.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
 use kvbench::cli::{self, Exit, Terminal};
 use std::ffi::OsString;
 use std::fs;
@@ -65,8 +67,8 @@ fn mistakes_are_told_before_anything_is_measured() {
     check(TINY, &["--what-if", ""], &["a key with its value is missing", "hint: write it like"]);
     check(TINY, &["--what-if", "cores=2", "--validate"], &["cannot be used with"]);
     for args in [&["--what-if", "cores=2"][..], &["--validate"]] {
-        let store = "--set=system.layer=store";
-        let expected = ["arm before has layer = \"store\"", "  hint: what is simulated"];
+        let store = "--set=system.layer=rpc";
+        let expected = ["arm before has layer = \"rpc\"", "  hint: what is simulated"];
         check(TINY, &[args, &[store]].concat(), &expected);
         let workers = "--set=arms.after.apply_workers=4";
         check(TINY, &[args, &[workers]].concat(), &["arm after has apply_workers = 4"]);

@@ -103,7 +103,7 @@ pub struct OpenRow {
     pub course: String,
     /// One per arm that was measured, in the record's order.
     pub arms: Vec<OpenArm>,
-    /// Latency at each percentile, after / before, in the order of [`OpenArm::latency`]; none where an arm has none.
+    /// Latency at each percentile, after / before, in the order of [`OpenArm::latency_ns`]; none where an arm has none.
     pub ratios: [Option<Estimate>; 4],
     /// What a search found.
     pub search: Option<SearchRow>,

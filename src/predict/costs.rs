@@ -195,6 +195,7 @@ fn both(points: &[(f64, f64)]) -> Line {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "these are exact")]
 mod tests {
     use super::*;
 

@@ -171,9 +171,21 @@ where
         let mut rounds = 0;
         while !self.caught_up() {
             rounds += 1;
-            assert!(rounds < ELECTION_ROUNDS_MAX, "a lone voter elects itself");
+            let raft = &self.raft.raft;
+            assert!(
+                rounds < ELECTION_ROUNDS_MAX,
+                "a lone voter elects itself: {:?} of term {} with {} applied and {} committed of {}",
+                raft.state,
+                raft.term,
+                self.applied,
+                raft.raft_log.committed,
+                raft.raft_log.last_index()
+            );
             if self.raft.has_ready() || !self.held.is_empty() {
                 self.turn()?;
+            } else if self.raft.raft.state == StateRole::Follower {
+                // The library lets nobody stand while a committed change of the group is not applied: then it was asked too early.
+                self.raft.campaign()?;
             } else {
                 self.inbox.wait(self.timing.heartbeat);
             }
