@@ -286,8 +286,7 @@ fn a_damaged_image_is_not_taken() {
         Message { from: leader, to: follower, term: status.term, ..Message::default() };
     message.set_msg_type(MessageType::MsgSnapshot);
     // The group as the log keeps it: index, conf state, and what is known of each.
-    let mut conf = raft::eraftpb::ConfState::default();
-    conf.voters = vec![1, 2, 3];
+    let conf = raft::eraftpb::ConfState { voters: vec![1, 2, 3], ..Default::default() };
     let conf_bytes = conf.write_to_bytes().unwrap();
     let mut group = 0_u64.to_le_bytes().to_vec();
     group.extend(u32::try_from(conf_bytes.len()).unwrap().to_le_bytes());
