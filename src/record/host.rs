@@ -1,11 +1,69 @@
-//! What the record says about machine and program beyond the first line, and what `kvbench doctor` finds.
+//! What the record says about machine and program, first in a line and then in detail, and what `kvbench doctor` finds.
 //! A word that could not be seen is [`NOT_VISIBLE`]; a number that could not be seen is absent.
 
-use super::{Build, Host};
 use serde::{Deserialize, Serialize};
 
 /// Stands for a fact that could not be seen.
 pub const NOT_VISIBLE: &str = "not visible";
+
+/// The machine. Unknown facts are "not visible".
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Host {
+    /// CPU model name.
+    pub cpu: String,
+    /// Logical cores this process may use.
+    pub cores: u32,
+    /// Hypervisor flag or vendor.
+    pub hypervisor: String,
+    /// Kernel release.
+    pub kernel: String,
+    /// Memory, bytes.
+    pub memory_bytes: u64,
+    /// Frequency governor of CPU 0.
+    pub governor: String,
+    /// Kernel clock source.
+    pub clocksource: String,
+    /// File system type under the data folders.
+    pub filesystem: String,
+    /// Where the data folders were.
+    pub data_folder: String,
+    /// Median of probe fdatasyncs of 4 KiB appends there, ns.
+    pub fdatasync_p50_ns: u64,
+    /// 99th percentile of the same, ns.
+    pub fdatasync_p99_ns: u64,
+    /// 1-minute load average when the run began.
+    pub load_average: f64,
+    /// The rest of it; nothing is visible in records of versions that did not look.
+    #[serde(default)]
+    pub details: HostDetails,
+}
+
+/// A machine that offered load.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentHost {
+    /// Where its agent listened, `host:port`.
+    pub address: String,
+    /// What it calls itself.
+    pub host: String,
+    /// Logical cores its agent could use.
+    pub cores: u32,
+    /// Kernel release.
+    pub kernel: String,
+}
+
+/// The program.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Build {
+    /// Git revision of the source, short; `unknown` outside a repository.
+    pub revision: String,
+    /// Cargo profile: release or debug.
+    pub profile: String,
+    /// Compiler version.
+    pub rustc: String,
+    /// How it was compiled; nothing is visible in records of versions that did not look.
+    #[serde(default)]
+    pub details: BuildDetails,
+}
 
 /// The machine, in detail.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,0 +1,59 @@
+//! Where the time of a measurement went: stages, counts, locks and CPU by thread role.
+
+use serde::{Deserialize, Serialize};
+
+/// Mean time in one stage.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StageMean {
+    /// `queue`, `propose`, `append`, `fsync`, `replicate`, `commit`, `apply_wait`, `apply`, `respond`.
+    pub stage: String,
+    /// Mean ns per operation.
+    pub mean_ns: f64,
+}
+
+/// What the pipeline did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Counters {
+    /// Syncs of the log.
+    pub fsyncs: u64,
+    /// Time in them, ns.
+    pub fsync_ns: u64,
+    /// Ready rounds that had entries.
+    pub readies: u64,
+    /// Log entries appended.
+    pub entries: u64,
+    /// Requests within those entries.
+    pub requests: u64,
+    /// Calls of the apply path.
+    pub apply_batches: u64,
+    /// Bytes written to the log.
+    pub log_bytes: u64,
+}
+
+/// One named lock, or family of locks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LockUse {
+    /// `store`, `inbox`.
+    pub name: String,
+    /// How many locks share the name.
+    pub locks: u32,
+    /// Times taken.
+    pub acquisitions: u64,
+    /// Times somebody else held it.
+    pub contended: u64,
+    /// Time waited for it, ns.
+    pub wait_ns: u64,
+    /// Time it was held, ns.
+    pub hold_ns: u64,
+}
+
+/// CPU used by the threads of one role.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RoleCpu {
+    /// `load`, `raft`, `apply`, `watch`, `other`.
+    pub role: String,
+    /// On CPU, ns.
+    pub cpu_ns: u64,
+    /// Runnable but waiting for a CPU, ns.
+    pub runqueue_ns: u64,
+}

@@ -1,0 +1,68 @@
+//! What was asked: the scenario, the configurations compared, what was expected of them, and how many pairs were planned.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The question.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ScenarioText {
+    /// Name from the file.
+    pub name: String,
+    /// The question in words.
+    pub analysis: String,
+    /// Path as given on the command line.
+    pub path: String,
+    /// The whole file, after `--set`.
+    pub text: String,
+    /// One line on the workload, e.g. `PUT 16 B / 256 B`.
+    pub workload: String,
+    /// Root of all randomness.
+    pub seed: u64,
+}
+
+/// One configuration under comparison.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Arm {
+    /// `before`, `rung-1`, …, `after`.
+    pub name: String,
+    /// The lever moved since the arm before it; empty for the first.
+    pub lever: String,
+    /// Every lever with its value.
+    pub levers: BTreeMap<String, String>,
+}
+
+/// One expectation: of the ratio after / before, of one arm's own value, or of a check.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// Its name.
+    pub id: String,
+    /// The claim it decides, in a line; empty if it decides nobody's.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub claim: String,
+    /// `phase.measure@clients` or `phase.op.measure@clients`; empty for a check.
+    pub metric: String,
+    /// `>= 10`, `<= 0.1` or `2 .. 5`, with a unit if it bounds a value; empty for a check.
+    pub bound: String,
+    /// The arm whose own value is bounded; absent for a ratio.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arm: Option<String>,
+    /// The check that has to pass, in place of a metric.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<String>,
+}
+
+/// How many pairs were planned.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Blocks at least.
+    pub pairs_min: u32,
+    /// Blocks at most.
+    pub pairs_max: u32,
+    /// Half-width (fraction of the ratio) at which no more pairs were added.
+    pub precision: f64,
+    /// Whether the scenario demanded that precision.
+    pub precision_required: bool,
+    /// What was to happen to a disturbed block: `retry`, `keep` or `abort`; empty in records of versions that did not look.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub on_disturbed: String,
+}
