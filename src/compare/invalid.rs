@@ -4,6 +4,8 @@
 use super::align::{self, Place};
 use super::metric::{Measure, Metric};
 use crate::record::{BlockHost, Run, Warning};
+use crate::stats::PAIRS_MIN;
+use std::borrow::Cow;
 use std::fmt;
 
 /// Share of the blocks that may be disturbed. Beyond 29 % of wild pairs a Hodges-Lehmann estimate is at their mercy (its
@@ -80,13 +82,39 @@ pub(super) fn of_value(run: &Run, metric: Metric<'_>, arm: &str) -> Option<Strin
     Some(format!("the load of {arm} at {} is invalid: {why}", align::name(run, metric.place)))
 }
 
-/// Why the host lets nothing be decided: more than a quarter of the blocks are disturbed, and nobody asked to keep them.
-pub(super) fn by_host(run: &Run) -> Option<String> {
+/// The run without its disturbed blocks, if so many are that they may not count and enough others remain to judge by.
+///
+/// Which blocks those are was said by the host alone while they were measured, so leaving them out cannot choose a result.
+pub(super) fn undisturbed(run: &Run) -> Cow<'_, Run> {
+    let (disturbed, all) = disturbed(run);
+    if !is_too_disturbed(run) || all - disturbed.len() < PAIRS_MIN {
+        return Cow::Borrowed(run);
+    }
+    let disturbed: Vec<u32> = disturbed.iter().map(|block| block.block).collect();
+    let mut run = run.clone();
+    run.trials.retain(|trial| !disturbed.contains(&trial.block));
+    run.blocks.retain(|block| !disturbed.contains(&block.block));
+    Cow::Owned(run)
+}
+
+/// Disturbed blocks that count for nothing, see [`compare`](super::compare).
+pub fn left_out(run: &Run) -> usize {
+    run.blocks.len() - undisturbed(run).blocks.len()
+}
+
+/// Whether more than a quarter of the blocks are disturbed, and nobody asked to keep them.
+fn is_too_disturbed(run: &Run) -> bool {
     let (disturbed, all) = disturbed(run);
     let is_too_much = disturbed.len() as f64 > DISTURBED_SHARE_MAX * all as f64;
-    if !is_too_much || run.plan.on_disturbed == KEEP {
+    is_too_much && run.plan.on_disturbed != KEEP
+}
+
+/// Why the host lets nothing be decided.
+pub(super) fn by_host(run: &Run) -> Option<String> {
+    if !is_too_disturbed(run) {
         return None;
     }
+    let (disturbed, all) = disturbed(run);
     let first = disturbed.first()?.disturbed.first()?;
     Some(format!(
         "the host was disturbed in {} of {all} blocks, and measuring again was used up: {first}, for one",
@@ -94,7 +122,7 @@ pub(super) fn by_host(run: &Run) -> Option<String> {
     ))
 }
 
-/// The blocks that count although they are disturbed, and how many count.
+/// The disturbed blocks, measuring again being used up, and how many blocks there are.
 pub fn disturbed(run: &Run) -> (Vec<&BlockHost>, usize) {
     let disturbed = run.blocks.iter().filter(|block| !block.disturbed.is_empty());
     (disturbed.collect(), run.blocks.len())
@@ -214,6 +242,25 @@ mod tests {
         assert!(reason.contains("others had 0.90 cores"), "{reason}");
         // Who asks to keep them gets the verdict.
         assert_eq!(judged_with(8, "keep").0, Verdict::Missed);
+    }
+
+    #[test]
+    fn enough_undisturbed_blocks_decide_alone() {
+        let judged_with = |disturbed: u32, policy: &str| {
+            // Where the host was disturbed, the faster arm lost half of its lead.
+            let ratios: Vec<f64> =
+                (0..12).map(|n| if n < disturbed { 6.0 } else { 12.0 }).collect();
+            let mut run = throughput_world(&ratios);
+            run.plan.on_disturbed = policy.to_owned();
+            run.blocks = (0..12).map(|n| block(n, n < disturbed)).collect();
+            let comparison = compare(&run);
+            let pairs = comparison.phases[0].rows[0].ratio.pairs;
+            (comparison.verdicts[0].verdict, pairs, left_out(&run))
+        };
+        assert_eq!(judged_with(3, "retry").1, 12, "up to a quarter they count");
+        assert_eq!(judged_with(6, "retry"), (Verdict::Met, 6, 6));
+        assert_eq!(judged_with(7, "retry"), (Verdict::Inconclusive, 12, 0), "five are too few");
+        assert_eq!(judged_with(6, "keep").1, 12);
     }
 
     #[test]

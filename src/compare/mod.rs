@@ -22,7 +22,7 @@ mod value;
 mod watch;
 
 pub use crate::stats::{Figure, Scalability, Unfit};
-pub use invalid::{Invalid, disturbed, invalidates};
+pub use invalid::{Invalid, disturbed, invalidates, left_out};
 pub use looks::{looks, precision_reached};
 pub use overall::{Kind, Share, overall, shares};
 
@@ -31,7 +31,10 @@ pub use crate::units::Unit;
 use align::Place;
 
 /// Everything that can be said about a run, from its record alone. All numbers in it are finite.
+///
+/// Where more than a quarter of the blocks are disturbed, and at least six are not, it rests on the latter alone.
 pub fn compare(run: &record::Run) -> Comparison {
+    let run = &*invalid::undisturbed(run);
     let phases = tables(run);
     let ladders = ladder::ladders(run, &phases);
     let verdicts: Vec<TargetVerdict> =

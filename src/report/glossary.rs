@@ -225,7 +225,7 @@ pub const GLOSSARY: &[(&str, &str)] = &[
     ),
     (
         "disturbed",
-        "A block in which others had more than a tenth of the machine's cores, or moved more than 1 MiB/s on its disks, or in which the slowest sync probe took more than 3 times as long as the fastest. Judged by the host alone, never by what was measured. It is measured again, kept and marked, or ends the run ([trials] on_disturbed). More than a quarter of disturbed blocks: nothing is decided, unless the scenario keeps them.",
+        "A block in which others had more than a tenth of the machine's cores, or moved more than 1 MiB/s on its disks, or in which the slowest sync probe took more than 3 times as long as the fastest. Judged by the host alone, never by what was measured. It is measured again, kept and marked, or ends the run ([trials] on_disturbed). If more than a quarter are, every figure is from the others alone, and with fewer than six of those nothing is decided, unless the scenario keeps them.",
     ),
     (
         "measured again",

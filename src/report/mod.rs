@@ -108,7 +108,7 @@ mod tests {
                 "DISTURBED HOST: others used the machine, or its disk changed pace, in 1 of 12 blocks",
                 "DISTURBED: 1 of 12 after measuring again (1 in all)",
                 "1 of 12 blocks were measured again, since the host was disturbed: others had 0.90 cores (limit 0.20)",
-                "1 of 12 blocks were disturbed and count (measuring again was used up): x",
+                "1 of 12 blocks were disturbed at the last try (measuring again was used up): x",
                 "other programs on at most 0.70 cores",
                 "0.120 ms to 0.180 ms without load, at most 1.50× apart",
             ] {

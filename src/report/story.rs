@@ -28,8 +28,12 @@ pub(super) fn stamps(run: &Run) -> Vec<String> {
     let (disturbed, blocks) = compare::disturbed(run);
     if !disturbed.is_empty() {
         let n = disturbed.len();
+        let fate = match compare::left_out(run) {
+            0 => "",
+            _ => ", which are left out",
+        };
         stamps.push(format!(
-            "DISTURBED HOST: others used the machine, or its disk changed pace, in {n} of {}",
+            "DISTURBED HOST: others used the machine, or its disk changed pace, in {n} of {}{fate}",
             count(blocks, "block", "blocks")
         ));
     }
@@ -199,6 +203,12 @@ pub(super) fn blocks(run: &Run) -> Option<String> {
         (n, 0) => format!("DISTURBED: {n} of {all}"),
         (n, again) => format!("DISTURBED: {n} of {all} after measuring again ({again} in all)"),
     };
+    if compare::left_out(run) > 0 {
+        text.push_str(&format!(
+            ", left out: every figure is from the {} others",
+            all - disturbed.len()
+        ));
+    }
     if let Some(cores) = most(|host| host.foreign_cores) {
         text.push_str(&format!("; other programs on at most {cores:.2} cores"));
     }
@@ -492,7 +502,7 @@ pub(super) fn warning(warning: &Warning) -> String {
                 false => "measuring again was used up",
             };
             format!(
-                "{blocks} of {} disturbed and count ({why}): {reason}",
+                "{blocks} of {} disturbed at the last try ({why}): {reason}",
                 count(*of as usize, "block was", "blocks were")
             )
         }

@@ -2,6 +2,7 @@
 
 use super::sections::{close, open};
 use super::table::{Table, slug};
+use crate::compare;
 use crate::compare::fitness::{self, Gravity};
 use crate::record::{BlockHost, Cell, NOT_VISIBLE, Run, Trial};
 use crate::report::markup::{self, text};
@@ -140,9 +141,12 @@ pub(super) fn trials(out: &mut String, run: &Run) {
 pub(super) fn blocks(out: &mut String, run: &Run) {
     let voided = run.voided.iter().filter_map(|voided| voided.host.as_ref());
     let mut all: Vec<(&BlockHost, &str)> = voided.map(|block| (block, "measured again")).collect();
-    all.extend(run.blocks.iter().map(|block| {
-        (block, if block.disturbed.is_empty() { "counts" } else { "counts, though disturbed" })
-    }));
+    let fate = match compare::left_out(run) {
+        0 => "counts, though disturbed",
+        _ => "left out",
+    };
+    let fate = |block: &BlockHost| if block.disturbed.is_empty() { "counts" } else { fate };
+    all.extend(run.blocks.iter().map(|block| (block, fate(block))));
     if all.is_empty() {
         return;
     }
