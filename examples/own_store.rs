@@ -184,7 +184,7 @@ impl runner::Watcher for Line {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let options = scenario::Options { set: Vec::new(), quick: true };
+    let options = scenario::Options { quick: true, ..scenario::Options::default() };
     let scenario = scenario::parse("own_store", SCENARIO, &options).map_err(|p| p.to_string())?;
     let scratch = tempfile::tempdir()?;
     let options = Options {

@@ -1114,3 +1114,20 @@ fn assert_profiles(run: &Run, bundle: &Path) {
     assert!(diff || run.profiles.len() < 2 || idle);
     assert!(files.is_empty(), "unexpected: {files:?}");
 }
+
+/// A server would keep the rest of them waiting: told by the line, and before any is started.
+#[test]
+fn more_connections_than_open_files_are_refused_where_they_are_typed() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = TINY.replace("layer = \"store\"", "layer = \"rpc\"\nconnections = 151");
+    fs::write(folder.path().join("crowded.toml"), text).unwrap();
+    for command in ["check", "run"] {
+        let script = format!("ulimit -n 300; exec {KVBENCH} {command} crowded.toml");
+        let mut shell = Command::new("sh");
+        let output = shell.args(["-c", &script]).current_dir(&folder).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("crowded.toml:6:1: connections is 151; allowed: 1 to 150"), "{said}");
+    }
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "nothing was started");
+}

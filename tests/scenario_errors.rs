@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 const FLAGSHIP: &str = include_str!("../scenarios/put_parallel.toml");
 
 fn with_set(set: &[&str]) -> Options {
-    Options { set: set.iter().map(|set| (*set).to_owned()).collect(), quick: false }
+    Options { set: set.iter().map(|set| (*set).to_owned()).collect(), ..Options::default() }
 }
 
 fn problems(text: &str, set: &[&str]) -> Problems {
@@ -246,6 +246,42 @@ fn levers_are_checked() {
     }
 }
 
+/// Told where it is typed, before a server is started that would keep the rest of the connections waiting.
+#[test]
+fn more_connections_than_a_server_here_takes_are_refused() {
+    let here = Options { connections_max: Some(768), ..Options::default() };
+    let of = |layer: &str, connections: &str, clients: &str| {
+        let system = format!("[system]\nlayer = {layer}\n{connections}\n[arms.before]");
+        let text = SHORTEST.replace("[arms.before]", &system);
+        text.replace("clients = [1, 50]", &format!("clients = [50, {clients}]"))
+    };
+    let refused = |text: &str, line, expected: &str| {
+        let problems = parse("x.toml", text, &here).expect_err("it does not fit");
+        assert_eq!((problems.total, problems.list[0].source.as_str()), (1, "x.toml"), "{problems}");
+        assert_eq!(problems.list[0].position.map(|(line, _)| line), Some(line), "{problems}");
+        assert!(problems.to_string().contains(expected), "{problems}");
+        assert!(problems.to_string().contains("ulimit -n"), "{problems}");
+        assert!(parse("x.toml", text, &Options::default()).is_ok(), "elsewhere it may fit");
+    };
+    let count = "connections is 769; allowed: 1 to 768 here, or \"per-client\"";
+    refused(&of("\"rpc\"", "connections = 769", "1"), 5, count);
+    let clients = "is 769; allowed: 1 to 768 here, with connections = \"per-client\"";
+    let each = of("\"rpc\"", "connections = \"per-client\"", "769");
+    let line = each.lines().position(|line| line.contains("769")).unwrap() + 1;
+    refused(&each, line, clients);
+    let arm = of("\"rpc\"", "connections = 2", "1");
+    let arm = arm.replace("[arms.after]", "[arms.after]\nconnections = 10000");
+    refused(&arm, 8, "connections is 10000; allowed: 1 to 768 here");
+    for fits in [
+        of("\"rpc\"", "connections = 768", "769"),
+        of("\"rpc\"", "connections = \"per-client\"", "768"),
+        of("\"etcd\"", "connections = 769", "1") + "\n[trials]\naa = false\n",
+        of("\"raft\"", "", "769"),
+    ] {
+        parse("x.toml", &fits, &here).unwrap_or_else(|problems| panic!("{problems}"));
+    }
+}
+
 #[test]
 fn a_running_etcd_takes_one_trial_at_a_time() {
     let etcd = "layer = \"etcd\"\netcd = { endpoints = [\"http://h:1\"] }\n";
@@ -454,7 +490,7 @@ fn watchers_are_kept_whatever_is_shortened() {
     let text = SHORTEST.replace("[1, 50] } }", "[1, 50] } }\nwatchers = \"1k\"");
     let text = text.replace("a.throughput@50", "a.watch_events@50");
     let watchers = |text: &str, quick| {
-        parse("x.toml", text, &Options { set: Vec::new(), quick }).unwrap().phases[0].watchers
+        parse("x.toml", text, &Options { quick, ..Options::default() }).unwrap().phases[0].watchers
     };
     assert_eq!((watchers(&text, false), watchers(&text, true)), (1000, 1000));
     assert_eq!(watchers(SHORTEST, false), 0);
@@ -730,7 +766,7 @@ fn every_shipped_scenario_is_good() {
             load(&path, &Options::default()).unwrap_or_else(|problems| panic!("{problems}"));
         assert_eq!(path.file_stem().unwrap().to_str(), Some(scenario.name.as_str()));
         assert!(!scenario.analysis.is_empty() && !scenario.targets.is_empty());
-        let quick = load(&path, &Options { set: Vec::new(), quick: true }).unwrap();
+        let quick = load(&path, &Options { quick: true, ..Options::default() }).unwrap();
         let plan = Plan::of(&quick);
         assert_eq!(plan.trials_min(), plan.trials_max());
         assert!(plan.estimated_max <= Nanos::from_millis(30_000), "{}", plan.estimated_max);
@@ -917,7 +953,7 @@ proptest! {
 
     #[test]
     fn no_edit_of_a_scenario_panics(edits in edits(), set in SET) {
-        let options = Options { set: vec![set], quick: true };
+        let options = Options { set: vec![set], quick: true, ..Options::default() };
         match parse("x.toml", &edited(FLAGSHIP, &edits), &options) {
             Ok(scenario) => prop_assert!(!Plan::of(&scenario).blocks.is_empty()),
             Err(problems) => {

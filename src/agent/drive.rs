@@ -74,7 +74,7 @@ impl Drive {
 
 fn read(plan: AgentPlan) -> Result<Asked, Status> {
     let span = wire::span(&plan).ok_or_else(|| Status::invalid_argument("not a share"))?;
-    let options = scenario::Options { set: plan.set, quick: false };
+    let options = scenario::Options { set: plan.set, ..scenario::Options::default() };
     let scenario = scenario::parse("the scenario", &plan.scenario, &options)
         .map_err(|problems| Status::invalid_argument(problems.to_string()))?;
     let dial = plan.dial.ok_or_else(|| Status::invalid_argument("nobody to call"))?;

@@ -204,7 +204,11 @@ fn no_scenario(terminal: &mut Terminal<'_>) -> io::Result<()> {
 }
 
 fn load(path: &Path, overrides: &OverrideArgs) -> Result<Scenario, Problems> {
-    let options = scenario::Options { set: overrides.set.clone(), quick: overrides.quick };
+    let options = scenario::Options {
+        set: overrides.set.clone(),
+        quick: overrides.quick,
+        connections_max: Some(serve::room_for_clients()),
+    };
     scenario::load(path, &options)
 }
 

@@ -113,7 +113,7 @@ pub(super) fn serve(args: &ServeArgs, terminal: &mut Terminal<'_>) -> anyhow::Re
     let security = Security { tls: args.cluster.outward()? };
     let hearsay = Hearsay::default();
     let config = Config {
-        connections_max: places(args.max_connections, handles_max()).unwrap_or(1),
+        connections_max: places(args.max_connections, handles_max()).unwrap_or(1) as usize,
         ..config(args, identity, security.clone(), hearsay.clone())?
     };
     let (cluster_id, me) = (config.identity.cluster_id, config.identity.member_id);
@@ -172,8 +172,13 @@ fn check(args: &ServeArgs) -> Result<(), String> {
     Ok(())
 }
 
+/// How many connections of clients a server has room for that is started here without a word on them.
+pub(super) fn room_for_clients() -> u32 {
+    places(None, handles_max()).unwrap_or(CONNECTIONS_MAX)
+}
+
 /// How many connections of clients there is room for.
-fn places(wanted: Option<u32>, handles_max: Option<u64>) -> Result<usize, String> {
+fn places(wanted: Option<u32>, handles_max: Option<u64>) -> Result<u32, String> {
     let handles = handles_max.unwrap_or(u64::MAX);
     // With few handles, clients get half.
     let room = handles.saturating_sub(HANDLES_KEPT).max(handles / 2).max(1);
@@ -182,7 +187,7 @@ fn places(wanted: Option<u32>, handles_max: Option<u64>) -> Result<usize, String
             "--max-connections {wanted} takes {} open files, and this process may have {handles}\n  hint: ulimit -n, or LimitNOFILE= of its unit, or at most {room} connections",
             wanted + HANDLES_KEPT
         )),
-        wanted => Ok(wanted.unwrap_or(u64::from(CONNECTIONS_MAX)).min(room) as usize),
+        wanted => Ok(wanted.unwrap_or(u64::from(CONNECTIONS_MAX)).min(room) as u32),
     }
 }
 

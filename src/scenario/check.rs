@@ -22,11 +22,12 @@ use crate::seed::Seed;
 /// The only layout of scenario files so far.
 const SCHEMA: u64 = 1;
 
-/// Checks the whole tree; `text` is kept for the record.
+/// Checks the whole tree; `text` is kept for the record. `room`: most connections that a server here takes.
 pub(super) fn scenario(
     root: &Node,
     text: String,
     set: Vec<String>,
+    room: Option<u32>,
     findings: &mut Findings,
 ) -> Scenario {
     let mut root = match &root.value {
@@ -37,7 +38,7 @@ pub(super) fn scenario(
     let name = name(&mut root, findings);
     let analysis = analysis(&mut root, findings);
     let seed = seed(&mut root, findings);
-    let arms = arms::read(&mut root, findings);
+    let arms = arms::read(&mut root, room, findings);
     let start = findings.count();
     let (keys, values) =
         (workload::keys(&mut root, findings), workload::values(&mut root, findings));
@@ -49,7 +50,7 @@ pub(super) fn scenario(
     let kinds = ops::kinds(&ops);
     let ops = ops::weighted(&ops);
     let before_phases = findings.count();
-    let phases = phases::read(&mut root, &arms, &ops, findings);
+    let phases = phases::read(&mut root, &arms, &ops, room, findings);
     let known = targets::Known {
         arms: &arms,
         phases: (findings.count() == before_phases).then_some(phases.as_slice()),

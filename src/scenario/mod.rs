@@ -38,6 +38,8 @@ pub struct Options {
     pub set: Vec<String>,
     /// Measure only what the targets name, shortly and in few pairs.
     pub quick: bool,
+    /// Most connections that a server here takes of clients; none where the scenario is not to run here.
+    pub connections_max: Option<u32>,
 }
 
 /// Reads the scenario in the regular file `path`; the error holds every problem found in it.
@@ -57,7 +59,8 @@ pub fn parse(file_name: &str, text: &str, options: &Options) -> Result<Scenario,
     let mut root = raw::read(text, &mut findings);
     overrides::apply(&mut root, &options.set, &mut sources, &mut findings);
     let recorded = text_for_the_record(text, options);
-    let scenario = check::scenario(&root, recorded, options.set.clone(), &mut findings);
+    let room = options.connections_max;
+    let scenario = check::scenario(&root, recorded, options.set.clone(), room, &mut findings);
     if !findings.is_empty() {
         return Err(findings.into_problems(&sources));
     }
@@ -103,7 +106,8 @@ mod tests {
 
     #[test]
     fn the_recorded_text_tells_the_options() {
-        let options = Options { set: vec!["seed=7".to_owned()], quick: true };
+        let set = vec!["seed=7".to_owned()];
+        let options = Options { set, quick: true, connections_max: None };
         assert_eq!(text_for_the_record("a = 1", &options), "a = 1\n# --set seed=7\n# --quick\n");
         assert_eq!(text_for_the_record("a = 1\n", &Options::default()), "a = 1\n");
     }

@@ -73,7 +73,7 @@ mod tests {
              [[phase]]\nname = \"a\"\nload.closed.clients = [1, 10, 50]\nduration = \"2s\"\n\
              [[phase]]\nname = \"b\"\nload.closed.clients = [2, 4]\nduration = \"60ms\"\n{targets}"
         );
-        let quick = Options { set: Vec::new(), quick: true };
+        let quick = Options { quick: true, ..Options::default() };
         let scenario = parse("x.toml", &text, &quick).unwrap();
         assert_eq!((scenario.trials.pairs_min, scenario.trials.pairs_max), (6, 6));
         assert!(scenario.phases.iter().all(|phase| phase.duration <= super::DURATION_MAX));

@@ -158,7 +158,7 @@ fn an_open_loop_tells_the_responses_of_mm1() {
     let fakes = Fakes::new(|_, _| Nature::Law(Law::exponential(Nanos(1_000_000))));
     let text = paced(600.0, Arrival::Poisson, "1500ms", "");
     let told = run(&text, &fakes);
-    let asked = scenario::Options { set: Vec::new(), quick: false };
+    let asked = scenario::Options::default();
     let scenario = scenario::parse("known_law", &text, &asked).unwrap_or_else(|p| panic!("{p}"));
     let streams = u64::from(told.run.trials[0].cells[0].clients);
     let seed = Plan::of(&scenario).blocks[0].seed.child("paced", streams);

@@ -47,7 +47,7 @@ impl runner::Watcher for Silent {
 
 /// Runs `text` on fakes and tells what a user would see.
 pub(crate) fn run<F: Fn(&Arm, usize) -> Nature>(text: &str, fakes: &Fakes<F>) -> Told {
-    let asked = scenario::Options { set: Vec::new(), quick: false };
+    let asked = scenario::Options::default();
     let scenario = scenario::parse("known_law", text, &asked).unwrap_or_else(|p| panic!("{p}"));
     let folder = tempfile::tempdir().unwrap();
     let options = Options {

@@ -10,14 +10,15 @@ use crate::scenario::spec::{Arm, Layer, System};
 /// Most steps of a ladder; each costs a trial in every block.
 const STEPS_MAX: usize = 16;
 
-/// The arms in ladder order: before, the rungs, after.
-pub(super) fn read(root: &mut Section<'_>, findings: &mut Findings) -> Vec<Arm> {
+/// The arms in ladder order: before, the rungs, after. `room`: most connections that a server here takes.
+pub(super) fn read(root: &mut Section<'_>, room: Option<u32>, findings: &mut Findings) -> Vec<Arm> {
     let start = findings.count();
     let mut base = System::default();
     let mut typed = Vec::new();
     if let Some(system) = root.take("system").and_then(|field| field.section(findings)) {
         typed = levers::read(system, &mut base, findings);
     }
+    let shared = base.connections;
     let (mut before, mut after) = (base.clone(), base);
     let hint = "a scenario compares [arms.before] with [arms.after]";
     let arms = root.require("arms", hint, findings);
@@ -25,17 +26,20 @@ pub(super) fn read(root: &mut Section<'_>, findings: &mut Findings) -> Vec<Arm> 
         let typed_before = arm(&mut arms, "before", &mut before, findings);
         let typed_after = arm(&mut arms, "after", &mut after, findings);
         report_layers(&before, &after, &typed_before, &typed_after, findings);
-        report_useless(&typed_before, &[&before], findings);
-        report_useless(&typed_after, &[&after], findings);
+        for (typed, arm) in [(&typed_before, &before), (&typed_after, &after)] {
+            report_useless(typed, &[arm], findings);
+            levers::report_crowded(typed, arm.connections, &[arm], room, findings);
+        }
         arms.finish(findings);
     }
     let steps = match root.take("ladder") {
-        Some(field) => ladder(&field, &before, findings),
+        Some(field) => ladder(&field, &before, room, findings),
         None => Vec::new(),
     };
     let mut systems = vec![&before, &after];
     systems.extend(steps.iter().map(|(state, _)| state));
     report_useless(&typed, &systems, findings);
+    levers::report_crowded(&typed, shared, &systems, room, findings);
     if let Some((last, field)) = steps.last()
         && findings.count() == start
         && *last != after
@@ -119,6 +123,7 @@ fn report_layers(
 fn ladder<'a>(
     field: &Field<'a>,
     before: &System,
+    room: Option<u32>,
     findings: &mut Findings,
 ) -> Vec<(System, Field<'a>)> {
     let Some(mut section) = field.section(findings) else { return Vec::new() };
@@ -139,14 +144,14 @@ fn ladder<'a>(
     let mut state = before.clone();
     let mut states = Vec::new();
     for item in items {
-        let next = step(&item, &state, findings);
+        let next = step(&item, &state, room, findings);
         states.push((next.clone(), item));
         state = next;
     }
     states
 }
 
-fn step(item: &Field<'_>, from: &System, findings: &mut Findings) -> System {
+fn step(item: &Field<'_>, from: &System, room: Option<u32>, findings: &mut Findings) -> System {
     let start = findings.count();
     let mut state = from.clone();
     let Some(section) = item.section(findings) else { return state };
@@ -163,6 +168,7 @@ fn step(item: &Field<'_>, from: &System, findings: &mut Findings) -> System {
         findings.wrong(item.place, "this step changes nothing".to_owned(), hint);
     }
     report_useless(&typed_here, &[&state], findings);
+    levers::report_crowded(&typed_here, state.connections, &[&state], room, findings);
     state
 }
 

@@ -98,6 +98,31 @@ pub(super) fn read(
     typed
 }
 
+/// Reports connections that were typed for `systems` and are more than a server here takes: it would keep the rest waiting.
+pub(super) fn report_crowded(
+    typed: &[Typed],
+    meant: Connections,
+    systems: &[&System],
+    room: Option<u32>,
+    findings: &mut Findings,
+) {
+    let (Connections::Count(count), Some(room)) = (meant, room) else { return };
+    let is_theirs = |system: &&System| system.layer == Layer::Rpc && system.connections == meant;
+    let typed = typed.iter().find(|typed| typed.lever == "connections");
+    if let Some(typed) = typed
+        && count > room
+        && systems.iter().any(is_theirs)
+    {
+        let message =
+            format!("connections is {count}; allowed: 1 to {room} here, or \"per-client\"");
+        findings.wrong(typed.place, message, HINT_ROOM);
+    }
+}
+
+/// Why a server takes no more connections.
+pub(super) const HINT_ROOM: &str =
+    "a server takes as many connections as open files leave: ulimit -n, or fewer connections";
+
 /// Reports levers that were typed although none of `layers` makes anything of them.
 pub(super) fn report_ignored(typed: &[Typed], layers: &[Layer], findings: &mut Findings) {
     for typed in typed {

@@ -1,6 +1,7 @@
 //! Who sends when: the key `load` of a [[phase]].
 
 use super::field::{Field, Words};
+use super::levers::HINT_ROOM;
 use super::section::Section;
 use crate::scenario::findings::{Findings, did_you_mean};
 use crate::scenario::problem::quoted;
@@ -35,6 +36,8 @@ pub(super) struct Known<'a> {
     pub(super) ops: &'a [WeightedOp],
     /// Phases that run before it.
     pub(super) earlier: &'a [Phase],
+    /// Most clients where each has a connection of its own to a server here.
+    pub(super) room: Option<u32>,
 }
 
 /// A load and its client counts.
@@ -51,9 +54,9 @@ pub(super) fn read(
     let told = [closed.is_some(), open.is_some(), search.is_some()];
     // All of them are read, so that all problems are told.
     let forms = [
-        closed.and_then(|field| self::closed(&field, findings)),
+        closed.and_then(|field| self::closed(&field, known, findings)),
         open.and_then(|field| self::open(&field, known, findings)),
-        search.and_then(|field| self::search(&field, findings)),
+        search.and_then(|field| self::search(&field, known, findings)),
     ];
     match told.into_iter().filter(|told| *told).count() {
         1 => return forms.into_iter().flatten().next(),
@@ -66,7 +69,11 @@ pub(super) fn read(
     None
 }
 
-fn closed(field: &Field<'_>, findings: &mut Findings) -> Option<(Load, Vec<u32>)> {
+fn closed(
+    field: &Field<'_>,
+    known: Known<'_>,
+    findings: &mut Findings,
+) -> Option<(Load, Vec<u32>)> {
     let mut section = field.section(findings)?;
     let clients = section.require("clients", EXAMPLE, findings);
     let think = section.take("think");
@@ -75,7 +82,7 @@ fn closed(field: &Field<'_>, findings: &mut Findings) -> Option<(Load, Vec<u32>)
         Some(field) => think_time(&field, findings)?,
         None => Nanos::ZERO,
     };
-    Some((Load::Closed { think }, client_counts(&clients?, findings)?))
+    Some((Load::Closed { think }, client_counts(&clients?, known, findings)?))
 }
 
 /// `0s` or what a timer of the load's runtime can tell apart.
@@ -91,7 +98,7 @@ fn think_time(field: &Field<'_>, findings: &mut Findings) -> Option<Nanos> {
 }
 
 /// The client counts of a closed loop, ascending.
-fn client_counts(field: &Field<'_>, findings: &mut Findings) -> Option<Vec<u32>> {
+fn client_counts(field: &Field<'_>, known: Known<'_>, findings: &mut Findings) -> Option<Vec<u32>> {
     let items = field.list(findings)?;
     if !(1..=CLIENT_COUNTS_MAX).contains(&items.len()) {
         let (name, count) = (&field.name, items.len());
@@ -102,7 +109,7 @@ fn client_counts(field: &Field<'_>, findings: &mut Findings) -> Option<Vec<u32>>
     }
     let mut counts = Vec::new();
     for item in items {
-        let Some(count) = item.count32(1..=CLIENTS_MAX, findings) else { continue };
+        let Some(count) = client_count(&item, known, findings) else { continue };
         if counts.contains(&count) {
             findings.wrong(item.place, format!("{count} clients are there twice"), "");
         }
@@ -110,6 +117,21 @@ fn client_counts(field: &Field<'_>, findings: &mut Findings) -> Option<Vec<u32>>
     }
     counts.sort_unstable();
     Some(counts)
+}
+
+fn client_count(field: &Field<'_>, known: Known<'_>, findings: &mut Findings) -> Option<u32> {
+    let count = field.count32(1..=CLIENTS_MAX, findings)?;
+    match known.room {
+        Some(room) if count > room => {
+            let message = format!(
+                "{} is {count}; allowed: 1 to {room} here, with connections = \"per-client\"",
+                field.name
+            );
+            findings.wrong(field.place, message, HINT_ROOM);
+            None
+        }
+        _ => Some(count),
+    }
 }
 
 /// A layer that keeps its caller has no operation that is sent while another is under way; and what depends on an
@@ -132,7 +154,7 @@ fn report_unfit(field: &Field<'_>, known: Known<'_>, findings: &mut Findings) {
 fn open(field: &Field<'_>, known: Known<'_>, findings: &mut Findings) -> Option<(Load, Vec<u32>)> {
     let mut section = field.section(findings)?;
     let forms = ["rate", "steps", "ramp"].map(|form| section.take(form));
-    let (arrival, clients) = spacing(&mut section, findings);
+    let (arrival, clients) = spacing(&mut section, known, findings);
     let place = section.place;
     section.finish(findings);
     let told = forms.iter().flatten().count();
@@ -155,11 +177,15 @@ fn open(field: &Field<'_>, known: Known<'_>, findings: &mut Findings) -> Option<
     Some((Load::Open(Open { arrival: arrival?, course, rates: rates? }), vec![clients?]))
 }
 
-fn search(field: &Field<'_>, findings: &mut Findings) -> Option<(Load, Vec<u32>)> {
+fn search(
+    field: &Field<'_>,
+    known: Known<'_>,
+    findings: &mut Findings,
+) -> Option<(Load, Vec<u32>)> {
     let mut section = field.section(findings)?;
     let rates = section.require("rates", SEARCH_EXAMPLE, findings);
     let until = section.require("until", SEARCH_EXAMPLE, findings);
-    let (arrival, clients) = spacing(&mut section, findings);
+    let (arrival, clients) = spacing(&mut section, known, findings);
     section.finish(findings);
     let bounds = rates.and_then(|field| search_bounds(&field, findings));
     let condition = until.and_then(|field| condition(&field, findings));
@@ -169,7 +195,11 @@ fn search(field: &Field<'_>, findings: &mut Findings) -> Option<(Load, Vec<u32>)
 }
 
 /// How operations are spaced, and from how many streams they come.
-fn spacing(section: &mut Section<'_>, findings: &mut Findings) -> (Option<Arrival>, Option<u32>) {
+fn spacing(
+    section: &mut Section<'_>,
+    known: Known<'_>,
+    findings: &mut Findings,
+) -> (Option<Arrival>, Option<u32>) {
     const ARRIVAL: Words<Arrival> =
         Words { allowed: Arrival::WORDS, planned: &[], from_word: Arrival::from_word };
     let arrival = match section.take("arrival") {
@@ -177,7 +207,7 @@ fn spacing(section: &mut Section<'_>, findings: &mut Findings) -> (Option<Arriva
         None => Some(Arrival::Poisson),
     };
     let clients = match section.take("clients") {
-        Some(field) => field.count32(1..=CLIENTS_MAX, findings),
+        Some(field) => client_count(&field, known, findings),
         None => Some(STREAMS_DEFAULT),
     };
     (arrival, clients)

@@ -3,7 +3,7 @@
 use super::load;
 use super::section::Section;
 use crate::scenario::findings::Findings;
-use crate::scenario::spec::{Arm, Load, Phase, WeightedOp};
+use crate::scenario::spec::{Arm, Connections, Layer, Load, Phase, WeightedOp};
 use crate::units::Nanos;
 
 const PHASES_MAX: usize = 16;
@@ -14,11 +14,12 @@ const DURATION_DEFAULT: Nanos = Nanos::from_millis(500);
 const DURATION_MIN: Nanos = Nanos::from_millis(50);
 const DURATION_MAX: Nanos = Nanos::from_millis(600_000);
 
-/// The phases in the order of the file; their loads fit `arms` and `ops`.
+/// The phases in the order of the file; their loads fit `arms` and `ops`, and `room`, the most connections that a server here takes.
 pub(super) fn read(
     root: &mut Section<'_>,
     arms: &[Arm],
     ops: &[WeightedOp],
+    room: Option<u32>,
     findings: &mut Findings,
 ) -> Vec<Phase> {
     let hint = "add [[phase]] with a name and load = { closed = { clients = [50] } }";
@@ -33,12 +34,18 @@ pub(super) fn read(
         findings.wrong(field.key_place, message, "");
         return Vec::new();
     }
+    let room = room.filter(|_| arms.iter().any(connects_each_client));
     let mut phases: Vec<Phase> = Vec::new();
     for section in sections {
-        let phase = phase(section, load::Known { arms, ops, earlier: &phases }, findings);
+        let phase = phase(section, load::Known { arms, ops, earlier: &phases, room }, findings);
         phases.push(phase);
     }
     phases
+}
+
+/// Whether every client has a connection of its own to a server that is started here.
+fn connects_each_client(arm: &Arm) -> bool {
+    arm.system.layer == Layer::Rpc && arm.system.connections == Connections::PerClient
 }
 
 fn phase(mut section: Section<'_>, known: load::Known<'_>, findings: &mut Findings) -> Phase {

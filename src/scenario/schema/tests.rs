@@ -29,7 +29,7 @@ ratio = ">= 1"
 const STRANGER: &str = "zzzzzzzzzzzz";
 
 fn with(sets: &[String]) -> Result<Scenario, Problems> {
-    parse("base.toml", BASE, &Options { set: sets.to_vec(), quick: false })
+    parse("base.toml", BASE, &Options { set: sets.to_vec(), ..Options::default() })
 }
 
 /// Every table with a path to it, as `--set` takes it.
