@@ -3,12 +3,12 @@
 use super::{ClientError, Connection};
 use crate::model::{Body, LeaseStatus, Request, Response};
 use crate::rpc::etcdserverpb::{
-    CompactionRequest, CompactionResponse, DeleteRangeRequest, DeleteRangeResponse,
+    AlarmResponse, CompactionRequest, CompactionResponse, DeleteRangeRequest, DeleteRangeResponse,
     LeaseGrantRequest, LeaseGrantResponse, LeaseLeasesRequest, LeaseLeasesResponse,
     LeaseRevokeRequest, LeaseRevokeResponse, LeaseTimeToLiveRequest, LeaseTimeToLiveResponse,
     PutRequest, PutResponse, RangeRequest, RangeResponse, ResponseHeader, TxnRequest, TxnResponse,
 };
-use crate::rpc::refusal;
+use crate::rpc::{alarm_request, refusal};
 use prost::Message;
 
 impl Connection {
@@ -49,6 +49,10 @@ impl Connection {
             Request::Leases => {
                 let path = "/etcdserverpb.Lease/LeaseLeases";
                 self.ask::<_, LeaseLeasesResponse>(path, LeaseLeasesRequest {}).await
+            }
+            Request::AlarmActivate(_) | Request::AlarmDeactivate(_) | Request::Alarms => {
+                let asked = alarm_request(&request).unwrap_or_default();
+                self.ask::<_, AlarmResponse>("/etcdserverpb.Maintenance/Alarm", asked).await
             }
         }
     }
@@ -126,6 +130,12 @@ impl Answer for LeaseTimeToLiveResponse {
         let granted_ttl_s = if self.ttl < 0 { -1 } else { self.granted_ttl };
         let status = LeaseStatus { id: self.id, granted_ttl_s, keys: self.keys };
         (self.header, Body::LeaseTimeToLive(status))
+    }
+}
+
+impl Answer for AlarmResponse {
+    fn split(mut self) -> (Option<ResponseHeader>, Body) {
+        (self.header.take(), self.into())
     }
 }
 

@@ -3,8 +3,8 @@
 //! nesting, and refuses unknown tags and flags and trailing bytes.
 
 use super::{
-    Compare, CompareResult, DeleteRange, Interval, Operand, Put, Range, Request, RequestOp,
-    SortOrder, SortTarget, Txn,
+    Alarm, AlarmKind, Compare, CompareResult, DeleteRange, Interval, Operand, Put, Range, Request,
+    RequestOp, SortOrder, SortTarget, Txn,
 };
 
 /// Deepest nesting of transactions that is decoded; the limit on operations allows no more.
@@ -19,6 +19,9 @@ const LEASE_GRANT: u8 = 6;
 const LEASE_REVOKE: u8 = 7;
 const LEASE_TIME_TO_LIVE: u8 = 8;
 const LEASES: u8 = 9;
+const ALARM_ACTIVATE: u8 = 10;
+const ALARM_DEACTIVATE: u8 = 11;
+const ALARMS: u8 = 12;
 
 /// Bytes that are not a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -120,7 +123,16 @@ impl Writer {
                 self.number(*id);
             }
             Request::Leases => self.byte(LEASES),
+            Request::AlarmActivate(alarm) => self.alarm(ALARM_ACTIVATE, *alarm),
+            Request::AlarmDeactivate(alarm) => self.alarm(ALARM_DEACTIVATE, *alarm),
+            Request::Alarms => self.byte(ALARMS),
         }
+    }
+
+    fn alarm(&mut self, tag: u8, alarm: Alarm) {
+        self.byte(tag);
+        self.byte(alarm.kind.number());
+        self.bytes.extend_from_slice(&alarm.member.to_le_bytes());
     }
 
     fn put(&mut self, put: &Put) {
@@ -286,8 +298,17 @@ impl Reader<'_> {
                 Request::LeaseTimeToLive { keys, id: self.number()? }
             }
             LEASES => Request::Leases,
+            ALARM_ACTIVATE => Request::AlarmActivate(self.alarm()?),
+            ALARM_DEACTIVATE => Request::AlarmDeactivate(self.alarm()?),
+            ALARMS => Request::Alarms,
             unknown => return Err(CodecError::Unknown(unknown)),
         })
+    }
+
+    fn alarm(&mut self) -> Result<Alarm, CodecError> {
+        let number = self.byte()?;
+        let kind = AlarmKind::from_number(number).ok_or(CodecError::Unknown(number))?;
+        Ok(Alarm { kind, member: self.number()?.cast_unsigned() })
     }
 
     fn put(&mut self) -> Result<Put, CodecError> {
@@ -478,6 +499,11 @@ mod tests {
             .prop_map(|(compares, success, failure)| Txn { compares, success, failure })
     }
 
+    fn alarm() -> impl Strategy<Value = Alarm> {
+        let kind = prop::sample::select(AlarmKind::ALL.to_vec());
+        (kind, any::<u64>()).prop_map(|(kind, member)| Alarm { kind, member })
+    }
+
     fn request() -> impl Strategy<Value = Request> {
         prop_oneof![
             put().prop_map(Request::Put),
@@ -489,6 +515,9 @@ mod tests {
             any::<i64>().prop_map(|id| Request::LeaseRevoke { id }),
             any::<(i64, bool)>().prop_map(|(id, keys)| Request::LeaseTimeToLive { id, keys }),
             Just(Request::Leases),
+            alarm().prop_map(Request::AlarmActivate),
+            alarm().prop_map(Request::AlarmDeactivate),
+            Just(Request::Alarms),
         ]
     }
 
@@ -499,7 +528,7 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_decode_or_are_refused(tag in 0u8..11, bytes in any::<Vec<u8>>()) {
+        fn any_bytes_decode_or_are_refused(tag in 0u8..14, bytes in any::<Vec<u8>>()) {
             let bytes = [vec![tag], bytes].concat();
             if let Ok(request) = decode(&bytes) {
                 prop_assert_eq!(decode(&encode(&request)), Ok(request));
@@ -511,6 +540,27 @@ mod tests {
             let bytes = encode(&request);
             let cut = (bytes.len() as f64 * cut) as usize;
             prop_assert!(decode(&bytes[..cut]).is_err());
+        }
+    }
+
+    /// What older logs hold.
+    #[test]
+    fn the_tags_of_older_logs_stay_what_they_were() {
+        for (bytes, request) in [
+            (&[COMPACT, 5, 0, 0, 0, 0, 0, 0, 0][..], Request::Compact { revision: 5 }),
+            (&[LEASE_REVOKE, 7, 0, 0, 0, 0, 0, 0, 0], Request::LeaseRevoke { id: 7 }),
+            (&[1, 0, 1, 0, 0, 0, b'k', 1, 0, 0, 0, b'v'], Request::put("k", "v")),
+        ] {
+            assert_eq!(decode(bytes), Ok(request));
+        }
+        assert_eq!([COMPACT, LEASE_GRANT, LEASE_REVOKE], [5, 6, 7]);
+    }
+
+    #[test]
+    fn an_alarm_of_no_kind_is_refused() {
+        for number in [0, 3] {
+            let bytes = [&[ALARM_ACTIVATE, number][..], &[0; 8]].concat();
+            assert_eq!(decode(&bytes), Err(CodecError::Unknown(number)));
         }
     }
 

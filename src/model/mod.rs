@@ -1,12 +1,14 @@
 //! The words of the key-value API, as etcd has them: requests, responses, events, revisions, and their bytes in the
 //! log. No I/O, no state.
 
+mod alarm;
 pub mod codec;
 mod event;
 mod request;
 mod response;
 mod validate;
 
+pub use alarm::{Alarm, AlarmKind};
 pub use event::{Event, EventKind};
 pub use request::{
     Compare, CompareResult, DeleteRange, Operand, Put, Range, Request, RequestOp, SortOrder,

@@ -1,6 +1,6 @@
 //! What can be asked, with etcd's options.
 
-use super::{Interval, LeaseId, MainRevision};
+use super::{Alarm, Interval, LeaseId, MainRevision};
 
 /// A request. Those that [`Request::is_write`] go through the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +39,19 @@ pub enum Request {
     },
     /// List all leases.
     Leases,
+    /// Raise an alarm, if it is not raised already.
+    AlarmActivate(Alarm),
+    /// End an alarm, if there is such a one.
+    AlarmDeactivate(Alarm),
+    /// List all alarms.
+    Alarms,
 }
+
+/// What a put adds beside its key and value, about, bytes (etcd's figure).
+const PUT_OVERHEAD_BYTES: u64 = 256;
+
+/// What a lease adds, about, bytes (etcd's figure).
+const LEASE_BYTES: u64 = 64;
 
 /// Write a key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -208,14 +220,41 @@ impl Request {
     /// Whether it has to go through the log.
     pub fn is_write(&self) -> bool {
         match self {
-            Request::Range(_) | Request::LeaseTimeToLive { .. } | Request::Leases => false,
+            Request::Range(_)
+            | Request::LeaseTimeToLive { .. }
+            | Request::Leases
+            | Request::Alarms => false,
             Request::Txn(txn) => txn.is_write(),
             Request::Put(_)
             | Request::DeleteRange(_)
             | Request::Compact { .. }
             | Request::LeaseGrant { .. }
-            | Request::LeaseRevoke { .. } => true,
+            | Request::LeaseRevoke { .. }
+            | Request::AlarmActivate(_)
+            | Request::AlarmDeactivate(_) => true,
         }
+    }
+
+    /// Whether it raises or ends an alarm.
+    pub fn is_alarm(&self) -> bool {
+        matches!(self, Request::AlarmActivate(_) | Request::AlarmDeactivate(_))
+    }
+
+    /// By how many bytes the state may grow, as etcd reckons against its quota; 0 for what makes it smaller, although a tombstone takes
+    /// a few bytes.
+    pub fn grows_by(&self) -> u64 {
+        match self {
+            Request::Put(put) => put.grows_by(),
+            Request::Txn(txn) => txn.grows_by(),
+            Request::LeaseGrant { .. } => LEASE_BYTES,
+            _ => 0,
+        }
+    }
+}
+
+impl Put {
+    fn grows_by(&self) -> u64 {
+        PUT_OVERHEAD_BYTES + (self.key.len() + self.value.len()) as u64
     }
 }
 
@@ -227,5 +266,18 @@ impl Txn {
             RequestOp::Range(_) => false,
             RequestOp::Txn(inner) => inner.is_write(),
         })
+    }
+
+    /// The larger of both lists. Transactions within count, which etcd lets pass.
+    fn grows_by(&self) -> u64 {
+        let grows_by = |ops: &[RequestOp]| -> u64 {
+            let each = ops.iter().map(|op| match op {
+                RequestOp::Put(put) => put.grows_by(),
+                RequestOp::Range(_) | RequestOp::DeleteRange(_) => 0,
+                RequestOp::Txn(inner) => inner.grows_by(),
+            });
+            each.sum()
+        };
+        grows_by(&self.success).max(grows_by(&self.failure))
     }
 }

@@ -1,6 +1,6 @@
 //! What is answered. A refusal is part of the state machine: every replica gives the same one.
 
-use super::{KeyValue, LeaseId, MainRevision};
+use super::{Alarm, KeyValue, LeaseId, MainRevision};
 
 /// The answer to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +50,8 @@ pub enum Body {
     LeaseTimeToLive(LeaseStatus),
     /// All leases, ascending.
     Leases(Vec<LeaseId>),
+    /// Alarms, ascending: all there are, or the one that was raised, or the one that ended if there was it.
+    Alarms(Vec<Alarm>),
 }
 
 /// The answer to one step of a transaction.
@@ -122,6 +124,12 @@ pub enum Refusal {
     /// A time to live beyond bounds.
     #[error("etcdserver: too large lease TTL")]
     LeaseTtlTooLarge,
+    /// The state has outgrown a member's quota.
+    #[error("etcdserver: mvcc: database space exceeded")]
+    NoSpace,
+    /// A member's state is not what the others have.
+    #[error("etcdserver: corrupt cluster")]
+    Corrupt,
 }
 
 impl Response {

@@ -93,6 +93,8 @@ fn code(refusal: Refusal) -> Code {
         }
         Refusal::LeaseNotFound => Code::NotFound,
         Refusal::LeaseExists => Code::FailedPrecondition,
+        Refusal::NoSpace => Code::ResourceExhausted,
+        Refusal::Corrupt => Code::DataLoss,
     }
 }
 
@@ -118,7 +120,7 @@ pub fn refusal(status: &Status) -> Option<Refusal> {
     REFUSALS.into_iter().find(said)
 }
 
-const REFUSALS: [Refusal; 12] = [
+const REFUSALS: [Refusal; 14] = [
     Refusal::EmptyKey,
     Refusal::ValueProvided,
     Refusal::LeaseProvided,
@@ -131,6 +133,8 @@ const REFUSALS: [Refusal; 12] = [
     Refusal::LeaseNotFound,
     Refusal::LeaseExists,
     Refusal::LeaseTtlTooLarge,
+    Refusal::NoSpace,
+    Refusal::Corrupt,
 ];
 
 #[cfg(test)]
@@ -143,6 +147,16 @@ mod tests {
             assert_eq!(refusal(&Status::from(sent)), Some(sent));
         }
         assert_eq!(refusal(&Status::from(Failure::Timeout)), None);
+    }
+
+    #[test]
+    fn alarms_refuse_with_etcds_codes_and_texts() {
+        let space = Status::from(Refusal::NoSpace);
+        let text = "etcdserver: mvcc: database space exceeded";
+        assert_eq!((space.code(), space.message()), (Code::ResourceExhausted, text));
+        let corrupt = Status::from(Refusal::Corrupt);
+        let text = "etcdserver: corrupt cluster";
+        assert_eq!((corrupt.code(), corrupt.message()), (Code::DataLoss, text));
     }
 
     /// Codes and texts of etcd's `rpctypes`, for what no test can bring about over the wire without harm or long waits.

@@ -1,6 +1,7 @@
 //! etcd's API v3 on the wire: the types that `build.rs` makes from `proto/`, and how they and the model become each
 //! other, for a server and for a client. No I/O, no state.
 
+mod alarm;
 mod event;
 mod failure;
 mod request;
@@ -8,6 +9,7 @@ mod response;
 mod txn;
 mod wire;
 
+pub use alarm::{alarm_kind, alarm_request, alarm_text};
 pub use event::{event_from, event_to};
 pub use failure::{Failure, as_go_says, refusal};
 pub use response::{compaction, delete_range, lease_grant, lease_revoke, op_from, put, range, txn};

@@ -74,7 +74,8 @@ fn op_to(step: OpResponse) -> Option<ResponseOp> {
         | Body::LeaseGrant { .. }
         | Body::LeaseRevoke
         | Body::LeaseTimeToLive(_)
-        | Body::Leases(_) => return None,
+        | Body::Leases(_)
+        | Body::Alarms(_) => return None,
     };
     Some(ResponseOp { response: Some(response) })
 }

@@ -174,6 +174,7 @@ pub(super) fn unexpected(body: &Body) -> Status {
         Body::LeaseRevoke => "a lease's end",
         Body::LeaseTimeToLive(_) => "a lease",
         Body::Leases(_) => "leases",
+        Body::Alarms(_) => "alarms",
     };
     Status::internal(format!("kvbench: answered with {kind}, which was not asked"))
 }

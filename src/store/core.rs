@@ -1,8 +1,9 @@
 //! What both paths share: the engine, the publication, and how a request meets the state under whatever locks the path holds.
 
+use super::alarms::Alarms;
 use super::appliers::Appliers;
-use super::effects::Effects;
-use super::engine::{Engine, Hashed, Kept, Show};
+use super::effects::{AlarmChange, Effects, LeaseChange};
+use super::engine::{Engine, Hashed, Kept, Show, Tend};
 use super::evaluate::{State, Turn, evaluate};
 use super::image::Compactions;
 use super::kv::{Kv, STAMP};
@@ -10,13 +11,14 @@ use super::look::{At, Flow, Look};
 use super::publication::{Around, Pending, Publication};
 use super::range::Bounds;
 use super::reading::{self, Guarded};
-use super::{Answer, Command, Digest, Dump};
+use super::{Answer, Command, Digest, Dump, size};
 use crate::measure::stage::Probe;
 use crate::model::{
     Body, Event, EventKind, Interval, KeyValue, LeaseId, MainRevision, Position, Range, Request,
     Response,
 };
 use crate::units::Nanos;
+use std::sync::atomic::{AtomicU64, Ordering};
 use xxhash_rust::xxh3::Xxh3;
 
 /// Engine and publication.
@@ -24,6 +26,9 @@ pub(super) struct Core<E> {
     pub(super) engine: E,
     pub(super) publication: Publication,
     pub(super) compactions: Compactions,
+    pub(super) alarms: Alarms,
+    /// How many leases there are. Relaxed: it orders nothing.
+    leases: AtomicU64,
     pub(super) hash_seed: u64,
     pub(super) appliers: Appliers,
 }
@@ -86,7 +91,8 @@ impl<E: Engine> Core<E> {
         // What was superseded before it may be among what was kept.
         engine.compact(kept.compacted);
         let appliers = Appliers::new(probe.is_on());
-        Core { engine, publication, compactions, hash_seed, appliers }
+        let (alarms, leases) = (Alarms::of(&kept.alarms), AtomicU64::new(kept.leases.len() as u64));
+        Core { engine, publication, compactions, alarms, leases, hash_seed, appliers }
     }
 
     #[cfg(feature = "seeded-bugs")]
@@ -106,7 +112,14 @@ impl<E: Engine> Core<E> {
         locked: &mut impl Locked<E::Part>,
     ) -> Effects {
         let bounds = Bounds { current: known, compacted: self.publication.compacted() };
-        evaluate(request, &mut Newest { core: self, locked }, Turn { stamp: STAMP, bounds })
+        self.evaluate(request, locked, Turn { stamp: STAMP, bounds })
+    }
+
+    fn evaluate(&self, request: Request, locked: &mut impl Locked<E::Part>, turn: Turn) -> Effects {
+        match self.alarms.refusal(&request) {
+            Some(refusal) => Effects::refused(refusal),
+            None => evaluate(request, &mut Newest { core: self, locked }, turn),
+        }
     }
 
     /// Evaluates with every lock held, when the revision to come is known.
@@ -116,8 +129,7 @@ impl<E: Engine> Core<E> {
         locked: &mut impl Locked<E::Part>,
     ) -> Effects {
         let bounds = self.settled_bounds();
-        let turn = Turn { stamp: bounds.current + 1, bounds };
-        evaluate(request, &mut Newest { core: self, locked }, turn)
+        self.evaluate(request, locked, Turn { stamp: bounds.current + 1, bounds })
     }
 
     /// Evaluates one request of a batch, the `number`-th of those that are evaluated side by side.
@@ -129,7 +141,7 @@ impl<E: Engine> Core<E> {
         locked: &mut impl Locked<E::Part>,
     ) -> Effects {
         let stamp = STAMP | number as MainRevision;
-        evaluate(request, &mut Newest { core: self, locked }, Turn { stamp, bounds })
+        self.evaluate(request, locked, Turn { stamp, bounds })
     }
 
     pub(super) fn settle(
@@ -138,6 +150,7 @@ impl<E: Engine> Core<E> {
         position: Position,
         pending: &mut Pending,
     ) -> Around {
+        self.count_lease(effects.lease);
         self.publication.settle(&self.engine, effects, position, pending)
     }
 
@@ -147,7 +160,16 @@ impl<E: Engine> Core<E> {
         effects: &[(&Effects, Position)],
         pending: &mut Pending,
     ) -> Vec<Around> {
+        effects.iter().for_each(|(effects, _)| self.count_lease(effects.lease));
         self.publication.settle_all(&self.engine, effects, pending)
+    }
+
+    fn count_lease(&self, change: LeaseChange) {
+        match change {
+            LeaseChange::None => {}
+            LeaseChange::Granted { .. } => drop(self.leases.fetch_add(1, Ordering::Relaxed)),
+            LeaseChange::Revoked { .. } => drop(self.leases.fetch_sub(1, Ordering::Relaxed)),
+        }
     }
 
     /// What a request may name that is evaluated next.
@@ -167,12 +189,43 @@ impl<E: Engine> Core<E> {
         pending: &mut Pending,
     ) -> Response {
         self.commit(pending);
-        let result = self.publication.compact(&self.engine, revision, position);
+        let result = match self.alarms.refusal(&Request::Compact { revision }) {
+            Some(refusal) => {
+                self.publication.keep_alarm(&self.engine, AlarmChange::None, position);
+                Err(refusal)
+            }
+            None => self.publication.compact(&self.engine, revision, position),
+        };
         if result.is_ok() {
             self.compactions.compact(&self.engine, revision);
         }
         let result = result.map(|()| Body::Compact);
         Response { revision: self.publication.published(), result }
+    }
+
+    /// Raises or ends an alarm. The caller holds every lock, so that no request is half done.
+    pub(super) fn alarm(
+        &self,
+        request: &Request,
+        position: Position,
+        pending: &mut Pending,
+    ) -> Response {
+        self.commit(pending);
+        let (change, answer) = self.alarms.outcome(request);
+        // Kept before anybody sees it.
+        self.publication.keep_alarm(&self.engine, change, position);
+        self.alarms.follow(change);
+        Response { revision: self.publication.published(), result: Ok(Body::Alarms(answer)) }
+    }
+
+    /// Bytes of what is held of the state.
+    pub(super) fn bytes(&self) -> u64 {
+        let leases = self.leases.load(Ordering::Relaxed) * size::LEASE_BYTES;
+        size::FRAME_BYTES + leases + self.engine.held_bytes()
+    }
+
+    pub(super) fn defragment(&self, each_part: &mut dyn FnMut(Tend<'_, E::Part>)) {
+        self.engine.defragment(each_part);
     }
 
     /// Takes the commands that were applied before out of `batch`; nobody waits for what they answered then.
@@ -192,7 +245,7 @@ impl<E: Engine> Core<E> {
     }
 
     pub(super) fn read(&self, request: &Request, guarded: &impl Guarded<E::Part>) -> Response {
-        reading::answer(request, &self.engine, &self.publication, guarded, self.hash_seed)
+        reading::answer(request, self, guarded)
     }
 
     /// The changes in `from..=to` as watchers see them, or the compaction that took some of them.
@@ -244,6 +297,7 @@ impl<E: Engine> Core<E> {
             compacted: self.publication.compacted(),
             keys: range.kvs,
             leases,
+            alarms: self.alarms.list(),
         }
     }
 }
@@ -275,11 +329,18 @@ impl Dump {
             hasher.update(&lease.granted_ttl_s.to_le_bytes());
             hasher.digest128()
         });
+        let alarms = self.alarms.iter().map(|alarm| {
+            let mut hasher = Xxh3::new();
+            // Of a length that no lease has.
+            hasher.update(&[alarm.kind.number()]);
+            hasher.update(&alarm.member.to_le_bytes());
+            hasher.digest128()
+        });
         Digest {
             revision: self.revision,
             compacted: self.compacted,
             keys: self.keys.len() as u64,
-            hash: keys.chain(leases).fold(0, u128::wrapping_add),
+            hash: keys.chain(leases).chain(alarms).fold(0, u128::wrapping_add),
         }
     }
 }

@@ -4,7 +4,7 @@
 use super::kv::Kv;
 use super::publication::Around;
 use super::range::Found;
-use crate::model::{Body, LeaseId, OpResponse, Refusal, Response};
+use crate::model::{Alarm, Body, LeaseId, OpResponse, Refusal, Response};
 use smallvec::SmallVec;
 
 /// Everything that came of a request.
@@ -39,6 +39,14 @@ impl LeaseChange {
     }
 }
 
+/// What happened to alarms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AlarmChange {
+    None,
+    Raised(Alarm),
+    Ended(Alarm),
+}
+
 /// An answer in terms of versions.
 #[derive(Debug)]
 pub(super) enum Outcome {
@@ -67,6 +75,11 @@ pub(super) struct Step {
 }
 
 impl Effects {
+    /// Those of a request that was not executed.
+    pub(super) fn refused(refusal: Refusal) -> Effects {
+        Effects { changes: SmallVec::new(), lease: LeaseChange::None, outcome: Err(refusal) }
+    }
+
     pub(super) fn changed(&self) -> bool {
         !self.changes.is_empty()
     }

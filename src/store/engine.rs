@@ -1,13 +1,16 @@
 //! What a path needs of whatever keeps the versions. An engine knows nothing of requests: it adds versions, looks
 //! them up, and keeps what it is told to keep.
 
-use super::effects::{Change, LeaseChange};
+use super::effects::{AlarmChange, Change, LeaseChange};
 use super::kv::Kv;
 use super::look::{At, Flow};
-use crate::model::{LeaseId, MainRevision, Position};
+use crate::model::{Alarm, LeaseId, MainRevision, Position};
 
 /// What is done with a part, under whatever lock guards it.
 pub(super) type Show<'a, P> = &'a mut (dyn FnMut(&P) + 'a);
+
+/// The same, for changing it.
+pub(super) type Tend<'a, P> = &'a mut (dyn FnMut(&mut P) + 'a);
 
 /// A key with its hash.
 #[derive(Clone, Copy, Debug)]
@@ -71,6 +74,12 @@ pub(super) trait Engine: Send + Sync + 'static {
     /// by and by. Nothing is uncommitted.
     fn compact(&self, revision: MainRevision);
 
+    /// Forgets at once what may be forgotten by and by.
+    fn defragment(&self, each_part: &mut dyn FnMut(Tend<'_, Self::Part>));
+
+    /// Bytes of the versions that are held, forgotten ones excluded.
+    fn held_bytes(&self) -> u64;
+
     /// Every version and tombstone written in `from..=to` and not forgotten, in any order; `to` is published. An engine that
     /// keeps them in its parts finds them through `each_part`.
     fn changes(
@@ -101,6 +110,8 @@ pub(super) struct Commit<'a> {
     pub(super) changes: &'a [Change],
     /// In the order of the log.
     pub(super) leases: &'a [LeaseChange],
+    /// With nothing else if there is one.
+    pub(super) alarm: AlarmChange,
     /// Revision of the store after it.
     pub(super) revision: MainRevision,
     /// Revision of the last compaction, 0 if none.
@@ -120,6 +131,7 @@ pub(super) struct Kept {
     pub(super) leases: Vec<(LeaseId, i64)>,
     /// Keys that hang on a lease.
     pub(super) attached: Vec<(LeaseId, Vec<u8>)>,
+    pub(super) alarms: Vec<Alarm>,
     /// Versions that a path has yet to add, oldest first; none if the engine has them.
     pub(super) versions: Vec<Kv>,
 }

@@ -43,7 +43,7 @@ pub(super) struct Turn {
     pub(super) bounds: Bounds,
 }
 
-/// Executes `request`. Compactions are not for here: they change no key.
+/// Executes `request`. Compactions and alarms are not for here: they change no key.
 pub(super) fn evaluate(request: Request, state: &mut impl State, turn: Turn) -> Effects {
     let mut evaluation = Evaluation { state, turn, changes: SmallVec::new() };
     let mut lease = LeaseChange::None;
@@ -54,8 +54,13 @@ pub(super) fn evaluate(request: Request, state: &mut impl State, turn: Turn) -> 
         Request::Txn(txn) => evaluation.txn(txn),
         Request::LeaseGrant { id, ttl_s } => evaluation.grant(id, ttl_s, &mut lease),
         Request::LeaseRevoke { id } => evaluation.revoke(id, &mut lease),
-        Request::Compact { .. } | Request::LeaseTimeToLive { .. } | Request::Leases => {
-            unreachable!("neither compactions nor questions about leases are evaluated")
+        Request::Compact { .. }
+        | Request::LeaseTimeToLive { .. }
+        | Request::Leases
+        | Request::AlarmActivate(_)
+        | Request::AlarmDeactivate(_)
+        | Request::Alarms => {
+            unreachable!("neither compactions nor alarms nor questions about leases are evaluated")
         }
     };
     Effects { changes: evaluation.changes, lease, outcome }

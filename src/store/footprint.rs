@@ -47,10 +47,13 @@ pub(super) fn footprint(
         Request::DeleteRange(delete) => collector.interval(&delete.interval),
         Request::Txn(txn) => collector.txn(txn),
         Request::Compact { .. } => collector.exact = true,
+        // What it refuses or allows again may be anywhere.
+        Request::AlarmActivate(_) | Request::AlarmDeactivate(_) => collector.all = true,
         Request::LeaseGrant { .. }
         | Request::LeaseRevoke { .. }
         | Request::LeaseTimeToLive { .. }
-        | Request::Leases => {}
+        | Request::Leases
+        | Request::Alarms => {}
     }
     collector.finish()
 }

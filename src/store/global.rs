@@ -114,6 +114,9 @@ impl<E: Engine> GlobalMutex<E> {
         if let Request::Compact { revision } = request {
             return self.core.compact(revision, position, pending);
         }
+        if request.is_alarm() {
+            return self.core.alarm(&request, position, pending);
+        }
         let effects = self.core.evaluate_exact(request, state);
         let around = self.core.settle(&effects, position, pending);
         if effects.concern_leases() {
@@ -168,6 +171,14 @@ impl<E: Engine> ApplyPath for GlobalMutex<E> {
 
     fn write_image(&self, to: &mut dyn Write, held: &mut dyn FnMut()) -> io::Result<()> {
         image::write(&self.core, &AtOnce(&self.state), to, held)
+    }
+
+    fn bytes(&self) -> u64 {
+        self.core.bytes()
+    }
+
+    fn defragment(&self) {
+        self.core.defragment(&mut |tend| tend(&mut self.state.lock().part));
     }
 
     fn watches(&self) -> &WatchHub {

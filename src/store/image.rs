@@ -9,13 +9,15 @@ use super::core::Core;
 use super::engine::{Engine, Kept};
 use super::kv::{Kv, Written};
 use super::reading::Guarded;
-use crate::model::{LeaseId, MainRevision, Position};
+use crate::model::{Alarm, AlarmKind, MainRevision, Position};
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use xxhash_rust::xxh3::Xxh3;
 
-const MAGIC: &[u8; 16] = b"kvbench image 1\n";
+const MAGIC: &[u8; 16] = b"kvbench image 2\n";
+/// What images began with before there were alarms.
+const MAGIC_WITHOUT_ALARMS: &[u8; 16] = b"kvbench image 1\n";
 /// In place of a key's length: no version follows.
 const END: u32 = u32::MAX;
 /// Longest key or value that is believed; a request can carry far less.
@@ -88,9 +90,11 @@ pub(super) fn write<E: Engine>(
     let compacted = core.publication.compacted();
     let (snapshot, revision) = core.engine.snapshot(core.publication.published());
     let position = core.publication.position();
+    let alarms = core.alarms.list();
     held();
     let mut out = Hashed { inner: io::BufWriter::with_capacity(1 << 20, to), hash: Xxh3::new() };
-    let mut outcome = write_head(&mut out, revision, compacted, position, &leases);
+    let kept = Kept { revision, compacted, position, leases, alarms, ..Kept::default() };
+    let mut outcome = write_head(&mut out, &kept);
     core.engine.versions(&snapshot, revision, &mut |kv| {
         if outcome.is_ok() {
             outcome = write_version(&mut out, kv);
@@ -106,13 +110,9 @@ pub(super) fn write<E: Engine>(
     out.inner.flush()
 }
 
-fn write_head(
-    out: &mut impl Write,
-    revision: MainRevision,
-    compacted: MainRevision,
-    position: Position,
-    leases: &[(LeaseId, i64)],
-) -> io::Result<()> {
+/// What stands before the versions.
+fn write_head(out: &mut impl Write, kept: &Kept) -> io::Result<()> {
+    let Kept { revision, compacted, position, leases, alarms, .. } = kept;
     out.write_all(MAGIC)?;
     out.write_all(&revision.to_le_bytes())?;
     out.write_all(&compacted.to_le_bytes())?;
@@ -122,6 +122,11 @@ fn write_head(
     for (id, ttl_s) in leases {
         out.write_all(&id.to_le_bytes())?;
         out.write_all(&ttl_s.to_le_bytes())?;
+    }
+    out.write_all(&(alarms.len() as u64).to_le_bytes())?;
+    for alarm in alarms {
+        out.write_all(&[alarm.kind.number()])?;
+        out.write_all(&alarm.member.to_le_bytes())?;
     }
     Ok(())
 }
@@ -149,9 +154,13 @@ pub(super) fn read(
 ) -> Result<Kept, ImageError> {
     let mut input =
         Hashed { inner: io::BufReader::with_capacity(1 << 20, from), hash: Xxh3::new() };
-    let mut kept = read_head(&mut input)?;
+    let (mut kept, has_alarms) = read_head(&mut input)?;
     for _ in 0..input.long()? {
         kept.leases.push((input.long()?, input.long()?));
+    }
+    let alarms = if has_alarms { input.long()? } else { 0 };
+    for _ in 0..alarms {
+        kept.alarms.push(read_alarm(&mut input)?);
     }
     let mut attached = HashMap::new();
     while let Some(kv) = read_version(&mut input)? {
@@ -171,7 +180,7 @@ pub(super) fn read(
 
 /// The last command whose effects are in an image, as its head says; only loading it tells whether that is true.
 pub fn position_of_image(from: &mut dyn Read) -> Result<Position, ImageError> {
-    Ok(read_head(&mut Hashed { inner: from, hash: Xxh3::new() })?.position)
+    Ok(read_head(&mut Hashed { inner: from, hash: Xxh3::new() })?.0.position)
 }
 
 /// Reads an image to its end and keeps nothing: the last command whose effects are in it, if it is what was written.
@@ -179,17 +188,27 @@ pub fn check_image(from: &mut dyn Read) -> Result<Position, ImageError> {
     Ok(read(from, &mut |_| Ok(()))?.position)
 }
 
-/// What stands before leases and versions.
-fn read_head<R: Read>(input: &mut Hashed<R>) -> Result<Kept, ImageError> {
-    if input.exactly::<16>()? != *MAGIC {
-        return Err(ImageError::Damaged("it begins with something else"));
-    }
-    Ok(Kept {
+/// What stands before leases, alarms and versions; and whether there are alarms in it.
+fn read_head<R: Read>(input: &mut Hashed<R>) -> Result<(Kept, bool), ImageError> {
+    let has_alarms = match &input.exactly()? {
+        MAGIC => true,
+        MAGIC_WITHOUT_ALARMS => false,
+        _ => return Err(ImageError::Damaged("it begins with something else")),
+    };
+    let kept = Kept {
         revision: input.long()?,
         compacted: input.long()?,
         position: Position { index: input.long()? as u64, offset: input.short()? },
         ..Kept::default()
-    })
+    };
+    Ok((kept, has_alarms))
+}
+
+fn read_alarm<R: Read>(input: &mut Hashed<R>) -> Result<Alarm, ImageError> {
+    let [number] = input.exactly()?;
+    let kind = AlarmKind::from_number(number);
+    let kind = kind.ok_or(ImageError::Damaged("an alarm is of no kind"))?;
+    Ok(Alarm { kind, member: input.long()?.cast_unsigned() })
 }
 
 fn read_version<R: Read>(input: &mut Hashed<R>) -> Result<Option<Kv>, ImageError> {
@@ -247,5 +266,56 @@ impl<R: Read> Hashed<R> {
 
     fn short(&mut self) -> io::Result<u32> {
         self.exactly().map(u32::from_le_bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A head and no versions.
+    fn image(magic: &[u8], fields: &[&[u8]]) -> Vec<u8> {
+        let numbers = [5i64, 2, 9].map(i64::to_le_bytes);
+        let head = [magic, &numbers.concat(), &1u32.to_le_bytes()].concat();
+        let mut bytes = [&head, &fields.concat()[..], &END.to_le_bytes()].concat();
+        let mut hash = Xxh3::new();
+        hash.update(&bytes);
+        bytes.extend_from_slice(&hash.digest128().to_le_bytes());
+        bytes
+    }
+
+    fn kept(image: &[u8]) -> Result<Kept, ImageError> {
+        read(&mut &image[..], &mut |_| Ok(()))
+    }
+
+    #[test]
+    fn an_image_from_before_there_were_alarms_is_read() {
+        let lease = [1i64, 7, 60].map(i64::to_le_bytes).concat();
+        let kept = kept(&image(MAGIC_WITHOUT_ALARMS, &[&lease])).unwrap();
+        assert_eq!((kept.revision, kept.compacted, kept.position.index), (5, 2, 9));
+        assert_eq!((kept.leases, kept.alarms), (vec![(7, 60)], Vec::new()));
+    }
+
+    #[test]
+    fn alarms_are_in_an_image() {
+        let none = 0u64.to_le_bytes();
+        let two =
+            [&2u64.to_le_bytes()[..], &[1], &7u64.to_le_bytes(), &[2], &u64::MAX.to_le_bytes()];
+        let kept = kept(&image(MAGIC, &[&none, &two.concat()])).unwrap();
+        let expected = [
+            Alarm { kind: AlarmKind::NoSpace, member: 7 },
+            Alarm { kind: AlarmKind::Corrupt, member: u64::MAX },
+        ];
+        assert_eq!(kept.alarms, expected);
+        let mut head = Vec::new();
+        write_head(&mut head, &kept).unwrap();
+        assert!(image(MAGIC, &[&none, &two.concat()]).starts_with(&head));
+    }
+
+    #[test]
+    fn an_alarm_of_no_kind_is_damage() {
+        let odd = [&1u64.to_le_bytes()[..], &[3], &7u64.to_le_bytes()].concat();
+        let damaged = kept(&image(MAGIC, &[&0u64.to_le_bytes(), &odd]));
+        assert!(matches!(damaged, Err(ImageError::Damaged("an alarm is of no kind"))));
     }
 }

@@ -15,13 +15,16 @@
 
 use crate::measure::lock::LockTally;
 use crate::measure::stage::Probe;
-use crate::model::{Event, KeyValue, LeaseStatus, MainRevision, Position, Request, Response};
+use crate::model::{
+    Alarm, Event, KeyValue, LeaseStatus, MainRevision, Position, Request, Response,
+};
 use crate::units::Nanos;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+mod alarms;
 mod appliers;
 mod calibration;
 mod compare;
@@ -47,6 +50,7 @@ mod rocks;
 #[cfg(feature = "seeded-bugs")]
 mod seeded;
 mod sharded;
+mod size;
 mod tickets;
 mod watch;
 
@@ -277,6 +281,13 @@ pub trait ApplyPath: Send + Sync {
     /// which is soon.
     fn write_image(&self, to: &mut dyn Write, held: &mut dyn FnMut()) -> io::Result<()>;
 
+    /// How large the state is that is held: as large as an image of it without alarms, that is keys, values and numbers of every version,
+    /// history included, and leases. What a compaction covers counts until it is forgotten, which is by and by.
+    fn bytes(&self) -> u64;
+
+    /// Forgets at once what compactions cover.
+    fn defragment(&self);
+
     /// Who watches, and the way to become one.
     fn watches(&self) -> &WatchHub;
 
@@ -323,7 +334,7 @@ pub struct Digest {
     pub compacted: MainRevision,
     /// Keys present.
     pub keys: u64,
-    /// Sum of a 128-bit hash of each key with its value, lease and revisions, and of each lease with its time to live;
+    /// Sum of a 128-bit hash of each key with its value, lease and revisions, of each lease with its time to live, and of each alarm;
     /// the order does not matter.
     pub hash: u128,
 }
@@ -339,4 +350,6 @@ pub struct Dump {
     pub keys: Vec<KeyValue>,
     /// Leases with their keys, ascending.
     pub leases: Vec<LeaseStatus>,
+    /// Alarms, ascending.
+    pub alarms: Vec<Alarm>,
 }

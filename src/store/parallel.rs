@@ -1,7 +1,7 @@
 //! The sharded path with several workers: the requests of one batch are evaluated side by side, and give what they would
 //! have given one after the other.
 //!
-//! A batch is cut into segments at requests that walk over intervals, name revisions not reached yet, or compact; those
+//! A batch is cut into segments at requests that walk over intervals, name revisions not reached yet, compact, or change the alarms; those
 //! run alone, as on the serial path, with everything before them published. Within a segment:
 //!
 //! 1. *Prepare*, in log order: the shards of each request, and which of the leases it names exist, for leases come and go by
@@ -321,6 +321,14 @@ impl<E: Engine> ApplyPath for Parallel<E> {
 
     fn write_image(&self, to: &mut dyn Write, held: &mut dyn FnMut()) -> io::Result<()> {
         self.serial.write_image(to, held)
+    }
+
+    fn bytes(&self) -> u64 {
+        self.serial.bytes()
+    }
+
+    fn defragment(&self) {
+        self.serial.defragment();
     }
 
     fn watches(&self) -> &WatchHub {

@@ -3,6 +3,7 @@
 //! log order decides that.
 
 use super::Command;
+use super::alarms::Alarms;
 use super::engine::Engine;
 use super::evaluate::is_granted;
 use super::footprint::Shards;
@@ -29,7 +30,12 @@ pub(super) fn prepare<E: Engine>(
     leases: &Leases,
     segment: Vec<(Command, Shards)>,
 ) -> Vec<Prepared> {
-    let mut coming = Coming { table: leases, granted: HashMap::new(), attached: HashMap::new() };
+    let mut coming = Coming {
+        table: leases,
+        alarms: &store.core.alarms,
+        granted: HashMap::new(),
+        attached: HashMap::new(),
+    };
     let prepare = |(Command { position, request }, shards)| {
         let named = coming.follow(&request);
         let lease_keys = named.revoked_keys;
@@ -42,6 +48,8 @@ pub(super) fn prepare<E: Engine>(
 /// The leases as the requests of a segment leave them, one by one, as far as that can be known beforehand.
 struct Coming<'a> {
     table: &'a Leases,
+    /// They change between segments only.
+    alarms: &'a Alarms,
     /// Leases that came, or went, within the segment.
     granted: HashMap<LeaseId, bool>,
     /// Keys that may have been hung on a lease within the segment.
@@ -61,6 +69,9 @@ impl Coming<'_> {
 
     fn follow(&mut self, request: &Request) -> Named {
         let mut named = Named { existing: SmallVec::new(), revoked_keys: Vec::new() };
+        if self.alarms.refusal(request).is_some() {
+            return named;
+        }
         match request {
             Request::Put(put) if put.lease != 0 => {
                 self.attach(put.lease, &put.key, &mut named.existing);

@@ -2,7 +2,7 @@
 //! telling the watchers and letting readers see it are one step under one short lock: whatever is published is
 //! complete, and nobody waits for a number that another thread holds without publishing it.
 
-use super::effects::{Change, Effects, LeaseChange};
+use super::effects::{AlarmChange, Change, Effects, LeaseChange};
 use super::engine::{Commit, Engine, Kept};
 use super::kv::STAMP;
 use super::watch::WatchHub;
@@ -118,7 +118,7 @@ impl Publication {
             pending.changes.extend(effects.changes.iter().cloned());
             pending.leases.extend(effects.lease.is_some().then_some(effects.lease));
         } else {
-            self.publish(engine, &turn, &effects.changes, &[effects.lease]);
+            self.publish(engine, &turn, &effects.changes, &[effects.lease], AlarmChange::None);
         }
         Around { before, after }
     }
@@ -151,9 +151,7 @@ impl Publication {
             pending.leases.extend(effects.lease.is_some().then_some(effects.lease));
         }
         if !engine.commits_batches() {
-            self.publish(engine, &turn, &pending.changes, &pending.leases);
-            pending.changes.clear();
-            pending.leases.clear();
+            self.publish_pending(engine, &turn, pending);
         }
         around
     }
@@ -162,10 +160,14 @@ impl Publication {
     pub(super) fn commit(&self, engine: &impl Engine, pending: &mut Pending) {
         if engine.commits_batches() {
             let turn = self.turn();
-            self.publish(engine, &turn, &pending.changes, &pending.leases);
-            pending.changes.clear();
-            pending.leases.clear();
+            self.publish_pending(engine, &turn, pending);
         }
+    }
+
+    fn publish_pending(&self, engine: &impl Engine, turn: &Turn, pending: &mut Pending) {
+        self.publish(engine, turn, &pending.changes, &pending.leases, AlarmChange::None);
+        pending.changes.clear();
+        pending.leases.clear();
     }
 
     fn publish(
@@ -174,10 +176,12 @@ impl Publication {
         turn: &Turn,
         changes: &[Change],
         leases: &[LeaseChange],
+        alarm: AlarmChange,
     ) {
         engine.commit(&Commit {
             changes,
             leases,
+            alarm,
             revision: turn.revision,
             compacted: self.compacted(),
             position: turn.position,
@@ -209,8 +213,15 @@ impl Publication {
             // Release, and before anything is forgotten: a reader looks again after it has read.
             self.compacted.store(revision, Ordering::Release);
         }
-        self.publish(engine, &turn, &[], &[]);
+        self.publish(engine, &turn, &[], &[], AlarmChange::None);
         outcome
+    }
+
+    /// Keeps a change of the alarms, or that a request changed nothing. What was settled is committed.
+    pub(super) fn keep_alarm(&self, engine: &impl Engine, change: AlarmChange, position: Position) {
+        let mut turn = self.turn();
+        turn.position = turn.position.max(position);
+        self.publish(engine, &turn, &[], &[], change);
     }
 
     fn turn(&self) -> MutexGuard<'_, Turn> {

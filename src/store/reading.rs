@@ -2,11 +2,11 @@
 //! longer than one lookup.
 
 use super::compare;
+use super::core::Core;
 use super::engine::{Engine, Hashed, Show};
 use super::kv::Kv;
 use super::leases::Leases;
 use super::look::{At, Flow, Look};
-use super::publication::Publication;
 use super::range::{self, Bounds};
 use crate::model::{
     Body, MainRevision, OpResponse, Range, Refusal, Request, RequestOp, Response, Txn,
@@ -58,18 +58,17 @@ impl<E: Engine, G: Guarded<E::Part>> Look for Reader<'_, E, G> {
 /// If it is a write.
 pub(super) fn answer<E: Engine>(
     request: &Request,
-    engine: &E,
-    publication: &Publication,
+    core: &Core<E>,
     guarded: &impl Guarded<E::Part>,
-    hash_seed: u64,
 ) -> Response {
+    let Core { engine, publication, hash_seed, .. } = core;
     assert!(!request.is_write(), "only what changes nothing goes around the log");
     loop {
         // Before the revision: a compaction in between is then noticed below, whatever it covers.
         let compacted = publication.compacted();
         let (snapshot, revision) = engine.snapshot(publication.published());
         publication.wait_for(revision);
-        let reader = Reader { engine, snapshot, revision, guarded, hash_seed };
+        let reader = Reader { engine, snapshot, revision, guarded, hash_seed: *hash_seed };
         let bounds = Bounds { current: revision, compacted };
         let mut revision = revision;
         // The lease table is shown as of the newest publication, perhaps newer than the snapshot.
@@ -92,6 +91,7 @@ pub(super) fn answer<E: Engine>(
                 show_leases(&mut |leases| ids = leases.ids());
                 Ok(Body::Leases(ids))
             }
+            Request::Alarms => Ok(Body::Alarms(core.alarms.list())),
             _ => unreachable!("writes were refused"),
         };
         // If a compaction overtook the reader, what it read may have gaps: read again, at a newer revision.

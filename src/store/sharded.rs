@@ -214,6 +214,9 @@ impl<E: Engine> Sharded<E> {
         if let Request::Compact { revision } = request {
             return self.compact(revision, position, &mut batch.pending);
         }
+        if request.is_alarm() {
+            return self.alarm(&request, position, batch);
+        }
         let known = self.core.publication.published();
         let footprint = footprint(&request, known, |key| self.shard_of(key));
         let (mut held, exact) = match (&request, footprint) {
@@ -223,6 +226,10 @@ impl<E: Engine> Sharded<E> {
             (_, Footprint::Exact) => (self.shards.lock_all(), true),
         };
         held.leases = held.leases.take().or_else(|| batch.leases.take());
+        if let Request::LeaseGrant { .. } = request {
+            // It has no shard to lock, and alarms must not change under it.
+            held.leases();
+        }
         let locked = held.entered();
         let applying = self.core.appliers.enter();
         let response = if exact {
@@ -246,6 +253,19 @@ impl<E: Engine> Sharded<E> {
         let locked = self.shards.probe.now();
         let response = self.core.compact(revision, position, pending);
         Answer { response, locked, applied: self.shards.probe.now() }
+    }
+
+    /// Under every lock: who holds one of them relies on the alarms.
+    fn alarm<'a>(&'a self, request: &Request, position: Position, batch: &mut Batch<'a>) -> Answer {
+        let mut held = self.shards.lock_all();
+        held.leases = batch.leases.take();
+        held.leases();
+        let locked = held.entered();
+        let response = self.core.alarm(request, position, &mut batch.pending);
+        if self.core.engine.commits_batches() {
+            batch.leases = held.leases.take();
+        }
+        Answer { response, locked, applied: held.leave() }
     }
 
     /// Locks the shards of a lease's keys, and the lease table. Keys come and go until both are held, so it may take
@@ -336,6 +356,16 @@ impl<E: Engine> ApplyPath for Sharded<E> {
 
     fn write_image(&self, to: &mut dyn Write, held: &mut dyn FnMut()) -> io::Result<()> {
         image::write(&self.core, &self.shards, to, held)
+    }
+
+    fn bytes(&self) -> u64 {
+        self.core.bytes()
+    }
+
+    fn defragment(&self) {
+        self.core.defragment(&mut |tend| {
+            self.shards.parts.iter().for_each(|part| tend(&mut part.lock()));
+        });
     }
 
     fn watches(&self) -> &WatchHub {

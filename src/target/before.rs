@@ -42,7 +42,8 @@ impl Before {
             Body::Compact
             | Body::LeaseGrant { .. }
             | Body::LeaseRevoke
-            | Body::LeaseTimeToLive(_) => {}
+            | Body::LeaseTimeToLive(_)
+            | Body::Alarms(_) => {}
         }
     }
 

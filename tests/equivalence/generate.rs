@@ -3,8 +3,8 @@
 //! revisions close to the newest one, where a request that is evaluated early would see the wrong number.
 
 use kvbench::model::{
-    Compare, CompareResult, DeleteRange, Interval, LeaseId, MainRevision, Operand, Put, Range,
-    Request, RequestOp, SortOrder, SortTarget, Txn, validate,
+    Alarm, AlarmKind, Compare, CompareResult, DeleteRange, Interval, LeaseId, MainRevision,
+    Operand, Put, Range, Request, RequestOp, SortOrder, SortTarget, Txn, validate,
 };
 use kvbench::seed::Seed;
 use rand::Rng;
@@ -48,6 +48,8 @@ pub(crate) struct Generator {
     /// Ascending, so that neighbours make a narrow interval.
     keys: Vec<Vec<u8>>,
     leases: i64,
+    /// An alarm that was raised and is ended soon: what it refuses is of little interest.
+    raised: Option<Alarm>,
 }
 
 impl Generator {
@@ -58,11 +60,15 @@ impl Generator {
         keys.truncate(shape.keys.max(1));
         keys.sort();
         let leases = i64::try_from(shape.leases.max(1)).unwrap_or(i64::MAX - 1);
-        Generator { random: seed.stream("oracle-requests", 0), keys, leases }
+        let random = seed.stream("oracle-requests", 0);
+        Generator { random, keys, leases, raised: None }
     }
 
     /// The next request; `kvbench::model::validate` accepts it.
     pub(crate) fn next(&mut self, hint: Hint) -> Request {
+        if let Some(alarm) = self.raised.take_if(|_| self.random.random_range(0..20) == 0) {
+            return Request::AlarmDeactivate(alarm);
+        }
         match self.random.random_range(0..100) {
             0..35 => Request::Put(self.put(5)),
             35..47 => Request::Range(self.range(hint, 30)),
@@ -76,7 +82,21 @@ impl Generator {
                 let keys = self.chance(75);
                 Request::LeaseTimeToLive { id: self.lease(), keys }
             }
-            _ => Request::Leases,
+            98 => Request::Leases,
+            _ => self.alarm(),
+        }
+    }
+
+    fn alarm(&mut self) -> Request {
+        let kind = self.one_of(&AlarmKind::ALL, AlarmKind::NoSpace);
+        let alarm = Alarm { kind, member: u64::from(self.chance(30)) };
+        match self.random.random_range(0..100) {
+            0..30 if self.raised.is_none() => {
+                self.raised = Some(alarm);
+                Request::AlarmActivate(alarm)
+            }
+            0..80 => Request::AlarmDeactivate(alarm),
+            _ => Request::Alarms,
         }
     }
 
@@ -383,6 +403,9 @@ fn describe_request(request: &Request) -> String {
         Request::LeaseRevoke { id } => format!("revoke {id}"),
         Request::LeaseTimeToLive { id, keys } => format!("ttl {id}{}", flag(*keys, "keys")),
         Request::Leases => "leases".to_owned(),
+        Request::AlarmActivate(Alarm { kind, member }) => format!("activate {kind:?} {member}"),
+        Request::AlarmDeactivate(Alarm { kind, member }) => format!("deactivate {kind:?} {member}"),
+        Request::Alarms => "alarms".to_owned(),
     }
 }
 

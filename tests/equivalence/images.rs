@@ -14,7 +14,7 @@ const SEEDS: u64 = 6;
 /// Batches between two moves.
 const BATCHES: usize = 9;
 
-fn configs() -> Vec<Config> {
+pub(crate) fn configs() -> Vec<Config> {
     let paths = [
         PathKind::GlobalMutex,
         PathKind::Sharded { shards: 16, workers: 1 },
@@ -65,7 +65,10 @@ fn a_store_moves_on_as_if_it_had_not_moved() {
             from += batch.len() as u64;
             if number % BATCHES == 0 {
                 let config = configs[(number / BATCHES) % configs.len()];
-                let (folder, loaded) = load(config, &image(&*subject.store));
+                let image = image(&*subject.store);
+                let alarms = 9 * oracle.dump().alarms.len() as u64;
+                assert_eq!(subject.store.bytes() + alarms, image.len() as u64, "{config:?}");
+                let (folder, loaded) = load(config, &image);
                 let loaded = loaded.unwrap();
                 assert_eq!(loaded.applied(), subject.store.applied());
                 subject = Subject { store: loaded };

@@ -61,6 +61,7 @@ fn is_narrow(request: &Request) -> bool {
         Request::DeleteRange(delete) => delete.interval.is_point(),
         Request::Txn(txn) => txn.is_write() && txn_is_narrow(txn),
         Request::Compact { .. } => false,
+        other if other.is_alarm() => false,
         other => other.is_write(),
     }
 }

@@ -11,4 +11,5 @@ mod oracle;
 mod pipelines;
 mod seeded;
 mod semantics;
+mod size;
 mod subject;

@@ -6,8 +6,8 @@
 //! few minutes.
 
 use kvbench::model::{
-    Body, Compare, CompareResult, DeleteRange, Event, EventKind, Interval, KeyValue,
-    LEASE_TTL_MAX_S, LeaseId, LeaseStatus, MainRevision, OpResponse, Operand, Put, Range,
+    Alarm, AlarmKind, Body, Compare, CompareResult, DeleteRange, Event, EventKind, Interval,
+    KeyValue, LEASE_TTL_MAX_S, LeaseId, LeaseStatus, MainRevision, OpResponse, Operand, Put, Range,
     RangeResult, Refusal, Request, RequestOp, Response, Revision, SortOrder, SortTarget, Txn,
 };
 use kvbench::store::Dump;
@@ -28,6 +28,7 @@ pub(crate) struct Oracle {
     /// Ascending by revision; as far back as reads are answered.
     keys: BTreeMap<Vec<u8>, Vec<Version>>,
     leases: BTreeMap<LeaseId, Lease>,
+    alarms: BTreeSet<Alarm>,
     /// Every change since the compaction, without `prev_kv`.
     changes: Vec<Event>,
     /// Changes of the running request so far; the first of them takes a new revision.
@@ -67,6 +68,7 @@ impl Oracle {
             compacted: 0,
             keys: BTreeMap::new(),
             leases: BTreeMap::new(),
+            alarms: BTreeSet::new(),
             changes: Vec::new(),
             changes_of_request: 0,
         }
@@ -75,7 +77,15 @@ impl Oracle {
     /// Executes `request`, be it a read or a write.
     pub(crate) fn apply(&mut self, request: &Request) -> Response {
         self.changes_of_request = 0;
-        let result = match request {
+        let result = match self.refusal(request) {
+            Some(refusal) => Err(refusal),
+            None => self.execute_alone(request),
+        };
+        Response { revision: self.revision, result }
+    }
+
+    fn execute_alone(&mut self, request: &Request) -> Result<Body, Refusal> {
+        match request {
             Request::Put(put) => self.put_alone(put),
             Request::Range(range) => self.range_alone(range),
             Request::DeleteRange(delete) => Ok(self.delete_range(delete)),
@@ -87,8 +97,30 @@ impl Oracle {
                 Ok(Body::LeaseTimeToLive(self.time_to_live(*id, *keys)))
             }
             Request::Leases => Ok(Body::Leases(self.leases.keys().copied().collect())),
+            Request::AlarmActivate(alarm) => {
+                self.alarms.insert(*alarm);
+                Ok(Body::Alarms(vec![*alarm]))
+            }
+            Request::AlarmDeactivate(alarm) => {
+                Ok(Body::Alarms(self.alarms.take(alarm).into_iter().collect()))
+            }
+            Request::Alarms => Ok(Body::Alarms(self.alarms.iter().copied().collect())),
+        }
+    }
+
+    /// What the alarms forbid. A transaction that only reads is no write, and one that only deletes needs no space.
+    fn refusal(&self, request: &Request) -> Option<Refusal> {
+        let is_raised = |kind| self.alarms.iter().any(|alarm| alarm.kind == kind);
+        let is_alarm = matches!(request, Request::AlarmActivate(_) | Request::AlarmDeactivate(_));
+        if is_raised(AlarmKind::Corrupt) && request.is_write() && !is_alarm {
+            return Some(Refusal::Corrupt);
+        }
+        let needs_space = match request {
+            Request::Put(_) | Request::LeaseGrant { .. } => true,
+            Request::Txn(txn) => has_put(txn),
+            _ => false,
         };
-        Response { revision: self.revision, result }
+        (is_raised(AlarmKind::NoSpace) && needs_space).then_some(Refusal::NoSpace)
     }
 
     /// The whole state as of now.
@@ -98,6 +130,7 @@ impl Oracle {
             compacted: self.compacted,
             keys: self.present(&Interval::everything(), NOW).into_iter().cloned().collect(),
             leases: self.leases.keys().map(|id| self.time_to_live(*id, true)).collect(),
+            alarms: self.alarms.iter().copied().collect(),
         }
     }
 
@@ -395,6 +428,15 @@ impl Oracle {
         let kvs = kvs.into_iter().map(|kv| shown(range, kv)).collect();
         Body::Range(RangeResult { kvs, more, count: total })
     }
+}
+
+/// In either list, however deep.
+fn has_put(txn: &Txn) -> bool {
+    txn.success.iter().chain(&txn.failure).any(|op| match op {
+        RequestOp::Put(_) => true,
+        RequestOp::Txn(inner) => has_put(inner),
+        RequestOp::Range(_) | RequestOp::DeleteRange(_) => false,
+    })
 }
 
 fn count(len: usize) -> i64 {

@@ -360,6 +360,14 @@ impl ApplyPath for Seeded {
         dump
     }
 
+    fn bytes(&self) -> u64 {
+        self.inner.bytes()
+    }
+
+    fn defragment(&self) {
+        self.inner.defragment();
+    }
+
     fn watches(&self) -> &WatchHub {
         self.inner.watches()
     }

@@ -484,8 +484,8 @@ fn generated_requests_meet_every_answer_there_is() {
         Ok(body) => format!("{:?}", std::mem::discriminant(body)),
     });
     let kinds: BTreeSet<String> = kinds.collect();
-    // 5 refusals that a valid request can meet, 2 ranges, 3 deletes, 4 transactions, 6 others.
-    assert_eq!(kinds.len(), 5 + 2 + 3 + 4 + 6, "{kinds:#?}");
+    // 7 refusals that a valid request can meet, 2 ranges, 3 deletes, 4 transactions, 7 others.
+    assert_eq!(kinds.len(), 7 + 2 + 3 + 4 + 7, "{kinds:#?}");
     let refusals = answered.iter().filter(|(_, response)| response.result.is_err()).count();
     assert!(refusals < answered.len() / 5, "{refusals} refused");
 }

@@ -6,13 +6,14 @@
 //! del KEY [prev]               delrange KEY END [prev]
 //! txn if(KEY.mod = 3, [a,c).value != x) then(put a 1; get b) else(txn if() then(del a) else())
 //! compact N · grant N ttl=N · revoke N · ttl N [keys] · leases
+//! activate KIND member=N · deactivate KIND member=N · alarms   KIND: nospace, corrupt
 //! ```
 //!
 //! A key `""` is empty, `\0` is the zero byte.
 
 use kvbench::model::{
-    Compare, CompareResult, DeleteRange, Interval, Operand, Put, Range, Request, RequestOp,
-    SortOrder, SortTarget, Txn,
+    Alarm, AlarmKind, Compare, CompareResult, DeleteRange, Interval, Operand, Put, Range, Request,
+    RequestOp, SortOrder, SortTarget, Txn,
 };
 
 type Parsed<T> = Result<T, String>;
@@ -28,6 +29,9 @@ pub(crate) fn request(text: &str) -> Parsed<Request> {
         "revoke" => Request::LeaseRevoke { id: number()? },
         "ttl" => Request::LeaseTimeToLive { id: number()?, keys: rest.contains(&"keys") },
         "leases" => Request::Leases,
+        "activate" => Request::AlarmActivate(alarm(rest)?),
+        "deactivate" => Request::AlarmDeactivate(alarm(rest)?),
+        "alarms" => Request::Alarms,
         _ => match op(text)? {
             RequestOp::Put(put) => Request::Put(put),
             RequestOp::Range(range) => Request::Range(range),
@@ -35,6 +39,15 @@ pub(crate) fn request(text: &str) -> Parsed<Request> {
             RequestOp::Txn(txn) => Request::Txn(txn),
         },
     })
+}
+
+fn alarm(words: &[&str]) -> Parsed<Alarm> {
+    let kind = match words.first() {
+        Some(&"nospace") => AlarmKind::NoSpace,
+        Some(&"corrupt") => AlarmKind::Corrupt,
+        other => return Err(format!("no kind of alarm {other:?}")),
+    };
+    Ok(Alarm { kind, member: option(words, "member")?.unwrap_or(0).cast_unsigned() })
 }
 
 fn op(text: &str) -> Parsed<RequestOp> {

@@ -1,6 +1,6 @@
 //! Answers as scripts show them.
 
-use kvbench::model::{Body, Event, EventKind, KeyValue, RangeResult, Response};
+use kvbench::model::{Alarm, Body, Event, EventKind, KeyValue, RangeResult, Response};
 use kvbench::store::Dump;
 
 pub(crate) fn response(response: &Response) -> String {
@@ -34,6 +34,10 @@ fn body(body_of: &Body) -> String {
             format!("lease {} ttl {} keys [{}]", status.id, status.granted_ttl_s, keys.join(" "))
         }
         Body::Leases(ids) => format!("leases {ids:?}"),
+        Body::Alarms(alarms) => {
+            let alarms: Vec<_> = alarms.iter().map(|alarm| alarm_text(*alarm)).collect();
+            format!("alarms [{}]", alarms.join(", "))
+        }
     }
 }
 
@@ -70,7 +74,12 @@ pub(crate) fn dump(dump: &Dump) -> Vec<String> {
         let keys: Vec<_> = lease.keys.iter().map(|key| text(key)).collect();
         format!("lease {} ttl {} keys [{}]", lease.id, lease.granted_ttl_s, keys.join(" "))
     }));
+    lines.extend(dump.alarms.iter().map(|alarm| format!("alarm {}", alarm_text(*alarm))));
     lines
+}
+
+fn alarm_text(alarm: Alarm) -> String {
+    format!("{:?} of {}", alarm.kind, alarm.member)
 }
 
 fn text(bytes: &[u8]) -> String {

@@ -7,9 +7,10 @@
 //!
 //! Caveat: nothing is kept across a restart; the log is replayed.
 
-use super::engine::{Commit, Engine, Hashed, Show};
+use super::engine::{Commit, Engine, Hashed, Show, Tend};
 use super::kv::Kv;
 use super::look::{At, Flow};
+use super::size::{self, Striped};
 use crate::model::MainRevision;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
@@ -20,17 +21,21 @@ mod index;
 mod record;
 
 use index::Index;
-use record::Record;
+use record::{Forgotten, Record};
 
 /// Keys in memory.
 pub(super) struct Memory {
     index: Index,
     hash_seed: u64,
     compacted: AtomicI64,
+    held: Striped,
 }
 
 /// Old versions that each new one makes room for: more than one, so that a backlog shrinks.
 const FORGET_PER_WRITE: usize = 2;
+
+/// As many at once when all are forgotten: then the part's lock is let go for a moment.
+const FORGET_AT_ONCE: usize = 1024;
 
 /// The keys of one shard.
 #[derive(Default)]
@@ -49,11 +54,34 @@ struct Write {
 impl Memory {
     /// No keys. `hash_seed` is what keys are hashed with.
     pub(super) fn new(hash_seed: u64) -> Memory {
-        Memory { index: Index::default(), hash_seed, compacted: AtomicI64::new(0) }
+        let (index, held) = (Index::default(), Striped::default());
+        Memory { index, hash_seed, compacted: AtomicI64::new(0), held }
     }
 
     fn hash(&self, key: &[u8]) -> u64 {
         super::hash(key, self.hash_seed)
+    }
+
+    /// Looks at the oldest versions that were written to `part`, `most` of them, as far as the compaction covers them; says whether it
+    /// may cover more. `stripe`: where bytes are counted.
+    fn forget(&self, part: &mut Part, most: usize, stripe: u64) -> bool {
+        let (mut gone, mut is_more) = (0, true);
+        let compacted = self.compacted.load(Ordering::Relaxed);
+        for _ in 0..most {
+            let is_over = |write: &mut Write| write.kv.modified() < compacted;
+            let Some(Write { kv, record }) = part.written.pop_front_if(is_over) else {
+                is_more = false;
+                break;
+            };
+            let Forgotten { bytes, is_dead } = record.forget(compacted);
+            gone += bytes;
+            if is_dead && part.remove(self.hash(kv.key()), &record) {
+                self.index.remove(&record);
+                gone += size::of_version(&record.newest());
+            }
+        }
+        self.held.subtract(stripe, gone);
+        is_more
     }
 }
 
@@ -78,8 +106,9 @@ impl Engine for Memory {
     }
 
     fn add(&self, part: &mut Part, hash: u64, kv: Kv) {
-        let compacted = self.compacted.load(Ordering::Relaxed);
-        part.forget(compacted, |key| self.hash(key), &mut |dead| self.index.remove(dead));
+        // Each write pays for a little, so that no request waits for a compaction and a part that is written to does not grow.
+        self.forget(part, FORGET_PER_WRITE, hash);
+        self.held.add(hash, size::of_version(&kv));
         let is_it = |record: &Record| record.is_of(kv.key());
         let hash_of = |record: &Record| self.hash(record.newest().key());
         let record = match part.records.entry(hash, is_it, hash_of) {
@@ -131,6 +160,18 @@ impl Engine for Memory {
         self.compacted.store(revision, Ordering::Relaxed);
     }
 
+    fn defragment(&self, each_part: &mut dyn FnMut(Tend<'_, Part>)) {
+        let mut is_more = true;
+        while is_more {
+            is_more = false;
+            each_part(&mut |part| is_more |= self.forget(part, FORGET_AT_ONCE, 0));
+        }
+    }
+
+    fn held_bytes(&self) -> u64 {
+        self.held.total()
+    }
+
     fn changes(
         &self,
         each_part: &mut dyn FnMut(Show<'_, Part>),
@@ -170,24 +211,9 @@ impl Part {
         self.records.find(key.hash, |record| record.is_of(key.key))
     }
 
-    /// Goes on forgetting: looks at the oldest few versions that were written here, if the compaction covers them. Each
-    /// write pays for a little, so that no request waits for a compaction and a part that is written to does not grow.
-    fn forget(
-        &mut self,
-        compacted: MainRevision,
-        hash: impl Fn(&[u8]) -> u64,
-        dead: &mut dyn FnMut(&Record),
-    ) {
-        for _ in 0..FORGET_PER_WRITE {
-            let is_over = |write: &mut Write| write.kv.modified() < compacted;
-            let Some(Write { kv, record }) = self.written.pop_front_if(is_over) else { return };
-            if record.forget(compacted) {
-                let is_it = |other: &Record| other.is_same(&record);
-                if let Ok(present) = self.records.find_entry(hash(kv.key()), is_it) {
-                    present.remove();
-                    dead(&record);
-                }
-            }
-        }
+    /// Takes out a record, if it is here.
+    fn remove(&mut self, hash: u64, record: &Record) -> bool {
+        let found = self.records.find_entry(hash, |other| other.is_same(record));
+        found.map(|present| present.remove()).is_ok()
     }
 }

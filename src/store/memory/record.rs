@@ -5,6 +5,7 @@
 use crate::model::MainRevision;
 use crate::store::kv::Kv;
 use crate::store::look::At;
+use crate::store::size;
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use triomphe::Arc;
@@ -26,6 +27,14 @@ enum Older {
     One(Kv),
     #[expect(clippy::box_collection, reason = "a word instead of four, for every key there is")]
     Many(Box<VecDeque<Kv>>),
+}
+
+/// What came of forgetting.
+pub(super) struct Forgotten {
+    /// Of the versions that are gone.
+    pub(super) bytes: u64,
+    /// Whether what is left may go, too.
+    pub(super) is_dead: bool,
 }
 
 impl Record {
@@ -82,18 +91,27 @@ impl Record {
 
     /// Forgets what readers from `revision` on cannot see, and says whether that is everything. A tombstone of that very revision
     /// stays: watchers may begin there.
-    pub(super) fn forget(&self, revision: MainRevision) -> bool {
+    pub(super) fn forget(&self, revision: MainRevision) -> Forgotten {
         let mut versions = self.versions();
         if versions.newest.modified() <= revision {
-            versions.older = Older::None;
-            return versions.newest.is_tombstone() && versions.newest.modified() < revision;
+            let older = std::mem::replace(&mut versions.older, Older::None);
+            let newest = &versions.newest;
+            let is_dead = newest.is_tombstone() && newest.modified() < revision;
+            return Forgotten { bytes: older.bytes(), is_dead };
         }
-        versions.older.forget(revision);
-        false
+        Forgotten { bytes: versions.older.forget(revision), is_dead: false }
     }
 }
 
 impl Older {
+    fn bytes(&self) -> u64 {
+        match self {
+            Older::None => 0,
+            Older::One(kv) => size::of_version(kv),
+            Older::Many(many) => many.iter().map(size::of_version).sum(),
+        }
+    }
+
     fn push(&mut self, kv: Kv) {
         *self = match std::mem::replace(self, Older::None) {
             Older::None => Older::One(kv),
@@ -118,15 +136,18 @@ impl Older {
     }
 
     /// Keeps the last version up to `revision`, which a reader there sees, unless it is an older tombstone; and what follows it.
-    fn forget(&mut self, revision: MainRevision) {
+    /// Says of how many bytes that was.
+    fn forget(&mut self, revision: MainRevision) -> u64 {
+        let is_over = |kv: &Kv| kv.is_tombstone() && kv.modified() < revision;
         match self {
-            Older::One(kv) if kv.is_tombstone() && kv.modified() < revision => *self = Older::None,
-            Older::None | Older::One(_) => {}
+            Older::One(kv) if is_over(kv) => std::mem::replace(self, Older::None).bytes(),
+            Older::None | Older::One(_) => 0,
             Older::Many(many) => {
                 let covered = many.partition_point(|kv| kv.modified() <= revision);
-                many.drain(..covered.saturating_sub(1));
-                if many.front().is_some_and(|kv| kv.is_tombstone() && kv.modified() < revision) {
-                    many.pop_front();
+                let gone = many.drain(..covered.saturating_sub(1));
+                let mut bytes = gone.map(|kv| size::of_version(&kv)).sum();
+                if let Some(tombstone) = many.pop_front_if(|kv| is_over(kv)) {
+                    bytes += size::of_version(&tombstone);
                 }
                 match many.len() {
                     0 => *self = Older::None,
@@ -134,6 +155,7 @@ impl Older {
                     few if many.capacity() > 8 * few => many.shrink_to(2 * few),
                     _ => {}
                 }
+                bytes
             }
         }
     }

@@ -7,11 +7,11 @@
 //!
 //! Caveat: reading a key far in the past follows the chain of its versions, one lookup each.
 
-use super::effects::LeaseChange;
-use super::engine::{Commit, Engine, Hashed, Kept, Show};
+use super::effects::{AlarmChange, LeaseChange};
+use super::engine::{Commit, Engine, Hashed, Kept, Show, Tend};
 use super::kv::Kv;
 use super::look::{At, Flow};
-use super::{StateSync, StoreError};
+use super::{StateSync, StoreError, size};
 use crate::model::{MainRevision, Revision};
 use overlay::Overlay;
 use rocksdb::{
@@ -20,6 +20,7 @@ use rocksdb::{
 };
 use row::{Meta, Row};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 mod overlay;
@@ -40,6 +41,8 @@ pub(super) struct RocksDb {
     overlay: Mutex<Overlay>,
     kept: Mutex<Progress>,
     state_sync: StateSync,
+    /// Bytes of the versions in the database. Changed under the lock of `kept`; Relaxed, since it orders nothing.
+    held: AtomicU64,
 }
 
 /// What the database says of itself, and how much forgetting is owed.
@@ -67,7 +70,8 @@ impl RocksDb {
         };
         let kept = kept(&db, meta).map_err(failed)?;
         let progress = Mutex::new(Progress { meta, owed_rows: 0 });
-        Ok((RocksDb { db, overlay: Mutex::default(), kept: progress, state_sync }, kept))
+        let held = AtomicU64::new(meta.held.unwrap_or_else(|| count_held(&db)));
+        Ok((RocksDb { db, overlay: Mutex::default(), kept: progress, state_sync, held }, kept))
     }
 
     /// Makes a database in `folder`, which is absent, of an image.
@@ -97,8 +101,12 @@ impl RocksDb {
         for (id, ttl_s) in &kept.leases {
             batch.put(row::place_of_lease(*id), ttl_s.to_le_bytes());
         }
+        for alarm in &kept.alarms {
+            batch.put(row::place_of_alarm(*alarm), b"");
+        }
         let Kept { revision, compacted, position, .. } = kept;
-        batch.put(row::META, Meta { revision, compacted, forgotten: 0, position }.to_bytes());
+        let meta = Meta { revision, compacted, forgotten: 0, position, held: None };
+        batch.put(row::META, meta.to_bytes());
         let finish = db.write_opt(batch, &unlogged).and_then(|()| db.flush());
         Ok(finish.map_err(|error| Box::new(failed(error)))?)
     }
@@ -155,29 +163,45 @@ impl RocksDb {
         let first = row::place_of_revision(Revision { main: forgotten, sub: 0 });
         let owed = rows_between(&self.db, first, row::place_of_revision(past));
         for (rows, found) in owed.enumerate() {
-            // A revision is forgotten as a whole.
-            if rows >= FORGET_ROWS && found.kv.modified() > forgotten {
+            // A revision is forgotten as a whole, and one at least, or those of many rows would be begun with again and again.
+            let is_further = forgotten > progress.meta.forgotten;
+            if rows >= FORGET_ROWS && is_further && found.kv.modified() > forgotten {
                 progress.meta.forgotten = forgotten;
                 return;
             }
             forgotten = found.kv.modified();
-            self.forget_row(batch, &found, compacted);
+            let bytes = self.forget_row(batch, &found, compacted);
+            self.held.fetch_sub(bytes, Ordering::Relaxed);
         }
         progress.meta.forgotten = compacted;
     }
 
-    /// What `found` superseded is not seen any more; nor is `found` itself if it is a tombstone and still the last word.
-    fn forget_row(&self, batch: &mut WriteBatch, found: &Row, compacted: MainRevision) {
+    /// What `found` superseded is not seen any more; nor is `found` itself if it is a tombstone and still the last word. Says of how many
+    /// bytes that was.
+    fn forget_row(&self, batch: &mut WriteBatch, found: &Row, compacted: MainRevision) -> u64 {
+        let mut bytes = 0;
         if found.prev.main > 0 {
-            batch.delete(row::place_of_revision(found.prev));
+            let place = row::place_of_revision(found.prev);
+            // Deleted before if its revision was begun with last time.
+            bytes += self.row(&place).map_or(0, |prev| size::of_version(&prev.kv));
+            batch.delete(place);
         }
         if found.kv.is_tombstone() && found.kv.modified() < compacted {
             let place = row::place_of_key(found.kv.key());
             if self.row(&place).is_some_and(|newest| newest.revision() == found.revision()) {
                 batch.delete(place);
                 batch.delete(row::place_of_revision(found.revision()));
+                bytes += size::of_version(&found.kv);
             }
         }
+        bytes
+    }
+
+    /// Writes `batch` together with how things stand after it.
+    fn keep_meta(&self, mut batch: WriteBatch, progress: &mut Progress) {
+        progress.meta.held = Some(self.held.load(Ordering::Relaxed));
+        batch.put(row::META, progress.meta.to_bytes());
+        self.write(batch);
     }
 
     fn write(&self, batch: WriteBatch) {
@@ -228,12 +252,24 @@ fn kept(db: &DB, meta: Meta) -> Result<Kept, rocksdb::Error> {
         let ttl_s = <[u8; 8]>::try_from(&*ttl_s).map_or(0, i64::from_le_bytes);
         kept.leases.push((id, ttl_s));
     }
+    let from = IteratorMode::From(&[row::ALARMS], rocksdb::Direction::Forward);
+    for item in db.iterator(from) {
+        let Some(alarm) = row::alarm_at(&item?.0) else { break };
+        kept.alarms.push(alarm);
+    }
     if !kept.leases.is_empty() {
         let leased = rows_between(db, vec![row::KEYS], vec![row::KEYS_END])
             .filter(|row| row.kv.lease() != 0);
         kept.attached = leased.map(|row| (row.kv.lease(), row.kv.key().to_vec())).collect();
     }
     Ok(kept)
+}
+
+/// For a database that does not say: one of an earlier version, or made of an image.
+fn count_held(db: &DB) -> u64 {
+    let place = |main| row::place_of_revision(Revision { main, sub: 0 });
+    let rows = rows_between(db, place(0), place(MainRevision::MAX));
+    rows.map(|row| size::of_version(&row.kv)).sum()
 }
 
 fn decoded(bytes: Option<&[u8]>) -> Option<Row> {
@@ -332,6 +368,7 @@ impl Engine for RocksDb {
         let mut progress = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let is_news = !commit.changes.is_empty()
             || commit.leases.iter().any(|change| change.is_some())
+            || commit.alarm != AlarmChange::None
             || commit.compacted != progress.meta.compacted;
         if is_news {
             let mut batch = WriteBatch::default();
@@ -341,10 +378,12 @@ impl Engine for RocksDb {
             progress.meta.position = commit.position;
             // First, since a key that is forgotten may be written again.
             self.forget(&mut batch, &mut progress);
+            let grown = commit.changes.iter().map(|change| size::of_version(&change.kv)).sum();
+            self.held.fetch_add(grown, Ordering::Relaxed);
             commit.changes.iter().for_each(|change| self.add_row(&mut batch, &change.kv));
             commit.leases.iter().for_each(|change| add_lease(&mut batch, *change));
-            batch.put(row::META, progress.meta.to_bytes());
-            self.write(batch);
+            add_alarm(&mut batch, commit.alarm);
+            self.keep_meta(batch, &mut progress);
         }
         drop(progress);
         self.overlay().trim();
@@ -390,6 +429,25 @@ impl Engine for RocksDb {
         // The commit before has noted it; later ones delete what it covers, some rows at a time.
     }
 
+    fn defragment(&self, _: &mut dyn FnMut(Tend<'_, ()>)) {
+        loop {
+            let mut progress = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            if progress.meta.forgotten == progress.meta.compacted {
+                break;
+            }
+            let mut batch = WriteBatch::default();
+            progress.owed_rows = progress.owed_rows.max(FORGET_ROWS);
+            self.forget(&mut batch, &mut progress);
+            self.keep_meta(batch, &mut progress);
+        }
+        // Rows that were deleted still take room on disk until then.
+        self.db.compact_range(None::<&[u8]>, None::<&[u8]>);
+    }
+
+    fn held_bytes(&self) -> u64 {
+        self.held.load(Ordering::Relaxed)
+    }
+
     fn changes(
         &self,
         _: &mut dyn FnMut(Show<'_, ()>),
@@ -426,6 +484,14 @@ fn rows_of<'a>(
     let mut rows = snapshot.raw_iterator_opt(options);
     rows.seek(from);
     walk(rows)
+}
+
+fn add_alarm(batch: &mut WriteBatch, change: AlarmChange) {
+    match change {
+        AlarmChange::None => {}
+        AlarmChange::Raised(alarm) => batch.put(row::place_of_alarm(alarm), b""),
+        AlarmChange::Ended(alarm) => batch.delete(row::place_of_alarm(alarm)),
+    }
 }
 
 fn add_lease(batch: &mut WriteBatch, change: LeaseChange) {

@@ -6,15 +6,17 @@
 //! | `k` key | the newest version of the key, or its tombstone |
 //! | `r` main sub | every version and tombstone by revision, until it is compacted |
 //! | `l` lease | its time to live |
-//! | `m` | revision, compaction, how far old versions are deleted, applied position |
+//! | `a` kind member | an alarm; nothing |
+//! | `m` | revision, compaction, how far old versions are deleted, applied position, bytes of all versions |
 //!
 //! A row names the revision of the version before it, so that versions of a key form a chain: nothing is moved when a
 //! key is overwritten, and what was written in order is read in order when a watch resumes.
 
-use crate::model::{LeaseId, MainRevision, Position, Revision};
+use crate::model::{Alarm, AlarmKind, LeaseId, MainRevision, Position, Revision};
 use crate::store::kv::{Kv, Written};
 
 pub(super) const META: &[u8] = b"m";
+pub(super) const ALARMS: u8 = b'a';
 pub(super) const LEASES: u8 = b'l';
 pub(super) const KEYS: u8 = b'k';
 /// First byte after that of keys: where walking over keys ends.
@@ -104,6 +106,19 @@ pub(super) fn lease_at(place: &[u8]) -> Option<LeaseId> {
     (kind == LEASES).then_some(i64::from_be_bytes(id.try_into().ok()?))
 }
 
+/// Where `alarm` lies.
+pub(super) fn place_of_alarm(alarm: Alarm) -> Vec<u8> {
+    [&[ALARMS, alarm.kind.number()], alarm.member.to_be_bytes().as_slice()].concat()
+}
+
+/// The alarm that lies at `place`.
+pub(super) fn alarm_at(place: &[u8]) -> Option<Alarm> {
+    let (&[what, kind], member) = place.split_first_chunk()?;
+    let member = u64::from_be_bytes(member.try_into().ok()?);
+    let kind = AlarmKind::from_number(kind)?;
+    (what == ALARMS).then_some(Alarm { kind, member })
+}
+
 /// Where the store stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Meta {
@@ -112,16 +127,21 @@ pub(super) struct Meta {
     /// What was superseded up to this revision is deleted.
     pub(super) forgotten: MainRevision,
     pub(super) position: Position,
+    /// Bytes of the versions that are there; none where they have yet to be counted.
+    pub(super) held: Option<u64>,
 }
 
 impl Meta {
     pub(super) fn to_bytes(self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(36);
+        let mut bytes = Vec::with_capacity(44);
         for number in [self.revision, self.compacted, self.forgotten] {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
         bytes.extend_from_slice(&self.position.index.to_le_bytes());
         bytes.extend_from_slice(&self.position.offset.to_le_bytes());
+        if let Some(held) = self.held {
+            bytes.extend_from_slice(&held.to_le_bytes());
+        }
         bytes
     }
 
@@ -132,6 +152,7 @@ impl Meta {
             compacted: number(&mut rest)?,
             forgotten: number(&mut rest)?,
             position: Position { index: number(&mut rest)? as u64, offset: small(&mut rest)? },
+            held: number(&mut rest).map(i64::cast_unsigned),
         })
     }
 }
@@ -174,12 +195,17 @@ mod tests {
     }
 
     #[test]
-    fn leases_and_meta_come_back() {
+    fn leases_alarms_and_meta_come_back() {
         for id in [1, -5, i64::MAX] {
             assert_eq!(lease_at(&place_of_lease(id)), Some(id));
         }
         let position = Position { index: 7, offset: 9 };
-        let meta = Meta { revision: 4, compacted: 3, forgotten: 2, position };
-        assert_eq!(Meta::from_bytes(&meta.to_bytes()), Some(meta));
+        for held in [None, Some(u64::MAX)] {
+            let meta = Meta { revision: 4, compacted: 3, forgotten: 2, position, held };
+            assert_eq!(Meta::from_bytes(&meta.to_bytes()), Some(meta));
+        }
+        let alarm = Alarm { kind: AlarmKind::Corrupt, member: 7 };
+        assert_eq!(alarm_at(&place_of_alarm(alarm)), Some(alarm));
+        assert_eq!((alarm_at(&place_of_lease(7)), alarm_at(META)), (None, None));
     }
 }
