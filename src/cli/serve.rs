@@ -8,7 +8,7 @@ use crate::measure::stage::Probe;
 use crate::node::{DataFolder, Node, Peers};
 use crate::peer::{About, GrpcTransport, Hearsay, Security};
 use crate::raft::Member;
-use crate::server::{Config, Identity, PEER_CONNECTIONS_MAX, PROGRESS_INTERVAL, Server};
+use crate::server::{Config, Identity, PEER_CONNECTIONS_MAX, PROGRESS_INTERVAL, Quota, Server};
 use crate::units::Nanos;
 use clap::Args;
 use levers::LeverArgs;
@@ -73,6 +73,10 @@ pub(super) struct ServeArgs {
     /// Most connections of clients at once [default: 12288, or as many as open files allow]
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     max_connections: Option<u32>,
+    /// Most bytes of the state (keys, values, history and leases), beyond which writes are refused until an operator has made room:
+    /// 0 for 2 GiB, negative for no limit, up to 2^63 - 1
+    #[arg(long, value_name = "BYTES", default_value_t = 0, allow_negative_numbers = true)]
+    quota_backend_bytes: i64,
     /// Listen beyond this machine without TLS: whoever can connect can read and write everything
     #[arg(long)]
     insecure_allow_remote: bool,
@@ -209,6 +213,7 @@ fn config(
         tls: args.tls.read()?,
         progress_interval: PROGRESS_INTERVAL,
         connections_max: CONNECTIONS_MAX as usize,
+        quota: Quota::of_bytes(args.quota_backend_bytes),
     })
 }
 
@@ -253,6 +258,30 @@ fn urls(has_tls: bool, addresses: &[SocketAddr]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Flags {
+        #[command(flatten)]
+        args: ServeArgs,
+    }
+
+    #[test]
+    fn the_quota_is_etcds_flag() {
+        for (flags, bytes) in [
+            (&[][..], 0),
+            (&["--quota-backend-bytes", "8589934592"], 8 << 30),
+            (&["--quota-backend-bytes", "-1"], -1),
+            (&["--quota-backend-bytes=-1"], -1),
+        ] {
+            let args = std::iter::once(&"serve").chain(flags);
+            let parsed = Flags::try_parse_from(args).unwrap().args;
+            assert_eq!(parsed.quota_backend_bytes, bytes, "{flags:?}");
+        }
+        for wrong in ["2GiB", "9223372036854775808", ""] {
+            assert!(Flags::try_parse_from(["serve", "--quota-backend-bytes", wrong]).is_err());
+        }
+    }
 
     #[test]
     fn there_is_room_for_clients_as_far_as_open_files_go() {

@@ -2,7 +2,7 @@
 
 use super::{LeaseTimes, Node};
 use crate::model::{
-    Body, Interval, MainRevision, Range, RangeResult, Refusal, Request, Response, validate,
+    Alarm, Body, Interval, MainRevision, Range, RangeResult, Refusal, Request, Response, validate,
 };
 use crate::store::WatchCounts;
 
@@ -47,6 +47,24 @@ impl Node {
     pub fn compacted(&self) -> MainRevision {
         // What is asked for is older than any change: there is nothing to find but the compaction.
         self.store().events(0, 0).err().unwrap_or(0)
+    }
+
+    /// How large this node's state is, see [`crate::store::ApplyPath::bytes`].
+    pub fn bytes(&self) -> u64 {
+        self.store().bytes()
+    }
+
+    /// Forgets at once what compactions cover; takes its time.
+    pub fn defragment(&self) {
+        self.store().defragment();
+    }
+
+    /// The alarms as this node knows them, ascending.
+    pub fn alarms(&self) -> Vec<Alarm> {
+        match self.store().read(&Request::Alarms).response.result {
+            Ok(Body::Alarms(alarms)) => alarms,
+            other => unreachable!("alarms can always be listed, got {other:?}"),
+        }
     }
 
     /// Who watches.

@@ -1,7 +1,7 @@
 //! What all services share: the node, who it is, and whether it is ending.
 
 use super::forwarding::Forwarding;
-use super::{Config, Identity};
+use super::{Config, Identity, Quota};
 use crate::model::{Body, Interval, LeaseId, MainRevision, Range, Request};
 use crate::node::Node;
 use crate::raft::{BadChange, Rejected, Role};
@@ -28,6 +28,8 @@ pub(super) struct Context {
     pub(super) identity: Identity,
     /// How often a quiet watch that asked for it is told the revision.
     pub(super) progress_interval: Duration,
+    /// How large the state may become.
+    pub(super) quota: Quota,
     /// The way to whoever leads; none for what another member sent on already.
     forwarding: Option<Arc<Forwarding>>,
     stopping: watch::Receiver<bool>,
@@ -42,7 +44,8 @@ impl Context {
         let (identity, progress_interval) = (config.identity.clone(), config.progress_interval);
         let forwarding = Forwarding::new(config.peer_security.clone(), REQUEST_TIMEOUT);
         let forwarding = Some(Arc::new(forwarding));
-        Context { node, identity, progress_interval, forwarding, stopping }
+        let quota = config.quota;
+        Context { node, identity, progress_interval, quota, forwarding, stopping }
     }
 
     /// What services have that other members ask: they sent it to whom they took for the leader, and if that is wrong, sending it on
@@ -85,8 +88,14 @@ impl Context {
         self.call(Request::Range(nothing)).await.map(|_| ())
     }
 
-    /// Sends a request through the node.
+    /// Sends a request through the node, if there is room for what it brings.
     pub(super) async fn call(&self, request: Request) -> Result<(ResponseHeader, Body), Status> {
+        self.check_quota(&request).await?;
+        self.send(request).await
+    }
+
+    /// Sends a request through the node.
+    pub(super) async fn send(&self, request: Request) -> Result<(ResponseHeader, Body), Status> {
         let answered = tokio::time::timeout(REQUEST_TIMEOUT, self.node.call(request)).await;
         let outcome = answered.map_err(|_| Failure::Timeout)?;
         let response = outcome.map_err(|why| rejected(&why))?.reply;

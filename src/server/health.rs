@@ -1,7 +1,9 @@
-//! Whether this member can serve: whoever waits for a leader, or whose log has failed, cannot, and says so to load balancers and
+//! Whether this member can serve: whoever waits for a leader, or whose log has failed, cannot, nor can anybody while an alarm is raised; and says so to load balancers and
 //! scrapers. A leader without a quorum is none any more within an election timeout.
 
 use super::context::Context;
+use crate::model::AlarmKind;
+use crate::node::Node;
 use crate::raft::Status;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,10 +17,14 @@ const LOOK: Duration = Duration::from_millis(50);
 const WHOLE: &str = "";
 
 /// What is wrong, in etcd's words where it has any.
-pub(super) fn trouble(status: &Status) -> Option<&'static str> {
-    match status {
-        Status { stopped: true, .. } => Some("LOG FAILED"),
-        Status { leader: 0, .. } => Some("RAFT NO LEADER"),
+pub(super) fn trouble(node: &Node) -> Option<&'static str> {
+    let status = node.status();
+    // Of several alarms the worst.
+    match (status, node.alarms().last().map(|alarm| alarm.kind)) {
+        (Status { stopped: true, .. }, _) => Some("LOG FAILED"),
+        (_, Some(AlarmKind::Corrupt)) => Some("ALARM CORRUPT"),
+        (_, Some(AlarmKind::NoSpace)) => Some("ALARM NOSPACE"),
+        (Status { leader: 0, .. }, None) => Some("RAFT NO LEADER"),
         _ => None,
     }
 }
@@ -30,7 +36,7 @@ pub(super) fn service(context: Arc<Context>) -> HealthServer<impl Health> {
         let follow = async {
             let mut told = None;
             loop {
-                let serving = match trouble(&context.node.status()) {
+                let serving = match trouble(&context.node) {
                     None => ServingStatus::Serving,
                     Some(_) => ServingStatus::NotServing,
                 };

@@ -71,7 +71,7 @@ impl Kv for KvService {
         }
     }
 
-    /// What is forgotten is gone when this answers, so `physical` asks for nothing more.
+    /// What is forgotten cannot be read any more when this answers, so `physical` asks for nothing more.
     async fn compact(
         &self,
         request: tonic::Request<CompactionRequest>,

@@ -1,17 +1,17 @@
 //! What operators ask of the member.
 
-use super::context::{Context, rejected};
-use crate::model::{KeyValue, MainRevision, Refusal};
+use super::context::{Context, rejected, unexpected};
+use crate::model::{self, Alarm, AlarmKind, Body, KeyValue, MainRevision, Refusal};
 use crate::raft::Rejected;
-use crate::rpc::Failure;
 use crate::rpc::etcdserverpb::alarm_request::AlarmAction;
 use crate::rpc::etcdserverpb::maintenance_server::Maintenance;
 use crate::rpc::etcdserverpb::{
-    AlarmRequest, AlarmResponse, DefragmentRequest, DefragmentResponse, DowngradeRequest,
-    DowngradeResponse, HashKvRequest, HashKvResponse, HashRequest, HashResponse, MoveLeaderRequest,
-    MoveLeaderResponse, ResponseHeader, SnapshotRequest, SnapshotResponse, StatusRequest,
-    StatusResponse,
+    AlarmRequest, AlarmResponse, AlarmType, DefragmentRequest, DefragmentResponse,
+    DowngradeRequest, DowngradeResponse, HashKvRequest, HashKvResponse, HashRequest, HashResponse,
+    MoveLeaderRequest, MoveLeaderResponse, ResponseHeader, SnapshotRequest, SnapshotResponse,
+    StatusRequest, StatusResponse,
 };
+use crate::rpc::{self, Failure, alarm_kind};
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 use tokio::io::AsyncReadExt;
@@ -42,39 +42,57 @@ type Answer<T> = Result<Response<T>, Status>;
 impl Maintenance for MaintenanceService {
     type SnapshotStream = ReceiverStream<Result<SnapshotResponse, Status>>;
 
-    /// There are no alarms: nothing here has a quota or finds itself corrupt.
+    /// Of no kind there are none, so ending one changes nothing; but raising one is a mistake, which etcd lets pass.
     async fn alarm(&self, request: Request<AlarmRequest>) -> Answer<AlarmResponse> {
-        match request.into_inner().action() {
-            AlarmAction::Get | AlarmAction::Deactivate => {
-                let header = Some(self.0.header_now());
-                Ok(Response::new(AlarmResponse { header, alarms: Vec::new() }))
-            }
-            AlarmAction::Activate => {
-                Err(Status::unimplemented("kvbench: alarms cannot be activated, there are none"))
-            }
+        let AlarmRequest { action, member_id: member, alarm } = request.into_inner();
+        let kind = alarm_kind(alarm);
+        let unknown = |what| Err(Status::invalid_argument(format!("kvbench: no such {what}")));
+        if kind.is_none() && alarm != AlarmType::None as i32 {
+            return unknown("alarm");
         }
+        let (header, alarms) = match (AlarmAction::try_from(action), kind) {
+            (Ok(AlarmAction::Get), kind) => self.alarms(kind).await?,
+            (Ok(AlarmAction::Activate), Some(kind)) => {
+                self.about_alarms(model::Request::AlarmActivate(Alarm { kind, member })).await?
+            }
+            (Ok(AlarmAction::Deactivate), Some(kind)) => {
+                self.about_alarms(model::Request::AlarmDeactivate(Alarm { kind, member })).await?
+            }
+            (Ok(AlarmAction::Deactivate), None) => (self.0.header_now(), Vec::new()),
+            (Ok(AlarmAction::Activate), None) => return unknown("alarm"),
+            (Err(_), _) => return unknown("action"),
+        };
+        let alarms = alarms.into_iter().map(Into::into).collect();
+        Ok(Response::new(AlarmResponse { header: Some(header), alarms }))
     }
 
     async fn status(&self, _: Request<StatusRequest>) -> Answer<StatusResponse> {
         let status = self.0.node.status();
-        let bytes = i64::try_from(self.0.node.counts().log_bytes).unwrap_or(i64::MAX);
+        // Nothing is there that is not in use.
+        let bytes = i64::try_from(self.0.node.bytes()).unwrap_or(i64::MAX);
+        let leaderless = (status.leader == 0).then(|| Failure::NoLeader.to_string());
+        let alarms = self.0.node.alarms().into_iter().map(rpc::alarm_text);
         Ok(Response::new(StatusResponse {
             header: Some(self.0.header_now()),
             version: API_VERSION.into(),
-            // What was written to the log since the start: the closest there is.
             db_size: bytes,
             db_size_in_use: bytes,
             leader: status.leader,
             raft_index: status.committed,
             raft_term: status.term,
             raft_applied_index: status.applied,
-            errors: Vec::new(),
+            errors: leaderless.into_iter().chain(alarms).collect(),
             is_learner: status.members.iter().any(|one| one.id == status.me && one.is_learner),
         }))
     }
 
-    /// Nothing is fragmented in here, so there is nothing to do; that much is done.
+    /// What compactions cover is forgotten by and by, and here at once: until then it counts against the quota.
     async fn defragment(&self, _: Request<DefragmentRequest>) -> Answer<DefragmentResponse> {
+        let node = self.0.node.clone();
+        // Not on a thread that others wait for.
+        tokio::task::spawn_blocking(move || node.defragment())
+            .await
+            .map_err(|_| Failure::Stopped)?;
         Ok(Response::new(DefragmentResponse { header: Some(self.0.header_now()) }))
     }
 
@@ -160,6 +178,26 @@ async fn send_chunks(
 }
 
 impl MaintenanceService {
+    /// All alarms, or those of a kind.
+    async fn alarms(
+        &self,
+        kind: Option<AlarmKind>,
+    ) -> Result<(ResponseHeader, Vec<Alarm>), Status> {
+        let (header, mut alarms) = self.about_alarms(model::Request::Alarms).await?;
+        alarms.retain(|alarm| kind.is_none_or(|kind| kind == alarm.kind));
+        Ok((header, alarms))
+    }
+
+    async fn about_alarms(
+        &self,
+        request: model::Request,
+    ) -> Result<(ResponseHeader, Vec<Alarm>), Status> {
+        match self.0.call(request).await? {
+            (header, Body::Alarms(alarms)) => Ok((header, alarms)),
+            (_, other) => Err(unexpected(&other)),
+        }
+    }
+
     /// Other tasks get their turn between two pages.
     async fn hash_at(&self, revision: MainRevision) -> Result<u32, Refusal> {
         let mut hash = Xxh3Default::new();

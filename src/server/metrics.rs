@@ -75,7 +75,7 @@ fn answer(
             (StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", page(context, tally))
         }
         (&Method::GET, "/health") => {
-            let trouble = trouble(&context.node.status());
+            let trouble = trouble(&context.node);
             let (status, word) = match trouble {
                 None => (StatusCode::OK, "true"),
                 Some(_) => (StatusCode::SERVICE_UNAVAILABLE, "false"),
@@ -109,6 +109,10 @@ fn page(context: &Context, tally: &Tally) -> String {
         "Whether this member leads.",
         u64::from(status.role == Role::Leader),
     );
+    add("kvbench_db_bytes", "gauge", "Size of the state, history included.", node.bytes());
+    let quota = context.quota.bytes_max().unwrap_or(0);
+    add("kvbench_quota_backend_bytes", "gauge", "Most bytes it may have, 0 for no limit.", quota);
+    add("kvbench_alarms", "gauge", "Alarms that are raised.", node.alarms().len() as u64);
     add("kvbench_fsyncs_total", "counter", "Syncs of the log.", counts.fsyncs);
     add("kvbench_fsync_nanoseconds_total", "counter", "Time in syncs.", counts.fsync_ns);
     add("kvbench_log_bytes_total", "counter", "Bytes written to the log.", counts.log_bytes);

@@ -28,12 +28,14 @@ mod lock;
 mod maintenance;
 mod metrics;
 mod queue;
+mod quota;
 mod routes;
 mod tally;
 mod tls;
 mod watching;
 
 pub use identity::{Identity, cluster_id, member_id};
+pub use quota::Quota;
 pub use tls::{Tls, TlsError};
 
 use context::Context;
@@ -71,6 +73,8 @@ pub struct Config {
     pub progress_interval: Duration,
     /// Most connections of clients at once; whoever comes later waits in the kernel's queue. Members have places of their own.
     pub connections_max: usize,
+    /// How large the state may become.
+    pub quota: Quota,
 }
 
 /// Why a server could not start.

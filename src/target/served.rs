@@ -31,6 +31,8 @@ pub(super) fn launch(
         command.arg("--data-dir").arg(folder.join("data"));
         command.args(["--listen-client-urls", &url(mine[0])]);
         command.args(["--listen-metrics-urls", &url(mine[2])]);
+        // What is measured in this process has no quota either.
+        command.arg("--quota-backend-bytes=-1");
         if size > 1 {
             command.args(["--listen-peer-urls", &url(mine[1])]);
             command.args(["--initial-cluster", &group]);

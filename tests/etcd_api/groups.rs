@@ -12,7 +12,7 @@ use kvbench::raft::{
 };
 use kvbench::rpc::etcdserverpb::{LeaseTimeToLiveRequest, MemberAddRequest, PutRequest};
 use kvbench::seed::Seed;
-use kvbench::server::Server;
+use kvbench::server::{Quota, Server};
 use kvbench::store::{self, PathKind};
 use kvbench::units::Nanos;
 use std::io::{Read, Write};
@@ -28,10 +28,10 @@ use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 const PATIENCE: Nanos = Nanos::from_millis(60_000);
 
 /// Three members; clients speak to the first.
-struct Trio {
+pub(crate) struct Trio {
     network: Network,
-    nodes: Vec<Arc<Node>>,
-    server: Server,
+    pub(crate) nodes: Vec<Arc<Node>>,
+    pub(crate) server: Server,
     _folder: TempDir,
 }
 
@@ -49,6 +49,11 @@ fn config(fsync: Fsync) -> node::Config {
 
 impl Trio {
     fn start() -> Trio {
+        Trio::start_with(Quota::NONE)
+    }
+
+    /// The first with a quota.
+    pub(crate) fn start_with(quota: Quota) -> Trio {
         let folder = tempfile::tempdir().unwrap();
         let clock = Clock::start();
         let network = Network::start(clock, Seed(7)).unwrap();
@@ -72,12 +77,12 @@ impl Trio {
                 node
             })
             .collect();
-        let server = start_on(nodes[0].clone());
+        let server = start_on(nodes[0].clone(), quota);
         Trio { network, nodes, server, _folder: folder }
     }
 
     /// Makes member 1 the leader and waits until it is.
-    async fn first_leads(&self) {
+    pub(crate) async fn first_leads(&self) {
         let clock = Clock::start();
         while self.nodes[0].status().role != Role::Leader {
             assert!(clock.now() < PATIENCE, "waited in vain for the first to lead");
@@ -193,7 +198,7 @@ async fn told(watch: &mut Streaming<HealthCheckResponse>, status: ServingStatus)
 }
 
 /// Status and body of `/health`.
-async fn page(address: SocketAddr) -> (u16, String) {
+pub(crate) async fn page(address: SocketAddr) -> (u16, String) {
     let told = tokio::task::spawn_blocking(move || {
         let mut stream = TcpStream::connect(address).unwrap();
         stream.write_all(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
@@ -215,7 +220,7 @@ fn a_full_backlog_is_told() {
     let peers = Peers { group: Group::of(me, 1), ..Peers::none() };
     let node = Node::start_among(slow, peers, folder.path(), Clock::start(), Probe::off());
     let node = Arc::new(node.unwrap());
-    let server = start_on(node.clone());
+    let server = start_on(node.clone(), Quota::NONE);
     with_client(server.clients()[0], |client| async move {
         for _ in 0..20 {
             let mut overloaded = false;

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that fails says where by itself")]
 
+mod alarms;
 mod errors;
 mod groups;
 mod keys;

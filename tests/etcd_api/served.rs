@@ -13,9 +13,10 @@ use kvbench::rpc::etcdserverpb::watch_client::WatchClient;
 use kvbench::rpc::etcdserverpb::{PutRequest, RangeRequest, RangeResponse};
 use kvbench::rpc::v3electionpb::election_client::ElectionClient;
 use kvbench::rpc::v3lockpb::lock_client::LockClient;
-use kvbench::server::{Config, Identity, Server};
+use kvbench::server::{Config, Identity, Quota, Server};
 use kvbench::store::{self, PathKind};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -50,6 +51,11 @@ pub(crate) fn with_server<F: Future<Output = ()>>(test: impl FnOnce(Server, Clie
 
 pub(crate) fn start() -> (Server, TempDir) {
     let folder = tempfile::tempdir().unwrap();
+    (start_in(folder.path(), Quota::of_bytes(0)), folder)
+}
+
+/// A server with its data in `folder`.
+pub(crate) fn start_in(folder: &Path, quota: Quota) -> Server {
     let pipeline = raft::Config {
         propose: Propose::Pipelined,
         apply_on: ApplyOn::RaftThread,
@@ -62,16 +68,17 @@ pub(crate) fn start() -> (Server, TempDir) {
     let identity = Identity::alone("n1", vec!["http://p:1".into()], vec!["http://c:1".into()]);
     let peers = Peers { group: identity.group(), ..Peers::none() };
     let (clock, probe) = (Clock::start(), Probe::off());
-    let node = Node::start_among(config, peers, folder.path(), clock, probe).unwrap();
-    (serve(Arc::new(node), identity), folder)
+    let node = Node::start_among(config, peers, folder, clock, probe).unwrap();
+    serve(Arc::new(node), identity, quota)
 }
 
 /// A server before a node that there is.
-pub(crate) fn start_on(node: Arc<Node>) -> Server {
-    serve(node, Identity::alone("n1", vec!["http://p:1".into()], vec!["http://c:1".into()]))
+pub(crate) fn start_on(node: Arc<Node>, quota: Quota) -> Server {
+    let identity = Identity::alone("n1", vec!["http://p:1".into()], vec!["http://c:1".into()]);
+    serve(node, identity, quota)
 }
 
-fn serve(node: Arc<Node>, identity: Identity) -> Server {
+fn serve(node: Arc<Node>, identity: Identity, quota: Quota) -> Server {
     let any_port = "127.0.0.1:0".parse().unwrap();
     let config = Config {
         clients: vec![any_port],
@@ -84,6 +91,7 @@ fn serve(node: Arc<Node>, identity: Identity) -> Server {
         tls: None,
         progress_interval: Duration::from_millis(300),
         connections_max: 100,
+        quota,
     };
     Server::start(node, config).unwrap()
 }
