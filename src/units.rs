@@ -130,11 +130,10 @@ impl Unit {
     pub fn parse(self, text: &str) -> Result<f64, String> {
         let text = text.trim();
         match self {
-            Unit::PerSecond => {
-                let wanted = "a rate such as \"10k/s\"";
-                let count = text.strip_suffix("/s").ok_or_else(|| format!("expected {wanted}"))?;
-                parse_scaled(count, &COUNT_UNITS, wanted).map(|count| count as f64)
-            }
+            Unit::PerSecond => match parse_rate(text)? {
+                rate if rate >= 0.0 => Ok(rate),
+                _ => Err("a rate is not negative".to_owned()),
+            },
             Unit::Time => parse_nanos(text).map(|span| span.0 as f64),
             Unit::Share => match parse_percent(text)? {
                 share if share >= 0.0 => Ok(share),
@@ -260,6 +259,11 @@ mod tests {
             );
         }
         assert!(Unit::PerSecond.parse("10k").is_err() && Unit::Time.parse("5").is_err());
+        assert!(Unit::PerSecond.parse("-1/s").is_err() && Unit::Share.parse("-1%").is_err());
+        // What was measured is seldom a whole number, and may be typed back.
+        for rate in [0.5, 4_980.25] {
+            assert_eq!(Unit::PerSecond.parse(&Unit::PerSecond.show(rate)), Ok(rate));
+        }
     }
 
     #[test]

@@ -608,7 +608,12 @@ fn targets_on_values_and_checks_are_checked() {
     let value =
         |lines: &str, line, expected| one_mistake("ratio = \">= 1\"", lines, line, expected);
     value("value = \">= 1/s\"", 10, "missing key `arm` in [[target]]");
-    value("value = \">= 1\"\narm = \"after\"", 13, "; expected a rate such as \"10k/s\"");
+    value(
+        "value = \">= 1\"\narm = \"after\"",
+        13,
+        "; the unit is missing: expected a rate such as",
+    );
+    value("value = \">= -1/s\"\narm = \"after\"", 13, "; a rate is not negative");
     value("value = \">= 10k/s\"\narm = \"rung-1\"", 14, "arms: before, after");
     value("value = \">= 10k/s\"\narm = \"aftr\"", 14, "did you mean `after`?");
     value(
