@@ -48,7 +48,7 @@ const PATHS: [PathKind; 3] = [
 
 fn on(engine: EngineKind, path: PathKind) -> store::Config {
     let parallelism = Parallelism { parallel_from: Some(1), shuffled_claims: None };
-    store::Config { path, engine, hash_seed: 7, parallelism }
+    store::Config { engine, hash_seed: 7, parallelism, ..store::Config::in_memory(path) }
 }
 
 // A store that is closed and opened again.

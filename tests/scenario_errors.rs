@@ -215,6 +215,9 @@ fn levers_are_checked() {
     system("layer = \"store\"\napply_workers = 2", 5, "or use layer = \"apply\"");
     let apply = "apply = \"global-mutex\"\napply_workers = 2";
     system(apply, 5, "apply `global-mutex` ignores `apply_workers`");
+    let apply = "apply = \"global-mutex\"\nshard_layout = \"packed\"";
+    system(apply, 5, "apply `global-mutex` ignores `shard_layout`");
+    system("shard_layout = \"tight\"", 4, "shard_layout is \"tight\"; allowed: padded, packed");
     system("layer = \"apply\"\nbatch = { ops_max = 2 }", 5, "layer `apply` ignores `batch`");
     system("connections = 2", 4, "layer `raft` ignores `connections`");
     system("etcd = { endpoints = [\"http://h:1\"] }", 4, "or use layer = \"etcd\"");

@@ -449,7 +449,8 @@ fn run(config: Config, seed: Seed) {
 fn check(engine: EngineKind, path: PathKind, seeds: u64) {
     for seed in 0..seeds {
         let parallelism = Parallelism { parallel_from: Some(1), shuffled_claims: None };
-        run(Config { path, engine, hash_seed: seed, parallelism }, Seed(seed));
+        let store = Config { engine, hash_seed: seed, parallelism, ..Config::in_memory(path) };
+        run(store, Seed(seed));
     }
 }
 

@@ -12,7 +12,7 @@ pub use op::{Op, OpKind, Range, RangeAnswer, TxnKind, WeightedOp};
 use std::fmt;
 pub use system::{
     Apply, ApplyOn, Batch, CommitPublish, Connections, Consistency, Engine, Etcd, FSYNC_DELAY,
-    Fsync, LINGER, Layer, Linger, Propose, Reads, StateSync, System,
+    Fsync, LINGER, Layer, Linger, Propose, Reads, ShardLayout, StateSync, System,
 };
 
 /// Gives an enum of plain words its spelling in scenario files, both ways, from one table.

@@ -36,6 +36,7 @@ mod footprint;
 mod global;
 mod image;
 mod kv;
+mod layout;
 mod leases;
 mod look;
 mod memory;
@@ -70,6 +71,8 @@ pub struct Config {
     pub path: PathKind,
     /// What keeps it.
     pub engine: EngineKind,
+    /// How the locks of the sharded path lie in memory. No answer depends on it.
+    pub shard_layout: ShardLayout,
     /// What keys are hashed with, to spread them over shards and tables. No answer depends on it.
     pub hash_seed: u64,
     /// How several workers share a batch. No answer depends on it.
@@ -79,8 +82,13 @@ pub struct Config {
 impl Config {
     /// A store in memory, with everything that no answer depends on as usual.
     pub fn in_memory(path: PathKind) -> Config {
-        let (engine, parallelism) = (EngineKind::Memory, Parallelism::default());
-        Config { path, engine, hash_seed: 0, parallelism }
+        Config {
+            path,
+            engine: EngineKind::Memory,
+            shard_layout: ShardLayout::default(),
+            hash_seed: 0,
+            parallelism: Parallelism::default(),
+        }
     }
 }
 
@@ -106,6 +114,16 @@ pub enum PathKind {
         /// How many threads evaluate the requests of a batch, 1..=64.
         workers: u32,
     },
+}
+
+/// How locks lie in memory, one beside the other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ShardLayout {
+    /// Each on a cache line of its own.
+    #[default]
+    Padded,
+    /// Without gaps.
+    Packed,
 }
 
 /// Which engine.
@@ -234,12 +252,28 @@ fn reached_by(
             Arc::new(global::GlobalMutex::new(engine, kept, config.hash_seed, probe))
         }
         PathKind::Sharded { shards, workers } => {
-            let serial = sharded::Sharded::new(engine, kept, shards, config.hash_seed, probe);
-            match workers {
-                0 | 1 => Arc::new(serial),
-                _ => Arc::new(parallel::Parallel::new(serial, workers, config.parallelism)?),
+            let of = (shards, workers);
+            match config.shard_layout {
+                ShardLayout::Padded => sharded::<layout::Padded>(config, of, engine, kept, probe)?,
+                ShardLayout::Packed => sharded::<layout::Packed>(config, of, engine, kept, probe)?,
             }
         }
+    })
+}
+
+/// The sharded path with locks laid out as `L` says.
+fn sharded<L: layout::Layout>(
+    config: Config,
+    (shards, workers): (u32, u32),
+    engine: impl engine::Engine,
+    kept: engine::Kept,
+    probe: Probe,
+) -> Result<Arc<dyn ApplyPath>, StoreError> {
+    let serial: sharded::Sharded<_, L> =
+        sharded::Sharded::new(engine, kept, shards, config.hash_seed, probe);
+    Ok(match workers {
+        0 | 1 => Arc::new(serial),
+        _ => Arc::new(parallel::Parallel::new(serial, workers, config.parallelism)?),
     })
 }
 

@@ -17,6 +17,7 @@ use super::core::Locked;
 use super::effects::Effects;
 use super::engine::Engine;
 use super::footprint::{Footprint, Shards, footprint};
+use super::layout::Layout;
 use super::leases::Leases;
 use super::pool::{Job, Pool};
 use super::prepare::{Prepared, prepare};
@@ -39,8 +40,8 @@ const CLAIM: usize = 16;
 const CHAIN_PERCENT_MAX: usize = 60;
 
 /// Shards, and workers for the requests of a batch.
-pub(super) struct Parallel<E: Engine> {
-    serial: Arc<Sharded<E>>,
+pub(super) struct Parallel<E: Engine, L: Layout> {
+    serial: Arc<Sharded<E, L>>,
     pool: Pool,
     parallel_from: usize,
     calibration: Calibration,
@@ -57,8 +58,8 @@ enum Claims {
 }
 
 /// A segment on its way.
-struct Segment<E: Engine> {
-    store: Arc<Sharded<E>>,
+struct Segment<E: Engine, L: Layout> {
+    store: Arc<Sharded<E, L>>,
     tickets: Tickets,
     /// What is to be done, then what came of it.
     slots: Vec<Mutex<Slot>>,
@@ -82,13 +83,13 @@ struct Done {
     applied: Nanos,
 }
 
-impl<E: Engine> Parallel<E> {
+impl<E: Engine, L: Layout> Parallel<E, L> {
     /// Adds `workers` − 1 threads to a store.
     pub(super) fn new(
-        serial: Sharded<E>,
+        serial: Sharded<E, L>,
         workers: u32,
         parallelism: Parallelism,
-    ) -> Result<Parallel<E>, StoreError> {
+    ) -> Result<Parallel<E, L>, StoreError> {
         let pool = Pool::start(workers - 1).map_err(StoreError::Thread)?;
         let calibration = Calibration::measure(&pool, workers, E::EVALUATE_NS);
         let parallel_from = parallelism.parallel_from.unwrap_or(calibration.parallel_from);
@@ -201,7 +202,7 @@ impl Claims {
     }
 }
 
-impl<E: Engine> Job for Segment<E> {
+impl<E: Engine, L: Layout> Job for Segment<E, L> {
     fn work(&self) {
         loop {
             // Relaxed: claims only have to differ; what they lead to is ordered by the tickets.
@@ -224,7 +225,7 @@ impl<E: Engine> Job for Segment<E> {
     }
 }
 
-impl<E: Engine> Segment<E> {
+impl<E: Engine, L: Layout> Segment<E, L> {
     fn evaluate(&self, number: usize) {
         let Slot::Waiting(prepared) = take(&self.slots[number]) else {
             unreachable!("tickets let a request run once")
@@ -244,13 +245,13 @@ impl<E: Engine> Segment<E> {
 }
 
 /// Locked shards, with leases as they were decided.
-struct Decided<'a, P> {
-    held: LockedShards<'a, P>,
+struct Decided<'a, P: Send, L: Layout> {
+    held: LockedShards<'a, P, L>,
     leases: SmallVec<[LeaseId; 1]>,
     lease_keys: Vec<Vec<u8>>,
 }
 
-impl<P> Locked<P> for Decided<'_, P> {
+impl<P: Send, L: Layout> Locked<P> for Decided<'_, P, L> {
     fn part(&self, hash: u64) -> &P {
         self.held.part(hash)
     }
@@ -268,7 +269,7 @@ impl<P> Locked<P> for Decided<'_, P> {
     }
 }
 
-impl<E: Engine> ApplyPath for Parallel<E> {
+impl<E: Engine, L: Layout> ApplyPath for Parallel<E, L> {
     fn apply(&self, mut batch: Vec<Command>, answers: &mut Vec<Answer>) {
         let alone = self.alone.lock().unwrap_or_else(PoisonError::into_inner);
         let serial = &self.serial;

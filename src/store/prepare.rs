@@ -7,6 +7,7 @@ use super::alarms::Alarms;
 use super::engine::Engine;
 use super::evaluate::is_granted;
 use super::footprint::Shards;
+use super::layout::Layout;
 use super::leases::Leases;
 use super::sharded::Sharded;
 use crate::model::{LeaseId, Position, Request, RequestOp, Txn};
@@ -25,8 +26,8 @@ pub(super) struct Prepared {
 }
 
 /// Goes through the segment once, in log order.
-pub(super) fn prepare<E: Engine>(
-    store: &Sharded<E>,
+pub(super) fn prepare<E: Engine, L: Layout>(
+    store: &Sharded<E, L>,
     leases: &Leases,
     segment: Vec<(Command, Shards)>,
 ) -> Vec<Prepared> {

@@ -8,6 +8,7 @@ use super::effects::{Change, Effects};
 use super::engine::{Engine, Kept};
 use super::footprint::{Footprint, Shards, footprint};
 use super::kv::Kv;
+use super::layout::{Layout, Padded};
 use super::leases::Leases;
 use super::memory::Memory;
 use super::parallel::Parallel;
@@ -81,7 +82,8 @@ impl SeededBug {
 /// If a worker thread cannot be started.
 pub fn open_seeded(bug: Option<SeededBug>, seed: u64) -> Arc<dyn ApplyPath> {
     let engine = Memory::new(seed);
-    let mut serial = Sharded::new(engine, Kept::default(), SHARDS, seed, Probe::off());
+    let mut serial: Sharded<_, Padded> =
+        Sharded::new(engine, Kept::default(), SHARDS, seed, Probe::off());
     serial.core.publication.seeded = Seeded { bug };
     let parallelism = Parallelism { parallel_from: Some(1), shuffled_claims: Some(seed) };
     Arc::new(Parallel::new(serial, 2, parallelism).expect("a thread can be started"))
@@ -128,9 +130,9 @@ impl Seeded {
     }
 
     /// The tickets of a segment; `tickets` are the right ones.
-    pub(super) fn tickets<E: Engine>(
+    pub(super) fn tickets<E: Engine, L: Layout>(
         self,
-        store: &Sharded<E>,
+        store: &Sharded<E, L>,
         segment: &[Prepared],
         tickets: Tickets,
     ) -> Tickets {

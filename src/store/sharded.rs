@@ -7,6 +7,7 @@ use super::effects::Effects;
 use super::engine::{Engine, Kept, Show};
 use super::footprint::{Footprint, Shards, footprint};
 use super::kv::Kv;
+use super::layout::Layout;
 use super::leases::Leases;
 use super::publication::Pending;
 use super::reading::Guarded;
@@ -16,15 +17,14 @@ use crate::measure::lock::{LockTally, MeasuredGuard, MeasuredMutex};
 use crate::measure::stage::Probe;
 use crate::model::{Event, LeaseId, MainRevision, Position, Request, Response};
 use crate::units::Nanos;
-use crossbeam_utils::CachePadded;
 use smallvec::SmallVec;
 use std::cell::Cell;
 use std::io::{self, Write};
 
 /// Keys spread over shards, one mutex each.
-pub(super) struct Sharded<E: Engine> {
+pub(super) struct Sharded<E: Engine, L: Layout> {
     pub(super) core: Core<E>,
-    pub(super) shards: ShardLocks<E::Part>,
+    pub(super) shards: ShardLocks<E::Part, L>,
 }
 
 /// What an apply call carries from request to request.
@@ -37,22 +37,22 @@ pub(super) struct Batch<'a> {
 }
 
 /// The locks. Order: shards ascending, then leases, then the publication.
-pub(super) struct ShardLocks<P> {
-    /// Padded, so that neighbours do not share a cache line. Length is a power of two.
-    parts: Vec<CachePadded<MeasuredMutex<P>>>,
+pub(super) struct ShardLocks<P: Send, L: Layout> {
+    /// Length is a power of two.
+    parts: Vec<L::Place<MeasuredMutex<P>>>,
     leases: MeasuredMutex<Leases>,
     probe: Probe,
 }
 
-impl<P> ShardLocks<P> {
+impl<P: Send, L: Layout> ShardLocks<P, L> {
     /// # Panics
     /// If `shards` is not a power of two up to 65536.
-    fn new(shards: u32, part: impl Fn() -> P, leases: Leases, probe: Probe) -> ShardLocks<P> {
+    fn new(shards: u32, part: impl Fn() -> P, leases: Leases, probe: Probe) -> ShardLocks<P, L> {
         assert!(
             shards.is_power_of_two() && shards <= 1 << 16,
             "the shard count is a power of two up to 65536, got {shards}"
         );
-        let parts = (0..shards).map(|_| CachePadded::new(MeasuredMutex::new(part(), probe)));
+        let parts = (0..shards).map(|_| MeasuredMutex::new(part(), probe).into());
         ShardLocks { parts: parts.collect(), leases: MeasuredMutex::new(leases, probe), probe }
     }
 
@@ -72,26 +72,26 @@ impl<P> ShardLocks<P> {
     }
 
     /// Takes the locks of `shards`, which ascend.
-    pub(super) fn lock(&self, shards: &[u32]) -> LockedShards<'_, P> {
+    pub(super) fn lock(&self, shards: &[u32]) -> LockedShards<'_, P, L> {
         let lock = |shard: &u32| (*shard, self.parts[*shard as usize].lock());
         LockedShards { locks: self, held: shards.iter().map(lock).collect(), leases: None }
     }
 
-    fn lock_all(&self) -> LockedShards<'_, P> {
+    fn lock_all(&self) -> LockedShards<'_, P, L> {
         let all: Vec<u32> = (0..self.parts.len() as u32).collect();
         self.lock(&all)
     }
 }
 
 /// Some shards, locked, and the lease table once it was needed.
-pub(super) struct LockedShards<'a, P> {
-    locks: &'a ShardLocks<P>,
+pub(super) struct LockedShards<'a, P: Send, L: Layout> {
+    locks: &'a ShardLocks<P, L>,
     /// Ascending by shard.
     held: SmallVec<[(u32, MeasuredGuard<'a, P>); 1]>,
     leases: Option<MeasuredGuard<'a, Leases>>,
 }
 
-impl<'a, P> LockedShards<'a, P> {
+impl<'a, P: Send, L: Layout> LockedShards<'a, P, L> {
     fn leases(&mut self) -> &mut MeasuredGuard<'a, Leases> {
         self.leases.get_or_insert_with(|| self.locks.leases.lock())
     }
@@ -116,7 +116,7 @@ impl<'a, P> LockedShards<'a, P> {
     }
 }
 
-impl<P> Locked<P> for LockedShards<'_, P> {
+impl<P: Send, L: Layout> Locked<P> for LockedShards<'_, P, L> {
     fn part(&self, hash: u64) -> &P {
         &self.held[self.place(hash)].1
     }
@@ -135,7 +135,7 @@ impl<P> Locked<P> for LockedShards<'_, P> {
     }
 }
 
-impl<P> Guarded<P> for ShardLocks<P> {
+impl<P: Send, L: Layout> Guarded<P> for ShardLocks<P, L> {
     fn part(&self, hash: u64, look: &mut dyn FnMut(&P)) {
         look(&self.parts[self.shard_of(hash) as usize].lock());
     }
@@ -146,13 +146,13 @@ impl<P> Guarded<P> for ShardLocks<P> {
 }
 
 /// The same, noting when the first lock was got and the last left: a get then needs no clock of its own.
-struct Lookups<'a, P> {
-    locks: &'a ShardLocks<P>,
+struct Lookups<'a, P: Send, L: Layout> {
+    locks: &'a ShardLocks<P, L>,
     first: Cell<Option<Nanos>>,
     last: Cell<Option<Nanos>>,
 }
 
-impl<P> Guarded<P> for Lookups<'_, P> {
+impl<P: Send, L: Layout> Guarded<P> for Lookups<'_, P, L> {
     fn part(&self, hash: u64, look: &mut dyn FnMut(&P)) {
         let part = self.locks.parts[self.locks.shard_of(hash) as usize].lock();
         self.first.set(self.first.get().or(Some(part.entered())));
@@ -170,7 +170,7 @@ fn is_get(request: &Request) -> bool {
     matches!(request, Request::Range(range) if range.interval.is_point())
 }
 
-impl<E: Engine> Sharded<E> {
+impl<E: Engine, L: Layout> Sharded<E, L> {
     /// On what `engine` had kept.
     ///
     /// # Panics
@@ -181,7 +181,7 @@ impl<E: Engine> Sharded<E> {
         shards: u32,
         hash_seed: u64,
         probe: Probe,
-    ) -> Sharded<E> {
+    ) -> Sharded<E, L> {
         let core = Core::new(engine, &kept, hash_seed, probe);
         let versions = std::mem::take(&mut kept.versions);
         let shards = ShardLocks::new(shards, || core.engine.part(), Leases::of(kept), probe);
@@ -270,7 +270,11 @@ impl<E: Engine> Sharded<E> {
 
     /// Locks the shards of a lease's keys, and the lease table. Keys come and go until both are held, so it may take
     /// more than one attempt; with one applier it never does.
-    fn lock_lease<'a>(&'a self, id: LeaseId, batch: &mut Batch<'a>) -> LockedShards<'a, E::Part> {
+    fn lock_lease<'a>(
+        &'a self,
+        id: LeaseId,
+        batch: &mut Batch<'a>,
+    ) -> LockedShards<'a, E::Part, L> {
         if let Some(leases) = batch.leases.take() {
             let mut held = self.shards.lock(&self.shards_of(&leases.keys(id)));
             held.leases = Some(leases);
@@ -290,7 +294,7 @@ impl<E: Engine> Sharded<E> {
         &self,
         effects: Effects,
         position: Position,
-        held: &mut LockedShards<'_, E::Part>,
+        held: &mut LockedShards<'_, E::Part, L>,
         batch: &mut Batch<'_>,
     ) -> Response {
         if effects.concern_leases() {
@@ -305,14 +309,14 @@ impl<E: Engine> Sharded<E> {
     }
 }
 
-impl<P> LockedShards<'_, P> {
+impl<P: Send, L: Layout> LockedShards<'_, P, L> {
     /// When the last lock was got.
     pub(super) fn entered(&self) -> Nanos {
         self.held.last().map_or_else(|| self.locks.probe.now(), |(_, part)| part.entered())
     }
 }
 
-impl<E: Engine> ApplyPath for Sharded<E> {
+impl<E: Engine, L: Layout> ApplyPath for Sharded<E, L> {
     fn apply(&self, mut batch: Vec<Command>, answers: &mut Vec<Answer>) {
         let pass = self.core.publication.enter(&self.core.engine);
         let mut state = Batch::default();

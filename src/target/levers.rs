@@ -3,7 +3,7 @@
 use crate::node::{self, Compaction};
 use crate::raft;
 use crate::scenario::spec;
-use crate::store::{self, EngineKind, Parallelism, PathKind, StateSync};
+use crate::store::{self, EngineKind, Parallelism, PathKind, ShardLayout, StateSync};
 
 /// What keys are hashed with in a run; no answer depends on it.
 const HASH_SEED: u64 = 0;
@@ -32,6 +32,10 @@ pub(super) fn store(system: &spec::System) -> store::Config {
                 EngineKind::RocksDb { state_sync: state_sync(system.state_sync) }
             }
         },
+        shard_layout: match system.shard_layout {
+            spec::ShardLayout::Padded => ShardLayout::Padded,
+            spec::ShardLayout::Packed => ShardLayout::Packed,
+        },
         hash_seed: HASH_SEED,
         parallelism: Parallelism::default(),
     }
@@ -57,6 +61,7 @@ pub fn flags(system: &spec::System) -> Vec<String> {
     ];
     if system.apply == spec::Apply::Sharded {
         flags.push(format!("--apply-workers={}", system.apply_workers));
+        flags.push(format!("--shard-layout={}", system.shard_layout));
     }
     flags
 }

@@ -6,7 +6,7 @@
 
 use crate::logs::log_of;
 use crate::subject::{first_difference, shortest};
-use kvbench::store::{Config, EngineKind, Parallelism, PathKind};
+use kvbench::store::{Config, EngineKind, Parallelism, PathKind, ShardLayout};
 
 /// Requests compared on the memory engine, each store's counted.
 const MEMORY_REQUESTS: u64 = 2_000_000;
@@ -20,21 +20,22 @@ fn stores(engine: EngineKind, seed: u64) -> Vec<Config> {
         let parallelism =
             Parallelism { parallel_from: Some(1), shuffled_claims: Some(seed ^ 0x5eed) };
         let path = PathKind::Sharded { shards: 1 << (seed % 10), workers };
-        Config { path, engine, hash_seed: seed, parallelism }
+        Config { engine, hash_seed: seed, parallelism, ..Config::in_memory(path) }
     };
     let unshuffled = |workers| {
         let parallelism = Parallelism { parallel_from: Some(1), shuffled_claims: None };
         Config { parallelism, ..parallel(workers) }
     };
-    let serial =
-        |path| Config { path, engine, hash_seed: seed, parallelism: Parallelism::default() };
+    let serial = |path| Config { engine, hash_seed: seed, ..Config::in_memory(path) };
+    let packed = |config| Config { shard_layout: ShardLayout::Packed, ..config };
     vec![
         serial(PathKind::GlobalMutex),
         serial(PathKind::Sharded { shards: 16, workers: 1 }),
         parallel(2),
         parallel(3),
         parallel(4),
-        unshuffled(2),
+        packed(serial(PathKind::Sharded { shards: 16, workers: 1 })),
+        packed(unshuffled(2)),
     ]
 }
 

@@ -21,8 +21,9 @@ pub(crate) fn configs() -> Vec<Config> {
         PathKind::Sharded { shards: 4, workers: 2 },
     ];
     let parallelism = Parallelism { parallel_from: Some(1), shuffled_claims: None };
-    let on =
-        |engine: EngineKind| paths.map(|path| Config { path, engine, hash_seed: 3, parallelism });
+    let on = |engine: EngineKind| {
+        paths.map(|path| Config { engine, hash_seed: 3, parallelism, ..Config::in_memory(path) })
+    };
     let mut configs = on(EngineKind::Memory).to_vec();
     if cfg!(feature = "rocksdb") {
         let state_sync = store::StateSync::RaftLogOnly;

@@ -33,7 +33,12 @@ fn configs() -> Vec<Config> {
     ];
     let parallelism = Parallelism { parallel_from: Some(1), shuffled_claims: Some(5) };
     let with = |engine| {
-        paths.iter().map(move |path| Config { path: *path, engine, hash_seed: 1, parallelism })
+        paths.iter().map(move |path| Config {
+            engine,
+            hash_seed: 1,
+            parallelism,
+            ..Config::in_memory(*path)
+        })
     };
     engines.into_iter().flat_map(with).collect()
 }

@@ -3,7 +3,8 @@
 use crate::node;
 use crate::scenario::spec;
 use crate::scenario::spec::{
-    Apply, ApplyOn, Batch, CommitPublish, Engine, Fsync, Linger, Propose, Reads, StateSync, System,
+    Apply, ApplyOn, Batch, CommitPublish, Engine, Fsync, Linger, Propose, Reads, ShardLayout,
+    StateSync, System,
 };
 use crate::target;
 use crate::units::{ByteSize, Nanos, parse_bytes, parse_nanos};
@@ -38,6 +39,9 @@ pub(super) struct LeverArgs {
     /// Locks of the sharded store, a power of two
     #[arg(long, value_name = "COUNT", default_value_t = 512)]
     shards: u32,
+    /// How these locks lie in memory: each on a cache line of its own, or without gaps
+    #[arg(long, value_name = "WORD", default_value = "padded", value_parser = word!(ShardLayout))]
+    shard_layout: ShardLayout,
     /// Threads of the sharded store that execute the requests of a batch
     #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     apply_workers: u32,
@@ -145,6 +149,7 @@ impl LeverArgs {
         System {
             apply: self.apply,
             shards: self.shards,
+            shard_layout: self.shard_layout,
             apply_workers: self.apply_workers,
             engine: self.engine,
             state_sync: self.state_sync,
@@ -189,6 +194,7 @@ mod tests {
         let other = System {
             apply: Apply::Sharded,
             shards: 64,
+            shard_layout: ShardLayout::Packed,
             apply_workers: 3,
             engine: Engine::Rocksdb,
             state_sync: StateSync::PerBatch,

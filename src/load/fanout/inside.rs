@@ -125,16 +125,11 @@ mod tests {
     use super::*;
     use crate::measure::stage::Probe;
     use crate::model::{Position, Request};
-    use crate::store::{self, Command, Config, EngineKind, Parallelism, PathKind};
+    use crate::store::{self, Command, Config, PathKind};
     use crate::target::Watched;
 
     fn store() -> Arc<dyn ApplyPath> {
-        let config = Config {
-            path: PathKind::Sharded { shards: 8, workers: 1 },
-            engine: EngineKind::Memory,
-            hash_seed: 0,
-            parallelism: Parallelism::default(),
-        };
+        let config = Config::in_memory(PathKind::Sharded { shards: 8, workers: 1 });
         store::open(config, std::path::Path::new("nowhere"), Probe::off()).unwrap()
     }
 

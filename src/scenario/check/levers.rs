@@ -8,7 +8,7 @@ use crate::scenario::raw::Value;
 use crate::scenario::source::Place;
 use crate::scenario::spec::{
     self, Apply, ApplyOn, Batch, CommitPublish, Connections, Consistency, Engine, Etcd, Fsync,
-    Layer, Linger, Propose, Reads, StateSync, System,
+    Layer, Linger, Propose, Reads, ShardLayout, StateSync, System,
 };
 use crate::units::{ByteSize, Nanos, parse_nanos};
 
@@ -20,6 +20,8 @@ const STATE_SYNC: Words<StateSync> =
     Words { allowed: StateSync::WORDS, planned: &[], from_word: StateSync::from_word };
 const APPLY: Words<Apply> =
     Words { allowed: Apply::WORDS, planned: &[], from_word: Apply::from_word };
+const SHARD_LAYOUT: Words<ShardLayout> =
+    Words { allowed: ShardLayout::WORDS, planned: &[], from_word: ShardLayout::from_word };
 const APPLY_ON: Words<ApplyOn> =
     Words { allowed: ApplyOn::WORDS, planned: &[], from_word: ApplyOn::from_word };
 const PROPOSE: Words<Propose> =
@@ -71,6 +73,9 @@ pub(super) fn read(
     reader.lever("nodes", &mut system.nodes, nodes);
     reader.lever("apply", &mut system.apply, |field, findings| field.word(&APPLY, findings));
     reader.lever("shards", &mut system.shards, shards);
+    reader.lever("shard_layout", &mut system.shard_layout, |field, findings| {
+        field.word(&SHARD_LAYOUT, findings)
+    });
     reader
         .lever("apply_on", &mut system.apply_on, |field, findings| field.word(&APPLY_ON, findings));
     reader.lever("apply_workers", &mut system.apply_workers, |field, findings| {
@@ -170,6 +175,9 @@ fn idle(lever: &str, system: &System) -> Option<(&'static str, &'static str)> {
             "use engine = \"rocksdb\", or leave it out: what is in memory is not synced",
         )),
         "apply_workers" if system.apply == Apply::GlobalMutex && system.apply_workers > 1 => {
+            Some(("apply `global-mutex`", "use apply = \"sharded\", or leave it out"))
+        }
+        "shard_layout" if system.apply == Apply::GlobalMutex => {
             Some(("apply `global-mutex`", "use apply = \"sharded\", or leave it out"))
         }
         "reads" if system.reads == Reads::Lease && system.nodes == 1 => Some((

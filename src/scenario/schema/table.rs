@@ -3,7 +3,7 @@
 
 use crate::scenario::spec::{
     Apply, ApplyOn, Arrival, CheckId, CommitPublish, Consistency, Engine, Layer, Measure,
-    OnDisturbed, Propose, Reads, StateSync, TxnKind,
+    OnDisturbed, Propose, Reads, ShardLayout, StateSync, TxnKind,
 };
 
 /// A table and what it is for.
@@ -148,6 +148,7 @@ const LEVERS: Section = Section {
         key("nodes", Is::Numbers(&[1, 3, 5]), "Members of the raft group.").or("1"),
         key("apply", Is::Words(Apply::WORDS), "Who may touch the store at once.").or("sharded"),
         key("shards", Is::Count { least: 1, most: 65_536 }, "Shard locks of the sharded path, a power of two.").or("512"),
+        key("shard_layout", Is::Words(ShardLayout::WORDS), "How the shard locks lie in memory: each on a cache line of its own, or without gaps.").or("padded"),
         key("apply_on", Is::Words(ApplyOn::WORDS), "Which thread applies.").or("raft-thread"),
         key("apply_workers", Is::Count { least: 1, most: 64 }, "Threads that evaluate the requests of one batch.").or("1"),
         key("auto_compaction", Is::Count { least: 0, most: 1_000_000_000_000 }, "Revisions of history that stay readable, at least; 0 for all.").or("100k"),

@@ -17,6 +17,8 @@ pub struct System {
     pub apply: Apply,
     /// Shard locks of the sharded path, a power of two in 1..=65536.
     pub shards: u32,
+    /// How the shard locks lie in memory.
+    pub shard_layout: ShardLayout,
     /// Threads of the sharded path that evaluate the requests of a batch, 1..=64.
     pub apply_workers: u32,
     /// Revisions of history that stay readable, at least; 0 for all.
@@ -113,6 +115,15 @@ pub enum Apply {
     GlobalMutex,
     /// One lock per shard.
     Sharded,
+}
+
+/// How the locks of the sharded path lie in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShardLayout {
+    /// Each on a cache line of its own.
+    Padded,
+    /// Without gaps, so that neighbours share cache lines.
+    Packed,
 }
 
 /// Which thread applies committed entries.
@@ -230,6 +241,7 @@ words!(ApplyOn { RaftThread = "raft-thread", ApplyThread = "apply-thread" });
 words!(Propose { Serial = "serial", Pipelined = "pipelined", Batched = "batched" });
 words!(CommitPublish { Ready = "ready", NextReady = "next-ready" });
 words!(Reads { ReadIndex = "read-index", Lease = "lease" });
+words!(ShardLayout { Padded = "padded", Packed = "packed" });
 words!(Consistency { Linearizable = "linearizable", Serializable = "serializable" });
 words!(StateSync { RaftLogOnly = "raft-log-only", PerBatch = "per-batch", PerOp = "per-op" });
 
@@ -297,6 +309,7 @@ impl Default for System {
             auto_compaction: 100_000,
             apply_on: ApplyOn::RaftThread,
             propose: Propose::Batched,
+            shard_layout: ShardLayout::Padded,
             batch: Batch {
                 ops_max: 1024,
                 bytes_max: ByteSize(1 << 20),
@@ -358,4 +371,5 @@ impl System {
             ("etcd", self.etcd.to_string()),
         ]
     }
+            ("shard_layout", self.shard_layout.to_string()),
 }
