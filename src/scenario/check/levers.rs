@@ -177,7 +177,9 @@ fn idle(lever: &str, system: &System) -> Option<(&'static str, &'static str)> {
         "apply_workers" if system.apply == Apply::GlobalMutex && system.apply_workers > 1 => {
             Some(("apply `global-mutex`", "use apply = \"sharded\", or leave it out"))
         }
-        "shard_layout" if system.apply == Apply::GlobalMutex => {
+        "shard_layout"
+            if system.apply == Apply::GlobalMutex && system.shard_layout == ShardLayout::Packed =>
+        {
             Some(("apply `global-mutex`", "use apply = \"sharded\", or leave it out"))
         }
         "reads" if system.reads == Reads::Lease && system.nodes == 1 => Some((
