@@ -274,8 +274,9 @@ fn names_that_could_leave_their_place_are_refused() {
 
 #[test]
 fn help_of_every_command_has_examples() {
-    for command in ["run", "plan", "check", "report", "serve", "explain", "doctor", "new", "schema"]
-    {
+    let commands =
+        ["run", "plan", "check", "report", "serve", "explain", "doctor", "new", "schema"];
+    for command in commands {
         let ran = kvbench(&[command, "--help"]);
         assert_eq!((ran.exit, ran.err.as_str()), (Exit::Met, ""), "{command}");
         let examples = format!("Examples:\n  kvbench {command}");
@@ -400,6 +401,14 @@ fn the_schema_is_json_and_describes_what_the_checker_reads() {
         let told = property.1["description"].as_str();
         assert!(told.is_some_and(|told| told.ends_with('.')), "{property:?}");
     }
+}
+
+#[test]
+fn the_schema_of_records_is_the_published_one() {
+    let ran = kvbench(&["schema", "--result"]);
+    assert_eq!((ran.exit, ran.err.as_str()), (Exit::Met, ""));
+    let published = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/result.schema.json");
+    assert_eq!(ran.out, read(published));
 }
 
 #[test]

@@ -1,106 +1,12 @@
-//! The schema of scenario files as an editor uses it: what ships is good by it, what is wrong is not. The validator below knows
-//! the keywords that the schema uses and no others (JSON Schema 2020-12, validation); one it does not know fails the test.
+//! The schema of scenario files as an editor uses it: what ships is good by it, what is wrong is not.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
 use kvbench::scenario::schema;
-use regex::Regex;
 use serde_json::{Map, Value};
 use std::fs;
 use std::path::{Path, PathBuf};
 use toml::de::{DeTable, DeValue};
-
-/// Holds values against the parts of a schema.
-struct Validator {
-    schema: Value,
-}
-
-impl Validator {
-    fn new() -> Validator {
-        Validator { schema: serde_json::from_str(&schema::json()).unwrap() }
-    }
-
-    /// What is wrong with `value` by `part` of the schema, each with its place.
-    fn mistakes(&self, part: &Value, value: &Value, place: &str, found: &mut Vec<String>) {
-        if let Some(pointer) = part.get("$ref") {
-            let pointer = pointer.as_str().unwrap().strip_prefix('#').unwrap();
-            self.mistakes(self.schema.pointer(pointer).unwrap(), value, place, found);
-        }
-        let mut wrong = |what: &str| found.push(format!("{place}: {what}"));
-        let is_good = |ways: &Value| {
-            ways.as_array().unwrap().iter().any(|way| {
-                let mut within = Vec::new();
-                self.mistakes(way, value, place, &mut within);
-                within.is_empty()
-            })
-        };
-        let (text, number) = (value.as_str(), value.as_f64());
-        let size = value.as_array().map(|items| items.len() as f64);
-        for (keyword, wanted) in part.as_object().unwrap() {
-            let bound = || wanted.as_f64().unwrap();
-            match keyword.as_str() {
-                "$schema" | "$defs" | "$ref" | "title" | "description" | "default" => {}
-                "properties" | "items" => {}
-                "type" if !is_of(value, wanted.as_str().unwrap()) => wrong("type"),
-                "enum" if !wanted.as_array().unwrap().contains(value) => wrong("enum"),
-                "pattern" => {
-                    let pattern = Regex::new(wanted.as_str().unwrap()).unwrap();
-                    if text.is_some_and(|text| !pattern.is_match(text)) {
-                        wrong("pattern");
-                    }
-                }
-                "anyOf" if !is_good(wanted) => wrong("anyOf"),
-                "minimum" if number.is_some_and(|number| number < bound()) => wrong("minimum"),
-                "maximum" if number.is_some_and(|number| number > bound()) => wrong("maximum"),
-                "exclusiveMinimum" if number.is_some_and(|number| number <= bound()) => {
-                    wrong("exclusiveMinimum");
-                }
-                "minItems" if size.is_some_and(|size| size < bound()) => wrong("minItems"),
-                "maxItems" if size.is_some_and(|size| size > bound()) => wrong("maxItems"),
-                "required" => {
-                    let names =
-                        wanted.as_array().unwrap().iter().map(|name| name.as_str().unwrap());
-                    if value.is_object() && names.into_iter().any(|name| value.get(name).is_none())
-                    {
-                        wrong("required");
-                    }
-                }
-                "additionalProperties" => {
-                    assert_eq!(wanted, false);
-                    let known = |name: &String| part["properties"].get(name).is_some();
-                    if value.as_object().is_some_and(|entries| !entries.keys().all(known)) {
-                        wrong("additionalProperties");
-                    }
-                }
-                "type" | "enum" | "anyOf" | "minimum" | "maximum" | "exclusiveMinimum"
-                | "minItems" | "maxItems" => {}
-                other => panic!("the schema uses `{other}`, which is not checked here"),
-            }
-        }
-        for (name, inner) in value.as_object().into_iter().flatten() {
-            if let Some(part) = part.get("properties").and_then(|known| known.get(name)) {
-                self.mistakes(part, inner, &format!("{place}/{name}"), found);
-            }
-        }
-        for (index, item) in value.as_array().into_iter().flatten().enumerate() {
-            if let Some(part) = part.get("items") {
-                self.mistakes(part, item, &format!("{place}/{index}"), found);
-            }
-        }
-    }
-}
-
-fn is_of(value: &Value, kind: &str) -> bool {
-    match kind {
-        "object" => value.is_object(),
-        "array" => value.is_array(),
-        "string" => value.is_string(),
-        "boolean" => value.is_boolean(),
-        "number" => value.is_number(),
-        "integer" => value.as_f64().is_some_and(|number| number.fract() == 0.0),
-        other => panic!("no type {other}"),
-    }
-}
 
 /// A TOML document as the JSON that editors hold against a schema.
 fn tree(text: &str) -> Value {
@@ -148,9 +54,11 @@ fn scenarios_under(folder: &Path) -> Vec<PathBuf> {
 
 /// What the schema finds wrong, each with its place.
 fn mistakes(text: &str) -> Vec<String> {
-    let (validator, mut found) = (Validator::new(), Vec::new());
-    validator.mistakes(&validator.schema, &tree(text), "", &mut found);
-    found
+    let schema = serde_json::from_str(&schema::json()).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let scenario = tree(text);
+    let found = validator.iter_errors(&scenario);
+    found.map(|mistake| format!("{}: {mistake}", mistake.instance_path())).collect()
 }
 
 #[test]

@@ -62,7 +62,7 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Write a scenario to start from
     New(new::NewArgs),
-    /// Print the JSON Schema of scenario files, for editors
+    /// Print the JSON Schema of scenario files, for editors, or of records, for programs
     Schema(schema::SchemaArgs),
 }
 

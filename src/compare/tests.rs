@@ -3,8 +3,8 @@
 use super::*;
 use crate::record::{
     AgentCell, Arm, Build, BuildDetails, Cell, Check, Counters, Host, HostDetails, Latency,
-    LockUse, OpCell, Plan, RoleCpu, Run, SCHEMA, ScenarioText, StageMean, Target, Trial, TrialEnd,
-    Warning, WatchCell,
+    LockUse, METHOD, OpCell, Plan, RoleCpu, Run, SCHEMA, ScenarioText, StageMean, Target, Trial,
+    TrialEnd, Warning, WatchCell,
 };
 
 /// Eight throughputs of the before arm that wobble by a few percent.
@@ -101,6 +101,7 @@ pub(super) fn empty(arms: &[&str]) -> Run {
     };
     Run {
         schema: SCHEMA,
+        method: METHOD,
         kvbench_version: String::new(),
         started_at: String::new(),
         elapsed_s: 0.0,

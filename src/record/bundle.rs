@@ -45,7 +45,7 @@ pub enum BundleError {
         source: serde_json::Error,
     },
     /// Another layout.
-    #[error("{path} has schema {found}, this version reads {SCHEMA}")]
+    #[error("{path} has schema {found}, this version reads {SCHEMA}: {}", origin(*found))]
     Schema {
         /// Which file.
         path: PathBuf,
@@ -92,8 +92,13 @@ impl Bundle {
 
     /// The bundle in `path`, which may also be its run file.
     pub fn open(path: &Path) -> Bundle {
-        let folder = if path.is_dir() { Some(path) } else { path.parent() };
-        Bundle { folder: folder.unwrap_or(path).to_path_buf() }
+        let is_run_file = !path.is_dir() && path.file_name().is_some_and(|name| name == RESULT);
+        let folder = match path.parent().filter(|_| is_run_file) {
+            Some(folder) if folder.as_os_str().is_empty() => Path::new("."),
+            Some(folder) => folder,
+            None => path,
+        };
+        Bundle { folder: folder.to_path_buf() }
     }
 
     /// Where it is.
@@ -145,6 +150,15 @@ impl Bundle {
     pub fn read(&self, name: &str) -> Result<Vec<u8>, BundleError> {
         let path = self.folder.join(name);
         fs::read(&path).map_err(|source| BundleError::Io { path, source })
+    }
+}
+
+/// Which kvbench to read another layout with.
+fn origin(found: u64) -> &'static str {
+    if found > u64::from(SCHEMA) {
+        "a newer kvbench wrote it; read it with that one"
+    } else {
+        "no kvbench wrote it"
     }
 }
 

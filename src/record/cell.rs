@@ -1,10 +1,11 @@
 //! What was measured at one phase and client count of one trial, and what follows from it alone.
 
 use super::{Counters, LockUse, OpenCell, RoleCpu, SearchCell, StageMean};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// One measurement: one phase at one client count in one trial.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Cell {
     /// Phase name.
     pub phase: String,
@@ -126,7 +127,7 @@ impl Cell {
 }
 
 /// One kind of operation within a measurement.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct OpCell {
     /// `put`, `get`, `range`, `delete`, `delete_range`, `txn`, `transfer`, `lease_grant`, `lease_revoke`.
     pub op: String,
@@ -139,7 +140,7 @@ pub struct OpCell {
 }
 
 /// A latency distribution, summarised; the whole histogram is in `histogram`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Latency {
     /// Observations.
     pub count: u64,
@@ -160,7 +161,7 @@ pub struct Latency {
 }
 
 /// A span in slots of equal length, from its begin on; the last one may be cut short.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SeriesCell {
     /// Length of a slot, seconds.
     pub slot_s: f64,
@@ -172,7 +173,7 @@ pub struct SeriesCell {
 
 /// What the watchers of a measurement got. They watch the whole key space from before the warm-up on until each was given
 /// everything; the rate is of the measured span, the rest of that whole time.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct WatchCell {
     /// Watchers.
     pub watchers: u32,
@@ -195,7 +196,7 @@ pub struct WatchCell {
 }
 
 /// What one agent did in one measurement.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AgentCell {
     /// Which, `host:port`.
     pub address: String,
@@ -214,7 +215,7 @@ pub struct AgentCell {
 }
 
 /// What happened on the machine beside a measurement. What could not be seen is absent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct HostUse {
     /// Cores kept busy by processes that do not belong to the run, and by the kernel; absent with agents, some of which may be here.
     #[serde(default, skip_serializing_if = "Option::is_none")]

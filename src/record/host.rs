@@ -1,13 +1,14 @@
 //! What the record says about machine and program, first in a line and then in detail, and what `kvbench doctor` finds.
 //! A word that could not be seen is [`NOT_VISIBLE`]; a number that could not be seen is absent.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Stands for a fact that could not be seen.
 pub const NOT_VISIBLE: &str = "not visible";
 
 /// The machine. Unknown facts are "not visible".
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Host {
     /// CPU model name.
     pub cpu: String,
@@ -39,7 +40,7 @@ pub struct Host {
 }
 
 /// A machine that offered load.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AgentHost {
     /// Where its agent listened, `host:port`.
     pub address: String,
@@ -52,7 +53,7 @@ pub struct AgentHost {
 }
 
 /// The program.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Build {
     /// Git revision of the source, short; `unknown` outside a repository.
     pub revision: String,
@@ -66,7 +67,7 @@ pub struct Build {
 }
 
 /// The machine, in detail.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct HostDetails {
     /// Short hash over what stays the same from boot to boot: runs with the same key ran on machines that look alike.
@@ -104,7 +105,7 @@ pub struct HostDetails {
 }
 
 /// A limit that a control group may set.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Limit {
     /// Could not be seen.
@@ -117,7 +118,7 @@ pub enum Limit {
 }
 
 /// The program, in detail.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct BuildDetails {
     /// Whether the source differed from its revision: `clean`, `dirty`.

@@ -7,6 +7,7 @@ mod host;
 mod open;
 mod pipeline;
 mod question;
+pub mod schema;
 pub mod scoreboard;
 mod surroundings;
 mod trial;
@@ -24,16 +25,26 @@ pub use surroundings::{BlockHost, Disturbance, HostSpan};
 pub use trial::{Bank, LeasesFound, Replayed, Sharing, Trial, TrialEnd, Versions};
 pub use warning::Warning;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Version of this layout; readers refuse others.
+/// Version of this layout; readers refuse others. Fields that may be absent are added without a new one.
 pub const SCHEMA: u32 = 1;
 
+/// Version of how it is measured. It rises when the same system would give other numbers: other spans, other clocks, other
+/// defaults. Records of different ones are not compared.
+pub const METHOD: u32 = 1;
+
 /// One run of one scenario.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(title = "kvbench run file")]
 pub struct Run {
-    /// Layout version, [`SCHEMA`].
+    /// Layout version.
+    #[schemars(extend("const" = SCHEMA))]
     pub schema: u32,
+    /// Version of how it was measured; 0 in records of versions that did not count it.
+    #[serde(default)]
+    pub method: u32,
     /// Version of kvbench that wrote it.
     pub kvbench_version: String,
     /// Start of the run, UTC, `YYYY-MM-DDTHH:MM:SSZ`.
@@ -85,7 +96,7 @@ impl Run {
 }
 
 /// A block that does not count, since something outside the system under test failed or disturbed it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Voided {
     /// Which; it was run again.
     pub block: u32,
@@ -100,7 +111,7 @@ pub struct Voided {
 }
 
 /// One yes-or-no question about answers.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Check {
     /// `same-state`, `acked-writes-survive`, …
     pub id: String,
@@ -111,7 +122,7 @@ pub struct Check {
 }
 
 /// One sampling profile.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Profile {
     /// Which arm.
     pub arm: String,

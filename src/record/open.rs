@@ -1,10 +1,11 @@
 //! Open loads: what was due, how late it was sent, and the search for the highest rate that meets a condition.
 
 use super::Latency;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// An open load: what was due within the span, whenever it was answered.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct OpenCell {
     /// `poisson` or `constant`.
     pub arrival: String,
@@ -57,7 +58,7 @@ impl OpenCell {
 }
 
 /// How late operations were sent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Lag {
     /// Median, ns.
     pub p50_ns: u64,
@@ -68,7 +69,7 @@ pub struct Lag {
 }
 
 /// A search for the highest rate that meets a condition.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SearchCell {
     /// `p99 <= 5ms`.
     pub condition: String,
@@ -81,7 +82,7 @@ pub struct SearchCell {
 }
 
 /// One rate that was tried.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SearchProbe {
     /// Operations per second.
     pub rate_per_s: f64,

@@ -1,9 +1,10 @@
 //! Where the time of a measurement went: stages, counts, locks and CPU by thread role.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Mean time in one stage.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StageMean {
     /// `queue`, `propose`, `append`, `fsync`, `replicate`, `commit`, `apply_wait`, `apply`, `respond`.
     pub stage: String,
@@ -12,7 +13,7 @@ pub struct StageMean {
 }
 
 /// What the pipeline did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Counters {
     /// Syncs of the log.
     pub fsyncs: u64,
@@ -31,7 +32,7 @@ pub struct Counters {
 }
 
 /// One named lock, or family of locks.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LockUse {
     /// `store`, `inbox`.
     pub name: String,
@@ -48,7 +49,7 @@ pub struct LockUse {
 }
 
 /// CPU used by the threads of one role.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RoleCpu {
     /// `load`, `raft`, `apply`, `watch`, `other`.
     pub role: String,

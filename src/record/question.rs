@@ -1,10 +1,11 @@
 //! What was asked: the scenario, the configurations compared, what was expected of them, and how many pairs were planned.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The question.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ScenarioText {
     /// Name from the file.
     pub name: String,
@@ -21,7 +22,7 @@ pub struct ScenarioText {
 }
 
 /// One configuration under comparison.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Arm {
     /// `before`, `rung-1`, …, `after`.
     pub name: String,
@@ -32,7 +33,7 @@ pub struct Arm {
 }
 
 /// One expectation: of the ratio after / before, of one arm's own value, or of a check.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Target {
     /// Its name.
     pub id: String,
@@ -52,7 +53,7 @@ pub struct Target {
 }
 
 /// How many pairs were planned.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Plan {
     /// Blocks at least.
     pub pairs_min: u32,

@@ -1,10 +1,11 @@
 //! What the host did around a block, and what of it disturbed. These facts alone decide whether a block is measured again.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// What the host did while one block was measured.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct BlockHost {
     /// Which block.
     pub block: u32,
@@ -22,7 +23,7 @@ pub struct BlockHost {
 }
 
 /// What happened on the host from the start of a block's systems to their end. What could not be seen is absent.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct HostSpan {
     /// Length, seconds.
     pub elapsed_s: f64,
@@ -62,7 +63,7 @@ impl HostSpan {
 }
 
 /// One fact beyond its limit.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Disturbance {
     /// Others had the CPUs.

@@ -1,10 +1,11 @@
 //! One fresh start of one arm, and what the store held when it had ended.
 
 use super::Cell;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// One fresh start of one arm: the unit of replication.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Trial {
     /// Which block; one trial of each arm shares it.
     pub block: u32,
@@ -26,7 +27,7 @@ pub struct Trial {
 }
 
 /// What sharing a batch among apply workers costs on this host.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Sharing {
     /// Evaluating one request, as the engine is known to take, ns.
     pub evaluate_ns: f64,
@@ -39,7 +40,7 @@ pub struct Sharing {
 }
 
 /// The store after a trial.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TrialEnd {
     /// Main revision.
     pub revision: i64,
@@ -71,7 +72,7 @@ pub struct TrialEnd {
 }
 
 /// What all accounts held after a trial of transfers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Bank {
     /// Accounts there should be.
     pub accounts: u64,
@@ -84,7 +85,7 @@ pub struct Bank {
 }
 
 /// The versions of all keys after a trial that only put.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Versions {
     /// Keys that were there.
     pub keys: u64,
@@ -97,7 +98,7 @@ pub struct Versions {
 }
 
 /// Leases after a trial, seen from the leases and from the keys.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LeasesFound {
     /// Leases that were there.
     pub leases: u64,
@@ -108,7 +109,7 @@ pub struct LeasesFound {
 }
 
 /// The store of a node that was started again on the log of a trial.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Replayed {
     /// Main revision.
     pub revision: i64,

@@ -1,9 +1,10 @@
 //! Circumstances a reader must know. Which of them hold is found in `runner`; `report` words them.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A circumstance a reader must know, as data; the renderer words it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Warning {
     /// Not a release build: numbers mean little.

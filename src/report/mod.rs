@@ -48,6 +48,16 @@ mod tests {
     }
 
     #[test]
+    fn the_sample_is_good_by_the_published_schema() {
+        let schema = serde_json::from_str(&crate::record::schema::json()).unwrap();
+        let schema = jsonschema::validator_for(&schema).unwrap();
+        for run in [sample::sample().0, sample::hostile().0, sample::empty().0] {
+            let record = serde_json::from_slice(&run.to_json().unwrap()).unwrap();
+            schema.validate(&record).unwrap();
+        }
+    }
+
+    #[test]
     fn a_run_cut_short_within_its_first_block_claims_nothing() {
         let (mut run, _) = sample::sample();
         run.complete = false;

@@ -147,6 +147,7 @@ pub(super) fn hostile() -> (Run, Comparison) {
 fn run() -> Run {
     Run {
         schema: SCHEMA,
+        method: METHOD,
         kvbench_version: "0.1.0".into(),
         started_at: "2026-11-03T14:12:00Z".into(),
         elapsed_s: 130.4,

@@ -24,7 +24,7 @@ use crate::clock::Clock;
 use crate::compare;
 use crate::host;
 use crate::load::{FanoutError, Stalled};
-use crate::record::{self, Run, SCHEMA, Trial, Voided};
+use crate::record::{self, METHOD, Run, SCHEMA, Trial, Voided};
 use crate::scenario::plan::{Block, Plan};
 use crate::scenario::spec::{Arm, Fsync, Scenario};
 use crate::target::{Launch, LaunchError};
@@ -389,6 +389,7 @@ fn empty_record<L: Launch>(
     let trials = scenario.trials;
     Ok(Run {
         schema: SCHEMA,
+        method: METHOD,
         kvbench_version: env!("CARGO_PKG_VERSION").to_owned(),
         started_at: facts::utc_now(),
         elapsed_s: 0.0,
