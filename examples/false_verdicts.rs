@@ -11,13 +11,15 @@
 #[path = "../tests/campaign/mod.rs"]
 mod campaign;
 
-use campaign::{Law, Noise, Rates, Sweep, World, ratio};
+use campaign::{Law, Noise, Rates, Sittings, Sweep, World, ratio};
 use kvbench::seed::Seed;
 use std::error::Error;
 
 const SITTINGS: u64 = 20_000;
 /// A sweep costs as much as some thousand sittings.
 const SITTINGS_PER_SWEEP: u64 = 100;
+/// Two sittings held against each other take four bootstrap means.
+const SITTINGS_PER_COMPARISON: u64 = 10;
 
 /// The hosts of the tables.
 const HOSTS: [(&str, Noise); 5] = [
@@ -40,6 +42,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     by_pairs(sittings);
     order(sittings);
     scalability((sittings / SITTINGS_PER_SWEEP).max(1));
+    two_sittings((sittings / SITTINGS_PER_COMPARISON).max(1));
     Ok(())
 }
 
@@ -150,4 +153,34 @@ fn scalability(sweeps: u64) {
         let held = Sweep { before, after, noise: 0.03, trials }.held(sweeps, &trials.to_string());
         row(&trials.to_string(), &held.map(|held| percent(held as f64 / (2 * sweeps) as f64)));
     }
+}
+
+/// `kvbench compare` of two sittings of two arms, 8 blocks each.
+fn two_sittings(campaigns: u64) {
+    heading(
+        "two sittings, 8 trials of each arm; host",
+        &[
+            "alike: worse",
+            "alike: better",
+            "alike: both not worse",
+            "after 10 % slower: found",
+            "after 20 % slower: found",
+            "host 5 % slower: worse",
+            "host 10 % slower: worse",
+        ],
+    );
+    for (host, noise) in HOSTS {
+        let alike = Sittings::alike(noise);
+        let of =
+            |sittings: Sittings| sittings.campaign(campaigns, &format!("two sittings; {host}"));
+        let same = of(alike);
+        let found = |change| of(Sittings { change, ..alike });
+        let moved = |host| of(Sittings { host, ..alike });
+        let [slower, slowest] = [0.9, 0.8].map(found).map(|called| called.share(called.found));
+        let [a_little, more] = [0.95, 0.9].map(moved).map(|called| called.share(called.worse));
+        let alike = [same.worse, same.better, same.not_worse].map(|count| same.share(count));
+        let shares = alike.into_iter().chain([slower, slowest, a_little, more]);
+        row(host, &shares.map(percent).collect::<Vec<_>>());
+    }
+    println!();
 }

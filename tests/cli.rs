@@ -274,8 +274,9 @@ fn names_that_could_leave_their_place_are_refused() {
 
 #[test]
 fn help_of_every_command_has_examples() {
-    let commands =
-        ["run", "plan", "check", "report", "serve", "explain", "doctor", "new", "schema"];
+    let commands = [
+        "run", "plan", "check", "report", "compare", "serve", "explain", "doctor", "new", "schema",
+    ];
     for command in commands {
         let ran = kvbench(&[command, "--help"]);
         assert_eq!((ran.exit, ran.err.as_str()), (Exit::Met, ""), "{command}");
@@ -795,6 +796,177 @@ fn what_is_no_bundle_is_refused_and_stays_as_it_is() {
     }
     fs::write(desk.bundle().join("result.json"), &record).unwrap();
     assert_eq!(kvbench(&["report", &newer]).exit, Exit::Inconclusive);
+}
+
+// Bundles against each other.
+
+/// The reference record with its trials changed, as a bundle in `folder`.
+fn invented(folder: &Path, name: &str, change: impl FnOnce(&mut Run)) -> String {
+    let reference =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("reports/reference/put_parallel-2026-11-23");
+    let mut run = Bundle::open(&reference).read_run().expect("the reference is a record");
+    change(&mut run);
+    let bundle = folder.join(name);
+    fs::create_dir(&bundle).expect("a folder for the bundle");
+    fs::write(bundle.join("result.json"), run.to_json().expect("it is JSON"))
+        .expect("it is written");
+    bundle.to_str().expect("the path is UTF-8").to_owned()
+}
+
+/// Everything takes so many times as long.
+fn slower(run: &mut Run, factor: f64) {
+    let longer = |ns: u64| (ns as f64 * factor) as u64;
+    for cell in run.trials.iter_mut().flat_map(|trial| &mut trial.cells) {
+        cell.throughput_per_s /= factor;
+        let service = &mut cell.service;
+        (service.p50_ns, service.p99_ns) = (longer(service.p50_ns), longer(service.p99_ns));
+        service.p999_ns = longer(service.p999_ns);
+        cell.cpu.iter_mut().for_each(|role| role.cpu_ns = longer(role.cpu_ns));
+    }
+}
+
+#[test]
+fn what_got_worse_is_1_and_told_in_every_form() {
+    let desk = TempDir::new().expect("a folder for the test");
+    let old = invented(desk.path(), "old", |_| {});
+    let new = invented(desk.path(), "new", |run| slower(run, 1.5));
+    let throughput = ["--arm", "after", "--metric", "saturate.throughput@50"];
+    let compare = |sides: [&str; 2], more: &[&str]| {
+        kvbench(&[&["compare"][..], &sides, &throughput, more].concat())
+    };
+    let ran = compare([&old, &new], &[]);
+    assert_eq!((ran.exit, ran.err.as_str()), (Exit::Missed, ""), "{}", ran.out);
+    for wanted in ["✘ worse", "Mann-Whitney", "two sittings", "interleaved", "1 metric got worse."]
+    {
+        assert!(ran.out.contains(wanted), "{wanted}: {}", ran.out);
+    }
+    let ran = compare([&old, &new], &["--md"]);
+    assert!(ran.out.starts_with("## 1 metric got worse."), "{}", ran.out);
+    let ran = compare([&old, &new], &["--json"]);
+    assert_eq!(ran.exit, Exit::Missed);
+    let json: Value = serde_json::from_str(&ran.out).expect("it is JSON");
+    let row = &json["contrasts"][0]["rows"][0];
+    assert_eq!(
+        (&row["metric"], &row["verdict"]),
+        (&json!("saturate.throughput@50"), &json!("worse"))
+    );
+    assert!((row["ratio"].as_f64().expect("a number") - 1.0 / 1.5).abs() < 1e-9);
+    assert_no_hole(&json["contrasts"][0]["rows"], "rows");
+    // The other way round it got better, and a floor beyond the change sees none.
+    assert_eq!(compare([&new, &old], &[]).exit, Exit::Met);
+    assert_eq!(compare([&old, &new], &["--floor", "200%"]).exit, Exit::Met);
+    assert_eq!(names(desk.path()), ["new", "old"], "nothing is written");
+    assert_eq!(names(&new), ["result.json"]);
+}
+
+#[test]
+fn all_arms_and_metrics_of_many_bundles_are_compared_at_once() {
+    let desk = TempDir::new().expect("a folder for the test");
+    let old = invented(desk.path(), "old", |_| {});
+    let same = invented(desk.path(), "same", |_| {});
+    let new = invented(desk.path(), "new", |run| slower(run, 3.0));
+    let ran = kvbench(&["compare", &old, &same, &new, "--json"]);
+    assert_eq!(ran.exit, Exit::Missed, "{}", ran.err);
+    let json: Value = serde_json::from_str(&ran.out).expect("it is JSON");
+    let contrasts = json["contrasts"].as_array().expect("a list");
+    assert_eq!(contrasts.len(), 10, "five arms of two bundles");
+    for (at, contrast) in contrasts.iter().enumerate() {
+        let rows = contrast["rows"].as_array().expect("a list");
+        let is_worse = |row: &&Value| row["verdict"] == "worse";
+        assert_eq!(rows.iter().filter(is_worse).count() > 0, at >= 5, "{at}: {contrast}");
+        assert!(rows.iter().any(|row| row["metric"] == "saturate.cpu_per_op@100"), "{contrast}");
+    }
+}
+
+#[test]
+fn arms_of_one_bundle_are_compared_by_their_pairs() {
+    let desk = TempDir::new().expect("a folder for the test");
+    let old = invented(desk.path(), "old", |_| {});
+    let throughput = ["--metric", "saturate.throughput@50"];
+    let sides = [format!("{old}:after"), format!("{old}:before")];
+    let ran = kvbench(&[&["compare", &sides[0], &sides[1]][..], &throughput].concat());
+    assert_eq!(ran.exit, Exit::Missed, "{}", ran.out);
+    assert!(ran.out.contains("signed-rank test of pairs"), "{}", ran.out);
+    assert!(!ran.out.contains("two sittings"), "{}", ran.out);
+    let sides = [format!("{old}:before"), format!("{old}:after")];
+    let ran = kvbench(&[&["compare", &sides[0], &sides[1]][..], &throughput].concat());
+    assert_eq!(ran.exit, Exit::Met, "{}", ran.out);
+}
+
+#[test]
+fn what_is_not_comparable_is_3_unless_forced_and_then_stamped() {
+    let desk = TempDir::new().expect("a folder for the test");
+    let old = invented(desk.path(), "old", |_| {});
+    let other = invented(desk.path(), "other", |run| {
+        run.scenario.text = "schema = 1\n".into();
+        run.host.kernel = "9.9".into();
+    });
+    let ran = kvbench(&["compare", &old, &other]);
+    assert_eq!((ran.exit, ran.err.as_str()), (Exit::Inconclusive, ""));
+    for wanted in
+        ["NOT COMPARABLE", "texts differ from line 1 on", "kernel: ", "Nothing was compared"]
+    {
+        assert!(ran.out.contains(wanted), "{wanted}: {}", ran.out);
+    }
+    assert!(!ran.out.contains("METRICS"), "{}", ran.out);
+    let forced = ["compare", &old, &other, "--force", "--metric", "saturate.throughput@50"];
+    let ran = kvbench(&forced);
+    assert!(ran.out.contains("NOT COMPARABLE, compared all the same (--force)"), "{}", ran.out);
+    assert!(ran.out.contains("METRICS"), "{}", ran.out);
+    assert!(kvbench(&[&forced[..], &["--md"]].concat()).out.contains("NOT COMPARABLE"));
+}
+
+#[test]
+fn mistakes_of_a_comparison_are_told_with_a_hint() {
+    let desk = TempDir::new().expect("a folder for the test");
+    let old = invented(desk.path(), "old", |_| {});
+    let copy = invented(desk.path(), "copy", |_| {});
+    let newer = invented(desk.path(), "newer", |run| run.schema = 99);
+    let lone = format!("{old}:after");
+    let refused = |args: &[&str], wanted: &str, hint: &str| {
+        let ran = kvbench(&[&["compare"][..], args].concat());
+        assert_eq!((ran.exit, ran.out.as_str()), (Exit::Usage, ""), "{args:?}");
+        assert!(ran.err.contains(wanted) && ran.err.contains(hint), "{args:?}: {}", ran.err);
+        assert!(!ran.err.contains('\u{1b}'), "{}", ran.err);
+    };
+    refused(&[&old], "nothing to compare with", ":before");
+    refused(&[&old, &old], "the same arm of the same run", ":before");
+    refused(&[&lone, &lone], "the same arm of the same run", ":before");
+    refused(&[&old, "nowhere\u{1b}[2J"], "No such file", "`kvbench run` wrote");
+    refused(&[&old, &newer], "a newer kvbench wrote it", "hint: ");
+    refused(&[&old, &copy, "--arm", "x\u{1b}"], "no arm \"x\"", "it has before, rung-1");
+    refused(&[&old, &copy, "--metric", "saturate.speed@50"], "it is no metric", "phase.measure");
+    refused(&[&old, &copy, "--floor", "0%"], "expected more than 0%", "--help");
+}
+
+#[test]
+fn hostile_bundles_cannot_steer_a_comparison() {
+    let desk = TempDir::new().expect("a folder for the test");
+    let evil = || format!("\u{1b}]0;x\u{7}\u{9b}2J\u{202e}{SCRIPT} [x](javascript:alert(1)) | `");
+    let bundle = |name: &str, kernel: &str| {
+        invented(desk.path(), name, |run| {
+            (run.started_at, run.build.revision, run.build.rustc) = (evil(), evil(), evil() + name);
+            (run.scenario.name, run.kvbench_version) = (evil() + name, evil() + name);
+            run.host.kernel = kernel.to_owned() + &evil();
+            for arm in &mut run.arms {
+                arm.name += &evil();
+            }
+            for trial in &mut run.trials {
+                trial.arm += &evil();
+                trial.cells.iter_mut().for_each(|cell| cell.phase = evil());
+            }
+        })
+    };
+    let (a, b) = (bundle("a", "1"), bundle("b", "2"));
+    for form in [vec![], vec!["--md"], vec!["--force"], vec!["--force", "--md"]] {
+        let ran = kvbench(&[&["compare", &a, &b][..], &form].concat());
+        let steers = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+        assert_eq!(ran.out.find(steers), None, "{form:?}");
+        assert!(ran.out.contains("NOT COMPARABLE") && ran.err.is_empty(), "{}", ran.err);
+        if form.contains(&"--md") {
+            assert!(!ran.out.contains("<script") && !ran.out.contains("[x](javascript"));
+        }
+    }
 }
 
 // Text that others wrote.

@@ -6,13 +6,15 @@
 
 mod campaign;
 
-use campaign::{Law, Noise, Rates, Sweep, World, ratio};
+use campaign::{Law, Noise, Rates, Sittings, Sweep, World, ratio};
 use kvbench::compare::compare;
 use kvbench::seed::Seed;
 use kvbench::stats;
 use proptest::prelude::*;
 
 const WORLDS: u64 = 2000;
+/// Each takes two sittings and four bootstrap means.
+const TWO_SITTINGS: u64 = 400;
 
 const QUIET: Noise = Noise::white(0.03);
 const NOISY: Noise = Noise::white(0.08);
@@ -88,6 +90,31 @@ fn a_ratio_above_the_bound_is_certified() {
 fn a_ratio_below_the_bound_is_missed_not_undecided() {
     let (_, missed, _) = tenfold(World::new(8.0, NOISY).to_within(0.05), "a true 8, 8 % noise");
     assert!(missed > 0.95, "{missed}");
+}
+
+/// `kvbench compare` of two bundles between which nothing changed, and of two between which one arm became slower.
+#[test]
+fn two_sittings_that_are_alike_are_seldom_called_different() {
+    for (noise, name) in [(QUIET, "alike, 3 %"), (NOISY, "alike, 8 %")] {
+        let called = Sittings::alike(noise).campaign(TWO_SITTINGS, name);
+        println!("{name}: {called:?}");
+        assert!(called.share(called.worse) <= ONE_SIDE, "{called:?}");
+        assert!(called.share(called.better) <= ONE_SIDE, "{called:?}");
+    }
+    let slower = Sittings { change: 0.9, ..Sittings::alike(QUIET) };
+    let called = slower.campaign(TWO_SITTINGS, "10 % slower, 3 %");
+    println!("10 % slower: {called:?}");
+    assert!(called.share(called.found) > 0.9, "{called:?}");
+    assert_eq!(called.not_worse, 0);
+}
+
+/// The caveat that every such comparison prints: what the host did in between cannot be told from the program.
+#[test]
+fn a_host_that_slowed_down_between_two_sittings_is_taken_for_a_change() {
+    let slower = Sittings { host: 0.9, ..Sittings::alike(QUIET) };
+    let called = slower.campaign(TWO_SITTINGS, "slower host, 3 %");
+    println!("a host 10 % slower: {called:?}");
+    assert!(called.share(called.worse) > 0.9, "{called:?}");
 }
 
 /// The order of a pair decides whether a drifting host favours an arm: with before always first, it does.

@@ -5,13 +5,13 @@ use crate::compare::Outcome;
 /// Exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Exit {
-    /// All targets met, or there were none; every check passed.
+    /// All targets met, or there were none; every check passed. Nothing got worse (`compare`).
     Met = 0,
-    /// A target was missed, proven by its interval.
+    /// A target was missed, proven by its interval. Something got worse (`compare`).
     Missed = 1,
     /// The command line or a scenario is wrong; nothing ran.
     Usage = 2,
-    /// No target was missed, but one could not be decided.
+    /// No target was missed, but one could not be decided. Undecided, or not comparable (`compare`).
     Inconclusive = 3,
     /// The system gave a wrong answer; its speed does not matter.
     WrongAnswer = 4,

@@ -3,6 +3,7 @@
 
 mod agent;
 mod check;
+mod compare;
 mod doctor;
 mod exit;
 mod explain;
@@ -52,6 +53,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Render a bundle again, from its raw trials; several of them as a scoreboard
     Report(report::ReportArgs),
+    /// Hold arms of bundles against each other, from their raw trials: did anything get worse?
+    Compare(compare::CompareArgs),
     /// Serve etcd's API v3, alone or as a member of a cluster, until stopped
     Serve(Box<serve::ServeArgs>),
     /// Offer load for runs on other machines, until stopped
@@ -113,6 +116,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, terminal: &mut Terminal<'_>
         Command::Plan(args) => plan::plan(&args, terminal),
         Command::Check(args) => check::check(&args, terminal),
         Command::Report(args) => report::report(&args, terminal),
+        Command::Compare(args) => compare::compare(&args, terminal),
         Command::Serve(args) => serve::serve(&args, terminal),
         Command::Agent(args) => agent::agent(&args, terminal),
         Command::Explain(args) => explain::explain(&args, terminal),

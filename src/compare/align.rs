@@ -87,7 +87,16 @@ pub(super) fn log_ratios_of(pairs: &[Pair<'_>], value: impl Fn(&Cell) -> Option<
 /// How far an arm differs from itself at a place, as a fraction: `exp(max(|lower|, |upper|)) - 1` of the interval
 /// of the A/A log-ratios of throughput. None below [`stats::PAIRS_MIN`] pairs; those of an invalid arm are none.
 pub(super) fn aa_floor(run: &Run, place: Place<'_>) -> Option<f64> {
-    let logs = log_ratios(&repeats(run, place), Measure::Throughput);
+    aa_floor_of(run, place, |cell| metric::value(cell, Measure::Throughput))
+}
+
+/// The same for any value of a cell.
+pub(super) fn aa_floor_of(
+    run: &Run,
+    place: Place<'_>,
+    value: impl Fn(&Cell) -> Option<f64>,
+) -> Option<f64> {
+    let logs = log_ratios_of(&repeats(run, place), value);
     let interval = stats::signed_rank_interval(&logs, stats::ALPHA)?;
     Some(interval.lower.abs().max(interval.upper.abs()).exp() - 1.0)
 }

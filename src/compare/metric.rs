@@ -160,7 +160,8 @@ fn of_kind<'a>(cell: &'a Cell, kind: &str) -> Option<&'a OpCell> {
 }
 
 impl Measure {
-    fn parse(word: &str) -> Option<Measure> {
+    /// As in target files.
+    pub(super) fn parse(word: &str) -> Option<Measure> {
         Some(match word {
             "throughput" => Measure::Throughput,
             "mean" => Measure::Mean,
@@ -192,6 +193,36 @@ impl Measure {
     /// Whether it is about how long operations took.
     pub(super) fn is_latency(self) -> bool {
         matches!(self, Measure::Mean | Measure::Percentile(_) | Measure::Max)
+    }
+
+    /// Which percentile, if it is one.
+    pub(super) fn percentile(self) -> Option<Percentile> {
+        match self {
+            Measure::Percentile(percentile) => Some(percentile),
+            _ => None,
+        }
+    }
+
+    /// Whether more is better; none where more is neither.
+    pub(super) fn higher_is_better(self) -> Option<bool> {
+        match self {
+            Measure::Throughput | Measure::MaxRate | Measure::WatchEvents => Some(true),
+            Measure::Mean
+            | Measure::Percentile(_)
+            | Measure::Max
+            | Measure::CpuPerOp
+            | Measure::SystemCpuPerOp
+            | Measure::FsyncsPerOp
+            | Measure::EntriesPerOp
+            | Measure::LockWaitShare
+            | Measure::LockContended
+            | Measure::LocksPerOp => Some(false),
+            Measure::CoresBusy
+            | Measure::SystemCoresBusy
+            | Measure::InFlight
+            | Measure::AppliersMean
+            | Measure::AppliersMax => None,
+        }
     }
 
     /// What its values are measured in.

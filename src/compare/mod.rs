@@ -5,6 +5,7 @@
 
 mod align;
 mod by_op;
+pub mod contrast;
 mod costs;
 pub mod fitness;
 mod invalid;

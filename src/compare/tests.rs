@@ -8,11 +8,11 @@ use crate::record::{
 };
 
 /// Eight throughputs of the before arm that wobble by a few percent.
-const STEADY: [f64; 8] = [98.0, 101.0, 100.0, 103.0, 99.0, 97.0, 102.0, 100.0];
+pub(super) const STEADY: [f64; 8] = [98.0, 101.0, 100.0, 103.0, 99.0, 97.0, 102.0, 100.0];
 /// Ratios around 10 that do not decide `>= 10`.
 const AROUND_TEN: [f64; 8] = [9.6, 10.5, 9.9, 10.6, 9.8, 10.3, 10.2, 10.4];
 
-fn cell(clients: u32, throughput_per_s: f64) -> Cell {
+pub(super) fn cell(clients: u32, throughput_per_s: f64) -> Cell {
     let stage = |stage: &str, mean_ns| StageMean { stage: stage.into(), mean_ns };
     Cell {
         phase: "saturate".into(),
@@ -67,7 +67,7 @@ fn cell(clients: u32, throughput_per_s: f64) -> Cell {
     }
 }
 
-fn trial(block: u32, arm: &str, throughput_per_s: f64) -> Trial {
+pub(super) fn trial(block: u32, arm: &str, throughput_per_s: f64) -> Trial {
     Trial {
         block,
         arm: arm.into(),

@@ -3,6 +3,7 @@
 
 pub mod bundle;
 mod cell;
+pub mod contrast;
 mod host;
 mod open;
 mod pipeline;

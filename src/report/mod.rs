@@ -6,6 +6,7 @@
 //! The same input gives the same bytes.
 
 mod chart;
+pub mod contrast;
 mod glossary;
 pub mod html;
 pub mod markdown;

@@ -2,6 +2,7 @@
 //! ended as `runner` does it. Only the system and the host are invented. All draws come from seeds.
 
 mod record;
+mod sittings;
 mod sweep;
 
 use kvbench::compare::{Comparison, Estimate, Verdict, compare, looks, precision_reached};
@@ -12,6 +13,7 @@ use rand::Rng;
 use rand::seq::SliceRandom;
 use rand_distr::StandardNormal;
 use record::Blank;
+pub(crate) use sittings::Sittings;
 pub(crate) use sweep::{Law, Sweep};
 
 /// How a host disturbs trials. All figures are of the logarithm of throughput.

@@ -8,14 +8,14 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 const CELL_MAX: usize = 44;
 
 /// A table of text: one letter of `columns` per column, `l` or `r` for its alignment.
-pub(super) struct Grid {
+pub(in crate::report) struct Grid {
     columns: &'static str,
     head: Vec<String>,
     rows: Vec<Vec<String>>,
 }
 
 impl Grid {
-    pub(super) fn new(columns: &'static str, head: &[&str]) -> Grid {
+    pub(in crate::report) fn new(columns: &'static str, head: &[&str]) -> Grid {
         Grid {
             columns,
             head: head.iter().map(|text| (*text).to_string()).collect(),
@@ -23,7 +23,7 @@ impl Grid {
         }
     }
 
-    pub(super) fn row(&mut self, cells: Vec<String>) {
+    pub(in crate::report) fn row(&mut self, cells: Vec<String>) {
         self.rows.push(cells);
     }
 

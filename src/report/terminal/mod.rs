@@ -12,6 +12,7 @@ use crate::record::Run;
 use crate::report::view::{self, Headline};
 use crate::report::words;
 use crate::report::{story, words::NOTHING};
+pub(super) use grid::Grid;
 pub(super) use page::Page;
 
 /// How the text may look.

@@ -97,7 +97,7 @@ impl Page {
     }
 
     /// The first table that fits; if none does, the last, with its cells wrapped.
-    pub(super) fn grid(&mut self, forms: &[Grid]) {
+    pub(in crate::report) fn grid(&mut self, forms: &[Grid]) {
         let room = self.width - INDENT;
         let fitting = forms.iter().find_map(|grid| grid.fitted(room));
         let lines = fitting.or_else(|| forms.last().map(|grid| grid.wrapped(room)));
