@@ -176,7 +176,7 @@ fn run(hangs: Option<Hangs>, load: &str, pairs: usize) -> (Finished, Systems) {
          [trials]\naa = false\non_disturbed = \"keep\"\nstalled_after = \"1s\"\n\
          pairs = {{ min = {pairs}, max = {pairs} }}\n"
     );
-    let asked = scenario::Options { set: Vec::new(), quick: false };
+    let asked = scenario::Options::default();
     let scenario = scenario::parse("hung", &text, &asked).unwrap_or_else(|p| panic!("{p}"));
     let folder = tempfile::tempdir().unwrap();
     let options = Options {
