@@ -28,11 +28,12 @@ pub(super) fn summary(run: &Run, arm: &str, place: Place<'_>) -> ArmSummary {
     }
 }
 
-/// `1 / (1 - f)`, f = share of the `queue` stage in the sum of the stages. None without stages.
+/// `1 / (1 - f)`, f = share of the `queue` stage in the sum of the stages. None where nothing queues: without a pipeline
+/// operations wait elsewhere, and this would bound nothing.
 pub(super) fn queue_ceiling(costs: &Costs) -> Option<f64> {
     let total: f64 = costs.stages.iter().map(|(_, ns)| ns).sum();
-    let queue = costs.stages.iter().find(|(stage, _)| stage == "queue").map_or(0.0, |(_, ns)| *ns);
-    amdahl(queue, total)
+    let (_, queue) = costs.stages.iter().find(|(stage, ns)| stage == "queue" && *ns > 0.0)?;
+    amdahl(*queue, total)
 }
 
 /// `1 / (1 - f)`, f = waiting for the `store` lock as a share of the service time. None without that lock.

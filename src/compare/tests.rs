@@ -222,6 +222,11 @@ fn a_miss_names_the_ceiling() {
         trial.cells[0].stages.clear();
     }
     assert_eq!(judged(&no_clock), (Verdict::Missed, String::new()));
+    let mut no_queue = throughput_world(&[2.0; 8]);
+    for stage in no_queue.trials.iter_mut().flat_map(|trial| &mut trial.cells[0].stages) {
+        stage.mean_ns = if stage.stage == "queue" { 0.0 } else { stage.mean_ns };
+    }
+    assert_eq!(judged(&no_queue), (Verdict::Missed, String::new()), "the store alone has none");
     assert_eq!(
         judged(&world(&[2.0; 8], "saturate.p50@50", "<= 0.5")),
         (Verdict::Missed, String::new())

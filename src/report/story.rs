@@ -334,18 +334,22 @@ pub(super) fn simpler(run: &Run, ladder: &Ladder, arm: &str, estimate: &Estimate
 
 /// The bound that the before arm sets by itself.
 pub(super) fn ceiling(ladder: &Ladder) -> Option<String> {
-    let ceiling = ladder.ceiling?;
-    let share = if ceiling >= 1.0 { 1.0 - 1.0 / ceiling } else { 0.0 };
-    let mut text = format!(
-        "{} of a {} op waits its turn → at most {} if that wait vanished",
-        percent(share),
-        ladder.rungs.first().map_or("before", |rung| rung.arm.as_str()),
-        ratio(ceiling)
-    );
-    if let Some(lock) = ladder.lock_ceiling {
-        text.push_str(&format!("; the store lock alone: at most {}", ratio(lock)));
+    let before = ladder.rungs.first().map_or("before", |rung| rung.arm.as_str());
+    let bound = |ceiling: f64, waits: &str| {
+        let share = if ceiling >= 1.0 { 1.0 - 1.0 / ceiling } else { 0.0 };
+        let (share, most) = (percent(share), ratio(ceiling));
+        format!("{share} of a {before} op waits {waits} → at most {most} if that wait vanished")
+    };
+    match (ladder.ceiling, ladder.lock_ceiling) {
+        (Some(queue), Some(lock)) => Some(format!(
+            "{}; the store lock alone: at most {}",
+            bound(queue, "its turn"),
+            ratio(lock)
+        )),
+        (Some(queue), None) => Some(bound(queue, "its turn")),
+        (None, Some(lock)) => Some(bound(lock, "for the store lock")),
+        (None, None) => None,
     }
-    Some(text)
 }
 
 /// What the lever of a rung shows in the pipeline's own counts.
