@@ -483,9 +483,6 @@ fn phases_and_trials_are_checked() {
         "trials.on_disturbed is \"ignore\"; allowed: retry, keep, abort",
     );
     trials("on_disturbed = \"retyr\"", "did you mean `retry`?");
-    let allowed = "trials.stalled_after is 500ms; allowed: 1s to 3600s";
-    trials("stalled_after = \"500ms\"", allowed);
-    trials("stalled_after = 30", "the unit is missing");
     trials("on_disturbed = true", "trials.on_disturbed is a boolean; a string is wanted");
     trials("on_disturbd = \"keep\"", "unknown key `on_disturbd`");
     trials("aa = \"yes\"", "aa is a string; true or false is wanted");

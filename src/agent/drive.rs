@@ -82,17 +82,17 @@ fn read(plan: AgentPlan) -> Result<Asked, Status> {
     Ok(Asked { workload: Workload::of(&scenario), span, dial })
 }
 
-fn run(asked: Asked, gate: Gate, over: &AtomicBool) {
+fn run(asked: Asked, mut gate: Gate, over: &AtomicBool) {
     let (clock, stop) = (gate.clock, gate.stop.clone());
-    let (dial, reports) = (Arc::new(asked.dial), gate.reports.clone());
-    let report = match load::offer(&dial, &asked.workload, &asked.span, clock, &stop, gate) {
-        Ok((seen, gate)) => gate.report(seen),
+    let seen = load::offer(&asked.dial, &asked.workload, &asked.span, clock, &stop, &mut gate);
+    let report = match seen {
+        Ok(seen) => gate.report(seen),
         Err(error) => Report::Broken(error.to_string()),
     };
     // Relaxed: whoever looks has heard from the run, which has heard from here.
     over.store(true, Ordering::Relaxed);
     // If nobody takes it, the run has gone.
-    let _ = reports.blocking_send(Ok(report.into()));
+    let _ = gate.reports.blocking_send(Ok(report.into()));
 }
 
 /// Holds the window shut until its time.

@@ -39,7 +39,6 @@ pub(super) fn plan(scenario: &Scenario, span: &Span, dial: &Dial) -> AgentPlan {
         share_of: span.share.of,
         warmup_ns: span.warmup.0,
         duration_ns: span.duration.0,
-        patience_ns: span.patience.0,
         seed: span.seed.0,
         dial: Some(dial_out(dial, span.share)),
         pace: Some(pace_out(&span.pace)),
@@ -101,7 +100,6 @@ pub(super) fn span(plan: &AgentPlan) -> Option<Span> {
         pace,
         warmup: Nanos(plan.warmup_ns),
         duration: Nanos(plan.duration_ns),
-        patience: Nanos(plan.patience_ns),
         seed: Seed(plan.seed),
     })
 }

@@ -65,12 +65,11 @@ pub(super) fn run(args: &RunArgs, terminal: &mut Terminal<'_>) -> anyhow::Result
     }
     let (mut exit, mut failed) = (Exit::Met, None);
     for (path, scenario) in &scenarios {
-        let mut hangs = false;
         match run_one(args, path, scenario, &mut board, terminal) {
-            Ok(one) => (exit, hangs) = (exit.worse(one.exit), one.hangs),
+            Ok(one) => exit = exit.worse(one),
             Err(error) => failed = Some(error),
         }
-        if exit == Exit::Interrupted || hangs || failed.is_some() {
+        if exit == Exit::Interrupted || failed.is_some() {
             break;
         }
     }
@@ -121,20 +120,13 @@ fn runnable(
     Ok(if named_is_lacking { Vec::new() } else { left })
 }
 
-/// How a run ended.
-struct Ran {
-    exit: Exit,
-    /// Whether something of a system that does not answer is left in this process, where the next run would have it beside it.
-    hangs: bool,
-}
-
 fn run_one(
     args: &RunArgs,
     path: &Path,
     scenario: &Scenario,
     board: &mut Builder,
     terminal: &mut Terminal<'_>,
-) -> anyhow::Result<Ran> {
+) -> anyhow::Result<Exit> {
     let scratch = scratch(args)?;
     let options = runner::Options {
         path: path.display().to_string(),
@@ -171,7 +163,7 @@ fn run_one(
     }
     let to: &mut dyn io::Write = if args.json { terminal.err } else { terminal.out };
     writeln!(to, " {}   exit {}", bundle.folder().join("report.html").display(), exit.code())?;
-    Ok(Ran { exit, hangs: matches!(finished.failure, Some(RunError::Stalled { .. })) })
+    Ok(exit)
 }
 
 fn exit(finished: &Finished, comparison: &Comparison) -> Exit {
@@ -228,10 +220,6 @@ pub(super) fn with_hint(error: &RunError, options: &runner::Options) -> anyhow::
         }
         RunError::Agent(_) => {
             "see what the agent says, and whether its machine is there".to_owned()
-        }
-        RunError::Stalled { .. } => {
-            "the system hangs, say in a deadlock: run it again with a larger [trials] stalled_after and look at its threads meanwhile (gdb -p PID, thread apply all bt); if an answer may take that long, stalled_after is too short"
-                .to_owned()
         }
         RunError::Operations { .. } | RunError::Watchers { .. } => {
             "this is a fault of the system under test".to_owned()

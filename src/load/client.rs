@@ -1,7 +1,6 @@
 //! What one client does with one operation: sends its requests, waits, notes what it saw.
 
 use super::seen::Seen;
-use super::watchdog::Pulse;
 use super::window::Window;
 use crate::measure::stage::{STAGES, Stage, Timeline};
 use crate::model::{Request, Response};
@@ -19,7 +18,6 @@ pub(super) struct Client<W> {
     /// What it sends through.
     way: W,
     pub(super) window: Arc<Window>,
-    pulse: Arc<Pulse>,
     pub(super) seen: Rc<RefCell<Seen>>,
     /// Whether an operation of several requests is given up once the load is over.
     gives_up: bool,
@@ -39,7 +37,6 @@ pub(super) async fn connected<T: Connect>(
     target: &T,
     clients: u32,
     window: &Arc<Window>,
-    pulse: &Arc<Pulse>,
     seen: &Rc<RefCell<Seen>>,
 ) -> Vec<Client<T::Client>> {
     let ways = match target.connect(clients).await {
@@ -50,13 +47,7 @@ pub(super) async fn connected<T: Connect>(
             Vec::new()
         }
     };
-    let client = |way| Client {
-        way,
-        window: window.clone(),
-        pulse: pulse.clone(),
-        seen: seen.clone(),
-        gives_up: true,
-    };
+    let client = |way| Client { way, window: window.clone(), seen: seen.clone(), gives_up: true };
     ways.into_iter().map(client).collect()
 }
 
@@ -109,10 +100,8 @@ impl<W: target::Client> Client<W> {
     async fn send(&self, request: Request) -> Option<(Response, Timeline, Nanos)> {
         let is_write = request.is_write();
         let is_revoke = matches!(request, Request::LeaseRevoke { .. });
-        self.pulse.sent();
         let outcome = self.way.call(request).await;
         let done = self.window.clock.now();
-        self.pulse.ended();
         let mut seen = self.seen.borrow_mut();
         let mut delivered = match outcome {
             Ok(delivered) => delivered,

@@ -2,7 +2,6 @@
 
 use super::client::{Client, connected};
 use super::seen::Seen;
-use super::watchdog::Pulse;
 use super::window::Window;
 use crate::target::{self, Connect};
 use crate::units::Nanos;
@@ -20,17 +19,15 @@ pub(super) fn run<T: Connect>(
     streams: Vec<Stream>,
     think: Nanos,
     window: &Arc<Window>,
-    pulse: &Arc<Pulse>,
 ) -> std::io::Result<Seen> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let seen = Rc::new(RefCell::new(Seen::nothing(1)));
     let tasks = LocalSet::new();
-    let connecting = connected(target, streams.len() as u32, window, pulse, &seen);
-    let clients = tasks.block_on(&runtime, connecting);
+    let clients = tasks.block_on(&runtime, connected(target, streams.len() as u32, window, &seen));
     for (stream, client) in streams.into_iter().zip(clients) {
         tasks.spawn_local(repeat(client, stream, think));
     }
-    runtime.block_on(window.unless_given_up(tasks));
+    runtime.block_on(tasks);
     Ok(Rc::into_inner(seen).expect("every client has ended").into_inner())
 }
 

@@ -7,7 +7,6 @@ use super::client::{Client, connected};
 use super::pace::Timer;
 use super::schedule::{Dues, Schedule};
 use super::seen::{Due, Seen};
-use super::watchdog::Pulse;
 use super::window::Window;
 use super::{Share, Span};
 use crate::target::{self, Connect};
@@ -33,14 +32,13 @@ pub(super) fn run<T: Connect>(
     span: &Span,
     schedule: &Schedule,
     window: &Arc<Window>,
-    pulse: &Arc<Pulse>,
 ) -> std::io::Result<Seen> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let seen = Rc::new(RefCell::new(Seen::nothing(1)));
     let due = Rc::new(Accounts::new(window.clone()));
     let tasks = LocalSet::new();
-    let sending = async {
-        let mut clients = connected(target, streams.len() as u32, window, pulse, &seen).await;
+    tasks.block_on(&runtime, async {
+        let mut clients = connected(target, streams.len() as u32, window, &seen).await;
         clients.iter_mut().for_each(Client::finish_what_was_begun);
         if clients.is_empty() {
             return Ok(());
@@ -59,11 +57,9 @@ pub(super) fn run<T: Connect>(
         };
         driver.warm_up(schedule.warm_up(span.seed)).await?;
         driver.measure(schedule.dues(span.duration, span.seed)).await
-    };
-    tasks.block_on(&runtime, window.unless_given_up(sending)).transpose()?;
-    // What is under way is answered; nothing is given up, since the state at the end has to show it. Only a system that
-    // does not answer any more is not waited for.
-    runtime.block_on(window.unless_given_up(tasks));
+    })?;
+    // What is under way is answered; nothing is given up, since the state at the end has to show it.
+    runtime.block_on(tasks);
     let mut seen = Rc::into_inner(seen).expect("every operation has ended").into_inner();
     seen.due = Some(due.closed());
     Ok(seen)

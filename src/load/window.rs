@@ -1,6 +1,5 @@
 //! The measured span: when it opens, when it closes, and what counts as within it.
 
-use super::watchdog::Moment;
 use crate::clock::Clock;
 use crate::measure::series::slot_of;
 use crate::units::Nanos;
@@ -22,12 +21,6 @@ pub(super) struct Window {
     /// Length of the slots of a time series.
     pub(super) slot: Nanos,
     stop: Arc<AtomicBool>,
-    /// Since when the watcher is at work; the largest number while it is not.
-    reading: AtomicU64,
-    /// Whether nobody waits for the load any more.
-    is_given_up: AtomicBool,
-    /// Told when that is so.
-    giving_up: Notify,
 }
 
 /// Warm-up goes on until every client was answered once, at most this many times as long as asked.
@@ -45,9 +38,6 @@ impl Window {
             opening: Notify::new(),
             slot: slot_of(duration),
             stop,
-            reading: AtomicU64::new(u64::MAX),
-            is_given_up: AtomicBool::new(false),
-            giving_up: Notify::new(),
         }
     }
 
@@ -93,53 +83,11 @@ impl Window {
     }
 
     pub(super) fn is_stopped(&self) -> bool {
-        self.stop.load(Ordering::Relaxed) || self.is_given_up.load(Ordering::Relaxed)
+        self.stop.load(Ordering::Relaxed)
     }
 
     pub(super) fn is_over(&self) -> bool {
         self.to.load(Ordering::Relaxed) != u64::MAX || self.is_stopped()
-    }
-
-    /// Lets the watcher do its work.
-    pub(super) fn while_reading(&self, read: impl FnOnce()) {
-        self.reading.store(self.clock.now().0, Ordering::Relaxed);
-        read();
-        self.reading.store(u64::MAX, Ordering::Relaxed);
-    }
-
-    /// For how long it has been at work.
-    pub(super) fn read_for(&self) -> Nanos {
-        self.clock.now().since(Nanos(self.reading.load(Ordering::Relaxed)))
-    }
-
-    /// Where the load is.
-    pub(super) fn moment(&self) -> Moment {
-        match (self.is_open(), self.closed_at()) {
-            (false, _) => Moment::Warmup,
-            (true, Nanos(u64::MAX)) => Moment::Measurement,
-            (true, _) => Moment::End,
-        }
-    }
-
-    /// Ends the load at once: whoever waits for an answer and can be taken away from it does not wait any longer.
-    pub(super) fn give_up(&self) {
-        self.is_given_up.store(true, Ordering::Relaxed);
-        // A permit stays for who comes later; there is one load thread at most that can take it.
-        self.giving_up.notify_one();
-    }
-
-    /// Does `work`, but no longer than until the load is given up.
-    pub(super) async fn unless_given_up<T>(&self, work: impl Future<Output = T>) -> Option<T> {
-        let given_up = async {
-            while !self.is_given_up.load(Ordering::Relaxed) {
-                self.giving_up.notified().await;
-            }
-        };
-        tokio::select! {
-            biased;
-            done = work => Some(done),
-            () = given_up => None,
-        }
     }
 
     pub(super) fn holds(&self, now: Nanos) -> bool {

@@ -232,14 +232,6 @@ pub const GLOSSARY: &[(&str, &str)] = &[
         "A disturbed block is run anew, at most three times, and the last try counts whatever it shows. All of a run's repeats together may cost half of its plan, in blocks and in time. The tries that do not count stand in the record with all they measured.",
     ),
     (
-        "stalled",
-        "Requests are under way and none is answered: for [trials] stalled_after (1 minute, beside what fsync = \"delay:…\" and a lingering batch make them wait) the run goes on, then it ends with exit 5 and says in which arm and phase, how many requests were waiting, and for how long. Blocks finished before that are kept.",
-    ),
-    (
-        "shard layout",
-        "How the shards' locks lie in memory: padded, each on a cache line of its own, or packed, one right behind the other, so that two cores fight over the line of two locks that are next to each other.",
-    ),
-    (
         "foreign",
         "Programs that do not belong to the run: every process but this one, those it started and those that serve it. The kernel's own threads are not among them. Where other processes are hidden, the machine's user time less the run's.",
     ),

@@ -2,19 +2,18 @@
 
 use super::cell::{self, Measured};
 use super::prepare::{self, data_folder, start_target};
-use super::{RunError, Stage, audit, hung, search};
+use super::{RunError, Stage, audit, search};
 use crate::load::{Acked, Pace, Schedule};
 use crate::record::{Replayed, Sharing, Trial, TrialEnd};
 use crate::scenario::plan::{Block, PlannedTrial};
-use crate::scenario::spec::{Arm, Capacity, Load, Open, Phase, Scenario};
+use crate::scenario::spec::{Arm, Capacity, Load, Open, Phase};
 use crate::store::{Calibration, Digest};
 use crate::target::{Launch, Target};
 use std::path::Path;
-use std::sync::Arc;
 
 /// A target under measurement.
 struct Running<T> {
-    target: Arc<T>,
+    target: T,
     /// Removed with everything in it when the trial ends.
     folder: tempfile::TempDir,
     trial: Trial,
@@ -27,33 +26,10 @@ pub(super) fn run<L: Launch>(
     block: &Block,
 ) -> Result<Option<Vec<Trial>>, RunError> {
     let mut running = Vec::with_capacity(block.trials.len());
-    let done = run_on(stage, block, &mut running);
-    match done {
-        Ok(false) => Ok(None),
-        // Restarting costs time and shows the same each time: once per arm and run is enough.
-        Ok(true) => {
-            let end = |running| end(stage, running, block.index == 0);
-            running.into_iter().map(end).collect::<Result<_, _>>().map(Some)
-        }
-        Err(error) => {
-            if matches!(error, RunError::Stalled { .. }) {
-                running.into_iter().for_each(|running| hung::leave(running.target, stage.clock));
-            }
-            Err(error)
-        }
-    }
-}
-
-/// Starts the targets and measures every cell on them; whether it was not stopped meanwhile.
-fn run_on<L: Launch>(
-    stage: &mut Stage<'_, L>,
-    block: &Block,
-    running: &mut Vec<Running<L::Target>>,
-) -> Result<bool, RunError> {
     for planned in &block.trials {
         running.push(start(stage, block, planned)?);
         if stage.stopped() {
-            return Ok(false);
+            return Ok(None);
         }
     }
     let cells = stage
@@ -64,17 +40,23 @@ fn run_on<L: Launch>(
     let own: Vec<u32> = running.iter().flat_map(|running| running.target.processes()).collect();
     stage.surroundings.between(&own);
     for ((phase, clients), order) in cells.zip(&block.orders) {
-        let Some(paced) = paced(&phase.load, running) else { return Ok(false) };
+        let Some(paced) = paced(&phase.load, &running) else { return Ok(None) };
         for (position, trial) in order.iter().enumerate() {
             let at = Place { phase, clients, paced: &paced, position: position as u32 };
             measure(stage, &mut running[*trial], &at, block)?;
             if stage.stopped() {
-                return Ok(false);
+                return Ok(None);
             }
         }
         stage.surroundings.between(&own);
     }
-    Ok(true)
+    // Restarting costs time and shows the same each time: once per arm and run is enough.
+    let restart = block.index == 0;
+    running
+        .into_iter()
+        .map(|running| end(stage, running, restart))
+        .collect::<Result<_, _>>()
+        .map(Some)
 }
 
 /// Starts a target and fills it; all of that is preparation and none of it is measured.
@@ -87,7 +69,6 @@ fn start<L: Launch>(
     let folder = tempfile::Builder::new().prefix("trial-").tempdir_in(&stage.options.scratch)?;
     let began = stage.clock.now();
     let target = start_target(stage, arm, &data_folder(folder.path()))?;
-    let target = Arc::new(target);
     let acked = prepare::fill(stage, &target, &arm.name)?;
     let trial = Trial {
         block: block.index,
@@ -163,8 +144,7 @@ fn measure<L: Launch>(
     let Place { phase, clients, position, .. } = *place;
     stage.step(&format!("{} {}", phase.place(clients), running.trial.arm));
     let seed = block.seed.child(&phase.name, u64::from(clients));
-    let arm = arm_of(stage.scenario, &running.trial);
-    let at = |pace| cell::At { arm, phase, clients, pace, position, seed };
+    let at = |pace| cell::At { arm: &running.trial.arm, phase, clients, pace, position, seed };
     let Measured { cell, acked } = match place.paced {
         Paced::Once(pace) => cell::measure(stage, &running.target, &at(pace.clone()))?,
         Paced::Search(search) => search::run(stage, &running.target, search, at)?,
@@ -190,21 +170,16 @@ fn end<L: Launch>(
     if stage.scenario.checks.leases {
         trial.end.leases = Some(audit::leases(stage, &target, &trial.arm)?);
     }
-    let digests = digests(&*target, &trial.arm)?;
+    let digests = digests(&target, &trial.arm)?;
     let comes_back = target.comes_back();
-    let alone = Arc::into_inner(target).expect("the loads have ended, and nobody else has it");
-    drop(alone);
+    drop(target);
     note_end(&mut trial.end, &digests, acked);
     if restart && comes_back {
-        let arm = arm_of(stage.scenario, &trial);
+        let arm = stage.scenario.arms.iter().find(|arm| arm.name == trial.arm);
+        let arm = arm.expect("a trial runs an arm of the scenario");
         trial.end.replayed = Some(replay(stage, arm, &data_folder(folder.path())));
     }
     Ok(trial)
-}
-
-fn arm_of<'a>(scenario: &'a Scenario, trial: &Trial) -> &'a Arm {
-    let arm = scenario.arms.iter().find(|arm| arm.name == trial.arm);
-    arm.expect("a trial runs an arm of the scenario")
 }
 
 /// A system that does not even start on its own log gave nothing back; the check that reads this says so.

@@ -2,9 +2,7 @@
 
 use super::{RunError, Stage};
 use crate::agent::{AgentError, AgentSeen, Driven, Fleet};
-use crate::load::{
-    self, Acked, Due, Fanout, FanoutError, LoadError, Pace, Seen, Share, Span, Watched,
-};
+use crate::load::{self, Acked, Due, Fanout, FanoutError, Pace, Seen, Share, Span, Watched};
 use crate::measure::cpu::{CpuSample, LOAD};
 use crate::measure::host::HostSample;
 use crate::measure::lock::LockTally;
@@ -17,17 +15,16 @@ use crate::record::{
     AgentCell, Cell, Counters, HostUse, Lag, Latency, LockUse, OpCell, OpenCell, RoleCpu,
     SeriesCell, StageMean, WatchCell,
 };
-use crate::scenario::spec::{Arm, OpKind, Phase, Scenario};
+use crate::scenario::spec::{OpKind, Phase, Scenario};
 use crate::seed::Seed;
 use crate::target::{Launch, Target};
 use crate::units::Nanos;
 use crate::workload::Workload;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 /// Which cell.
 pub(super) struct At<'a> {
-    pub(super) arm: &'a Arm,
+    pub(super) arm: &'a str,
     pub(super) phase: &'a Phase,
     pub(super) clients: u32,
     pub(super) pace: Pace,
@@ -47,31 +44,19 @@ impl At<'_> {
     }
 
     fn failed(&self, source: FanoutError) -> RunError {
-        RunError::Watchers { arm: self.arm.name.clone(), cell: self.name(), source }
-    }
-
-    fn unoffered(&self, error: LoadError) -> RunError {
-        unoffered(error, self.arm, self.name())
+        RunError::Watchers { arm: self.arm.to_owned(), cell: self.name(), source }
     }
 
     fn broken(&self, cell: &Cell, first: String) -> RunError {
-        let arm = self.arm.name.clone();
+        let arm = self.arm.to_owned();
         RunError::Operations { arm, cell: self.name(), errors: cell.errors, first }
-    }
-}
-
-/// A load on `arm` that was not offered to its end.
-pub(super) fn unoffered(error: LoadError, arm: &Arm, cell: String) -> RunError {
-    match error {
-        LoadError::Stalled(source) => RunError::Stalled { arm: arm.name.clone(), cell, source },
-        LoadError::Host(error) => RunError::Host(error),
     }
 }
 
 /// Measures one cell, with its watchers from before the load until they have everything.
 pub(super) fn measure<L: Launch>(
     stage: &mut Stage<'_, L>,
-    target: &Arc<L::Target>,
+    target: &L::Target,
     at: &At<'_>,
 ) -> Result<Measured, RunError> {
     let span = Span {
@@ -81,26 +66,23 @@ pub(super) fn measure<L: Launch>(
         warmup: at.phase.warmup,
         duration: at.phase.duration,
         seed: at.seed,
-        patience: stage.scenario.patience(at.arm),
     };
     let watchers = at.phase.watchers;
     let watching = || Fanout::start(&target.watched(), watchers, stage.clock);
     let deaf = |source| at.failed(source);
     let fanout = (watchers > 0).then(watching).transpose().map_err(deaf)?;
     let mut ends =
-        Ends { target: target.clone(), fanout, clock: stage.clock, begin: None, end: None };
+        Ends { target, fanout: fanout.as_ref(), clock: stage.clock, begin: None, end: None };
     let stop = &stage.options.interrupted;
     let Driven { seen, by_agent } = match &mut stage.fleet {
-        Some(fleet) => drive(fleet, &**target, stage.scenario, &span, stop, &mut ends)?,
+        Some(fleet) => drive(fleet, target, stage.scenario, &span, stop, &mut ends)?,
         None => {
             let workload = Workload::of(stage.scenario);
-            let offered = load::offer(target, &workload, &span, stage.clock, stop, ends);
-            let seen;
-            (seen, ends) = offered.map_err(|error| at.unoffered(error))?;
+            let seen = load::offer(target, &workload, &span, stage.clock, stop, &mut ends)?;
             Driven { seen, by_agent: Vec::new() }
         }
     };
-    let (fanout, begin, end) = ends.all();
+    let (begin, end) = ends.both();
     let watched = fanout.map(|fanout| fanout.finish(stop)).transpose().map_err(deaf);
     let mut cell = cell(at, &seen, &begin, &end);
     add_agents(&mut cell, &by_agent);
@@ -161,15 +143,15 @@ struct Reading {
 }
 
 /// The readings at both ends of the measured span.
-struct Ends<T> {
-    target: Arc<T>,
-    fanout: Option<Fanout>,
+struct Ends<'a, T> {
+    target: &'a T,
+    fanout: Option<&'a Fanout>,
     clock: crate::clock::Clock,
     begin: Option<Reading>,
     end: Option<Reading>,
 }
 
-impl<T: Target> Ends<T> {
+impl<T: Target> Ends<'_, T> {
     fn read(&self) -> Reading {
         Reading {
             at: self.clock.now(),
@@ -178,17 +160,16 @@ impl<T: Target> Ends<T> {
             appliers_max: self.target.take_most_appliers(),
             cpu: CpuSample::with(&self.target.processes()),
             host: HostSample::now(),
-            delivered: self.fanout.as_ref().map_or(0, Fanout::delivered),
+            delivered: self.fanout.map_or(0, Fanout::delivered),
         }
     }
 
-    fn all(self) -> (Option<Fanout>, Reading, Reading) {
-        let (begin, end) = self.begin.zip(self.end).expect("the load calls both ends");
-        (self.fanout, begin, end)
+    fn both(self) -> (Reading, Reading) {
+        self.begin.zip(self.end).expect("the load calls both ends")
     }
 }
 
-impl<T: Target> load::Watcher for Ends<T> {
+impl<T: Target> load::Watcher for Ends<'_, T> {
     fn begin(&mut self) {
         self.begin = Some(self.read());
     }

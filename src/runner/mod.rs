@@ -6,7 +6,6 @@ mod block;
 mod cell;
 mod checks;
 mod facts;
-mod hung;
 pub mod pilot;
 mod prepare;
 mod profiling;
@@ -23,7 +22,7 @@ use crate::agent::{AgentError, Agents, Fleet};
 use crate::clock::Clock;
 use crate::compare;
 use crate::host;
-use crate::load::{FanoutError, Stalled};
+use crate::load::FanoutError;
 use crate::record::{self, METHOD, Run, SCHEMA, Trial, Voided};
 use crate::scenario::plan::{Block, Plan};
 use crate::scenario::spec::{Arm, Fsync, Scenario};
@@ -114,16 +113,6 @@ pub enum RunError {
         errors: u64,
         /// The first error.
         first: String,
-    },
-    /// The system does not answer any more; it is left as it is, with what it has of threads and memory.
-    #[error("arm {arm}, {cell}: {source}")]
-    Stalled {
-        /// Which arm.
-        arm: String,
-        /// `phase@clients`.
-        cell: String,
-        /// What was waited for.
-        source: Stalled,
     },
     /// Watchers were not given everything.
     #[error("arm {arm}, {cell}: {source}")]

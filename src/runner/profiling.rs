@@ -1,6 +1,6 @@
 //! Sampling profiles of `before` and `after`, in trials of their own: a measured trial is never profiled.
 
-use super::{RunError, Stage, cell, hung, prepare};
+use super::{RunError, Stage, prepare};
 use crate::load::{self, Fanout, Pace, Share, Span};
 use crate::measure::cpu::CpuSample;
 use crate::profile::{self, Folded, ProfileError, Sampled, Session};
@@ -9,7 +9,6 @@ use crate::scenario::spec::{Arm, Scenario};
 use crate::target::{Launch, Target};
 use crate::units::Nanos;
 use crate::workload::Workload;
-use std::sync::Arc;
 
 /// Length of one profile; an idle arm gives few samples per second, so it takes a while to fill a picture.
 const SPAN: Nanos = Nanos::from_millis(3000);
@@ -92,34 +91,21 @@ fn profile<L: Launch>(
 ) -> Result<Result<Profiled, ProfileError>, RunError> {
     let folder = tempfile::Builder::new().prefix("profile-").tempdir_in(&stage.options.scratch)?;
     let target = prepare::start_target(stage, arm, &prepare::data_folder(folder.path()))?;
-    hung::with(target, stage.clock, |target| sampled(stage, target, arm, clients))
-}
-
-/// The profile of `arm`, which is `target`.
-fn sampled<L: Launch>(
-    stage: &Stage<'_, L>,
-    target: &Arc<L::Target>,
-    arm: &Arm,
-    clients: u32,
-) -> Result<Result<Profiled, ProfileError>, RunError> {
-    prepare::fill(stage, target, &arm.name)?;
+    prepare::fill(stage, &target, &arm.name)?;
     let workload = Workload::of(stage.scenario);
     let duration = if stage.options.quick { SPAN_QUICK } else { SPAN };
     let seed = stage.scenario.seed.child("profile", 0);
     let pace = Pace::Closed { think: Nanos::ZERO };
-    let patience = stage.scenario.patience(arm);
-    let span = Span { clients, share: Share::ALL, pace, warmup: WARMUP, duration, seed, patience };
+    let span = Span { clients, share: Share::ALL, pace, warmup: WARMUP, duration, seed };
+    let mut sampler = Sampler::default();
     let stop = &stage.options.interrupted;
     let watchers = watchers(stage.scenario);
     let watching = || Fanout::start(&target.watched(), watchers, stage.clock);
     let fanout = (watchers > 0).then(watching).transpose().map_err(|source| {
         RunError::Watchers { arm: arm.name.clone(), cell: "profile".to_owned(), source }
     })?;
-    let sampler = Sampler { fanout, ..Sampler::default() };
-    let offered = load::offer(target, &workload, &span, stage.clock, stop, sampler);
-    let (seen, mut sampler) =
-        offered.map_err(|error| cell::unoffered(error, arm, "profile".to_owned()))?;
-    drop(sampler.fanout.take());
+    let seen = load::offer(&target, &workload, &span, stage.clock, stop, &mut sampler)?;
+    drop(fanout);
     if let Some(first) = seen.first_error {
         let errors = seen.recorder.errors();
         let cell = "profile".to_owned();
@@ -137,8 +123,6 @@ fn sampled<L: Launch>(
 /// Samples exactly the measured span.
 #[derive(Default)]
 struct Sampler {
-    /// Watchers that listen meanwhile, if the load has any.
-    fanout: Option<Fanout>,
     session: Option<Result<Session, ProfileError>>,
     cpu_before: CpuSample,
     result: Option<Result<Folded, ProfileError>>,

@@ -9,12 +9,11 @@ use crate::load::{Acked, Pace, Schedule};
 use crate::record::{Cell, SearchCell, SearchProbe};
 use crate::scenario::spec::{Course, Search, SearchPercentile};
 use crate::target::Launch;
-use std::sync::Arc;
 
 /// Searches on `target`; `at` says where a measurement belongs that has this pace. Stopped early, it gives what it has.
 pub(super) fn run<'a, L: Launch>(
     stage: &mut Stage<'_, L>,
-    target: &Arc<L::Target>,
+    target: &L::Target,
     search: &Search,
     at: impl Fn(Pace) -> At<'a>,
 ) -> Result<Measured, RunError> {

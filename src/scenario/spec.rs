@@ -168,8 +168,6 @@ pub struct Trials {
     pub aa: bool,
     /// What happens to a block in which the host was disturbed.
     pub on_disturbed: OnDisturbed,
-    /// For how long requests may be under way while none is answered, beside what levers of an arm let them wait.
-    pub stalled_after: Nanos,
 }
 
 /// What happens to a block in which others used the host, or in which its disk changed its pace.
@@ -400,11 +398,6 @@ impl Scenario {
     /// The configuration under test.
     pub fn after(&self) -> &Arm {
         &self.arms[self.arms.len() - 1]
-    }
-
-    /// For how long a load on `arm` may have requests under way of which none is answered.
-    pub fn patience(&self, arm: &Arm) -> Nanos {
-        self.trials.stalled_after.after(arm.system.waits_max())
     }
 
     /// Whether its keys are accounts and money moves between them.

@@ -6,7 +6,7 @@ mod wakes;
 use super::prepare::{self, data_folder, start_target};
 use super::surroundings::{Surroundings, ThisHost};
 use super::validity::Repeats;
-use super::{Options, Progress, RunError, Stage, Watcher, cell, hung};
+use super::{Options, Progress, RunError, Stage, Watcher, cell};
 use crate::clock::Clock;
 use crate::load::Pace;
 use crate::predict::{Costs, Level, Mix, Observed, Shape, Spread, Syncs, Wakes};
@@ -18,7 +18,6 @@ use crate::scenario::spec::{
 };
 use crate::target::{Launch, Target};
 use crate::units::Nanos;
-use std::sync::Arc;
 
 /// Clients of the trials that costs are taken from: rounds with one request in them, with some, with many.
 const COST_CLIENTS: [u32; 3] = [1, 50, 1000];
@@ -258,7 +257,7 @@ impl<'a, L: Launch> Bench<'a, L> {
     fn on(
         &mut self,
         arm: &Arm,
-        act: impl FnOnce(&mut Self, &Arc<L::Target>) -> Result<(), RunError>,
+        act: impl FnOnce(&mut Self, &L::Target) -> Result<(), RunError>,
     ) -> Result<bool, RunError> {
         if self.stage.stopped() {
             return Ok(false);
@@ -266,16 +265,14 @@ impl<'a, L: Launch> Bench<'a, L> {
         let scratch = &self.stage.options.scratch;
         let folder = tempfile::Builder::new().prefix("pilot-").tempdir_in(scratch)?;
         let target = start_target(&self.stage, arm, &data_folder(folder.path()))?;
-        hung::with(target, self.stage.clock, |target| {
-            prepare::fill(&self.stage, target, &arm.name)?;
-            act(self, target)
-        })?;
+        prepare::fill(&self.stage, &target, &arm.name)?;
+        act(self, &target)?;
         Ok(!self.stage.stopped())
     }
 
     fn cell(
         &mut self,
-        target: &Arc<L::Target>,
+        target: &L::Target,
         arm: &Arm,
         clients: u32,
         (warmup, duration): (Nanos, Nanos),
@@ -285,7 +282,7 @@ impl<'a, L: Launch> Bench<'a, L> {
         self.tell(&doing);
         let seed = self.stage.scenario.seed.child("pilot", self.done);
         let pace = Pace::Closed { think: Nanos::ZERO };
-        let at = cell::At { arm, phase: &phase, clients, pace, position: 0, seed };
+        let at = cell::At { arm: &arm.name, phase: &phase, clients, pace, position: 0, seed };
         Ok(cell::measure(&mut self.stage, target, &at)?.cell)
     }
 

@@ -5,12 +5,7 @@ use super::section::Section;
 use super::to_blame;
 use crate::scenario::findings::Findings;
 use crate::scenario::spec::{OnDisturbed, Trials};
-use crate::units::{Nanos, parse_percent};
-
-/// Longer than clients over the network wait for an answer: what fails by itself says more about why.
-const STALLED_AFTER: Nanos = Nanos::from_millis(60_000);
-const STALLED_AFTER_ALLOWED: std::ops::RangeInclusive<Nanos> =
-    Nanos::from_millis(1_000)..=Nanos::from_millis(3_600_000);
+use crate::units::parse_percent;
 
 const PAIRS_ALLOWED: std::ops::RangeInclusive<u32> = 1..=200;
 
@@ -33,7 +28,6 @@ pub(super) fn read(root: &mut Section<'_>, findings: &mut Findings) -> Trials {
         precision_required: false,
         aa: true,
         on_disturbed: OnDisturbed::default(),
-        stalled_after: STALLED_AFTER,
     };
     let Some(mut section) = root.take("trials").and_then(|field| field.section(findings)) else {
         return trials;
@@ -54,11 +48,6 @@ pub(super) fn read(root: &mut Section<'_>, findings: &mut Findings) -> Trials {
     let on_disturbed = section.take("on_disturbed");
     if let Some(policy) = on_disturbed.and_then(|field| field.word(&ON_DISTURBED, findings)) {
         trials.on_disturbed = policy;
-    }
-    let stalled_after = section.take("stalled_after");
-    if let Some(span) = stalled_after.and_then(|field| field.time(STALLED_AFTER_ALLOWED, findings))
-    {
-        trials.stalled_after = span;
     }
     section.finish(findings);
     trials

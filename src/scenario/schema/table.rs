@@ -464,7 +464,6 @@ const TRIALS: Section = Section {
         ),
         key("aa", Is::Flag, "Whether arms are also compared with themselves.").or("true"),
         key("on_disturbed", Is::Words(OnDisturbed::WORDS), "What happens to a block in which others used the host: it is measured again, kept, or ends the run.").or("retry"),
-        key("stalled_after", Is::Time { least: 1_000 * MS, most: 3_600_000 * MS }, "For how long requests may be under way while none is answered, beside what fsync = \"delay:…\" and a lingering batch make them wait; then the run ends.").or("1m"),
     ],
 };
 

@@ -190,10 +190,6 @@ impl Linger {
 /// Shortest and longest sleep in place of a sync.
 pub const FSYNC_DELAY: (Nanos, Nanos) = (Nanos(1_000), Nanos::from_millis(10_000));
 
-/// Syncs from a request to the next answer, at most: one that is under way already, its own, a follower's that comes after
-/// another one, and one more until what is committed is published.
-const SYNCS_MAX: u64 = 5;
-
 /// When committed entries go to apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommitPublish {
@@ -241,11 +237,11 @@ words!(Layer {
 });
 words!(Engine { Memory = "memory", Rocksdb = "rocksdb" });
 words!(Apply { GlobalMutex = "global-mutex", Sharded = "sharded" });
-words!(ShardLayout { Padded = "padded", Packed = "packed" });
 words!(ApplyOn { RaftThread = "raft-thread", ApplyThread = "apply-thread" });
 words!(Propose { Serial = "serial", Pipelined = "pipelined", Batched = "batched" });
 words!(CommitPublish { Ready = "ready", NextReady = "next-ready" });
 words!(Reads { ReadIndex = "read-index", Lease = "lease" });
+words!(ShardLayout { Padded = "padded", Packed = "packed" });
 words!(Consistency { Linearizable = "linearizable", Serializable = "serializable" });
 words!(StateSync { RaftLogOnly = "raft-log-only", PerBatch = "per-batch", PerOp = "per-op" });
 
@@ -309,11 +305,11 @@ impl Default for System {
             state_sync: StateSync::RaftLogOnly,
             apply: Apply::Sharded,
             shards: 512,
-            shard_layout: ShardLayout::Padded,
             apply_workers: 1,
             auto_compaction: 100_000,
             apply_on: ApplyOn::RaftThread,
             propose: Propose::Batched,
+            shard_layout: ShardLayout::Padded,
             batch: Batch {
                 ops_max: 1024,
                 bytes_max: ByteSize(1 << 20),
@@ -336,19 +332,6 @@ impl System {
     /// Every lever that its system has, with the value as spelled in scenario files, in a fixed order.
     pub fn levers(&self) -> Vec<(&'static str, String)> {
         self.all_levers().into_iter().filter(|(lever, _)| self.has_lever(lever)).collect()
-    }
-
-    /// How long its levers alone may keep a request waiting: for syncs that are sleeps, and for company.
-    pub fn waits_max(&self) -> Nanos {
-        let sync = match self.fsync {
-            Fsync::Delay(span) if self.layer.has_log() => span,
-            Fsync::Real | Fsync::Off | Fsync::Delay(_) => Nanos::ZERO,
-        };
-        let linger = match self.batch.linger {
-            Linger::Ticker(span) | Linger::Armed(span) | Linger::Siblings(span) => span,
-            Linger::None => Nanos::ZERO,
-        };
-        Nanos(sync.0.saturating_mul(SYNCS_MAX)).after(linger)
     }
 
     fn has_lever(&self, lever: &str) -> bool {
@@ -388,24 +371,5 @@ impl System {
             ("connections", self.connections.to_string()),
             ("etcd", self.etcd.to_string()),
         ]
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_modelled_disk_may_keep_a_request_waiting() {
-        let usual = System::default();
-        assert_eq!(usual.waits_max(), Nanos::ZERO);
-        let slow = System { fsync: Fsync::Delay(FSYNC_DELAY.1), ..usual.clone() };
-        let batch = Batch { linger: Linger::Armed(Nanos::from_millis(7)), ..usual.batch };
-        let slow_and_lingering = System { batch, ..slow.clone() };
-        // Its own sync after one that is under way, and the same again before it is published.
-        assert!(slow.waits_max() >= Nanos(4 * FSYNC_DELAY.1.0));
-        assert_eq!(slow_and_lingering.waits_max().since(slow.waits_max()), Nanos::from_millis(7));
-        let no_log = System { layer: Layer::Store, ..slow };
-        assert_eq!(no_log.waits_max(), Nanos::ZERO);
     }
 }
