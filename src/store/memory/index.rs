@@ -5,20 +5,19 @@ use super::record::Record;
 use crate::store::kv::{Kv, Written};
 use crate::store::look::Flow;
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::ops::Bound;
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
-/// Records that are walked before the index is let go for a moment, so that who wants to enter a key does not wait for a long
-/// walk.
+/// Records that are walked, or sorted in, before the index is let go for a moment, so that nobody waits for a long walk.
 const STRIDE: usize = 512;
 
-/// The ordered index.
+/// The ordered index. Order of the locks: `sorted`, then `fresh`.
 #[derive(Default)]
 pub(super) struct Index {
     sorted: RwLock<BTreeSet<ByKey>>,
-    /// Not in `sorted` yet.
-    fresh: Mutex<Vec<Record>>,
+    /// Not in `sorted` yet, oldest first. Whoever enters a key wants this lock, so it is held for moments only.
+    fresh: Mutex<VecDeque<Record>>,
 }
 
 /// A record in the order of its key.
@@ -27,7 +26,7 @@ struct ByKey(Record);
 impl Index {
     /// Adds the record of a key that has none.
     pub(super) fn insert(&self, record: Record) {
-        self.fresh.lock().unwrap_or_else(PoisonError::into_inner).push(record);
+        self.fresh().push_back(record);
     }
 
     /// Takes a record out.
@@ -68,13 +67,23 @@ impl Index {
         (!records.is_empty()).then_some(records)
     }
 
-    /// Holds the list until the index has what was in it: nobody finds a key in neither.
+    /// Sorts in what is in the list now, a stride at a time. What was taken from the list and is not in the index yet is behind the
+    /// index's lock, which whoever looks for it needs: nobody finds a key in neither.
     fn sort_fresh(&self) {
-        let mut fresh = self.fresh.lock().unwrap_or_else(PoisonError::into_inner);
-        if !fresh.is_empty() {
+        let mut left = self.fresh().len();
+        while left > 0 {
             let mut sorted = self.sorted.write().unwrap_or_else(PoisonError::into_inner);
-            sorted.extend(fresh.drain(..).map(ByKey));
+            let mut fresh = self.fresh();
+            let some = fresh.len().min(STRIDE);
+            let records: Vec<_> = fresh.drain(..some).collect();
+            drop(fresh);
+            sorted.extend(records.into_iter().map(ByKey));
+            left = if some == 0 { 0 } else { left.saturating_sub(some) };
         }
+    }
+
+    fn fresh(&self) -> MutexGuard<'_, VecDeque<Record>> {
+        self.fresh.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
