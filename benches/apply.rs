@@ -110,7 +110,7 @@ fn split_all(cases: &mut [Case]) {
     let names = STEPS.map(|(name, _)| format!("{name:>10}")).concat();
     println!("{:32} {:>8} {:>8}{names}{:>10}", "% of CPU", "ns/put", "samples", "rest");
     for case in cases {
-        let session = profile::Session::start().expect("the sampler starts");
+        let session = profile::Session::start(profile::FREQUENCY_HZ).expect("the sampler starts");
         (0..SPLIT_ROUNDS).for_each(|_| case.round());
         let folded = session.finish().expect("the sampler reports").to_text();
         case.ns_per_put.sort_by(f64::total_cmp);

@@ -59,6 +59,7 @@ fn locks(criterion: &mut Criterion) {
         });
     };
     measured("lock/measured/on", Probe::on(Clock::start()));
+    measured("lock/measured/profiled", Probe::with_lock_profile(Clock::start()));
     measured("lock/measured/off", Probe::off());
     let lock = Mutex::new(0u64);
     criterion.bench_function("lock/std", |bencher| {

@@ -190,7 +190,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let options = Options {
         path: "examples/own_store.rs".to_owned(),
         quick: true,
-        profile: false,
+        profile: None,
         scratch: scratch.path().to_path_buf(),
         agents: Agents::default(),
         interrupted: Arc::default(),

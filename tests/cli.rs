@@ -5,7 +5,7 @@
 use kvbench::cli::{self, Exit, Terminal};
 use kvbench::clock::Clock;
 use kvbench::record::bundle::Bundle;
-use kvbench::record::{Cell, Checkup, Run, Warning};
+use kvbench::record::{Cell, Checkup, LockProfile, Run, Warning};
 use kvbench::report::words;
 use kvbench::units::Nanos;
 use serde_json::{Value, json};
@@ -1265,7 +1265,7 @@ fn assert_filled(cell: &Cell) {
         assert!(used.is_some_and(|used| used.cpu_ns > 0), "{role} in {:?}", cell.cpu);
     }
     let locks: Vec<_> = cell.locks.iter().map(|lock| lock.name.as_str()).collect();
-    assert_eq!(locks, ["store", "inbox"]);
+    assert_eq!(locks, ["store", "leases", "publication", "turnstile", "inbox"]);
     assert_eq!((cell.errors, cell.stages.len()), (0, 9));
     let sum: f64 = cell.stages.iter().map(|stage| stage.mean_ns).sum();
     let gap = (sum / cell.service.mean_ns - 1.0).abs();
@@ -1288,12 +1288,96 @@ fn assert_profiles(run: &Run, bundle: &Path) {
         assert!(files.remove(name), "{name} is missing");
     }
     for profile in &run.profiles {
-        files.remove(&profile.folded_file);
-        files.remove(&profile.flame_file);
+        for file in
+            [&profile.folded_file, &profile.flame_file, profile.pprof_file.as_ref().unwrap()]
+        {
+            assert!(files.remove(file), "{file} is missing");
+        }
     }
     let diff = files.remove("flame-diff.svg");
     assert!(diff || run.profiles.len() < 2 || idle);
+    assert_eq!(run.lock_profiles.len(), 2);
+    for profile in &run.lock_profiles {
+        assert_lock_files(profile, bundle, &mut files);
+    }
+    files.remove("flame-lock-wait-diff.svg");
     assert!(files.is_empty(), "unexpected: {files:?}");
+}
+
+/// Takes the files of a lock profile out of `files`; the stacks must stand for what the locks themselves tell.
+fn assert_lock_files(profile: &LockProfile, bundle: &Path, files: &mut BTreeSet<String>) {
+    for file in [&profile.wait_file, &profile.hold_file, &profile.pprof_file] {
+        assert!(files.remove(file), "{file} is missing");
+    }
+    assert!(profile.flame_file.as_ref().is_none_or(|file| files.remove(file)));
+    let sum = |file: &str| -> u64 {
+        let folded = read(bundle.join(file));
+        folded.lines().map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap()).sum()
+    };
+    let (waited, locks) = (sum(&profile.wait_file), &profile.locks);
+    let told: u64 = locks.iter().flat_map(|lock| &lock.waiters).map(|site| site.nanos).sum();
+    assert_eq!(waited, told);
+    // Each lock is within a period; between the two readings of the tallies and of the stacks the load goes on.
+    let number: usize = locks.iter().map(|lock| lock.wait_ns_each.len()).sum();
+    let tallied: u64 = locks.iter().map(|lock| lock.wait_ns_each.iter().sum::<u64>()).sum();
+    let slack = number as u64 * profile.period_ns + tallied / 5 + 200_000_000;
+    assert!(waited.abs_diff(tallied) <= slack, "stacks {waited} ns, tallies {tallied} ns");
+    assert!(profile.roles.iter().any(|role| role.role == "load" && role.cpu_ns > 0));
+}
+
+/// Eight threads on one lock: the profile says so, names who asks for it, and leaves what it lists.
+#[test]
+fn profiling_a_hot_lock_names_it() {
+    let desk = Desk::new(&TINY.replace("[arms.before]", "[arms.before]\napply = \"global-mutex\""));
+    let (scenario, out) = (desk.at("scenario.toml"), desk.at("out"));
+    let mut process = assert_cmd::Command::new(KVBENCH);
+    process.timeout(PROCESS_MAX).args(["profile", &scenario, "--out", &out]);
+    process.args(["--clients", "8", "--seconds", "1"]);
+    let done = process.assert().code(0).stderr("");
+    let text = String::from_utf8_lossy(&done.get_output().stdout);
+    let (run, bundle) = (desk.record(), desk.bundle());
+    assert!(run.complete && run.trials.is_empty(), "{text}");
+    let before = &run.lock_profiles[0];
+    let (lock, site, share) = before.hottest().expect("somebody waited");
+    assert_eq!((lock.name.as_str(), before.clients), ("store", 8));
+    assert!(site.function.starts_with("store::global::") && share >= 0.9, "{site:?}: {share}");
+    assert!(text.contains("of an op's time is waiting for locks, 8 clients; "), "{text}");
+    assert!(text.contains("of that for lock store, in store::global::apply"), "{text}");
+    let page = read(bundle.join("report.html"));
+    for wanted in ["Profile of tiny", "waiting for a lock", "which of its 512 store locks are hot"]
+    {
+        assert!(page.contains(wanted), "{wanted}");
+    }
+    assert!(!page.contains("Nothing was measured"));
+    let listed = text.split("beside it: ").nth(1).unwrap().trim().split(", ");
+    for name in listed {
+        assert!(fs::metadata(bundle.join(name)).unwrap().len() > 0, "{name}");
+    }
+    let again = kvbench(&["report", bundle.to_str().expect("the path is UTF-8")]);
+    assert_eq!((again.exit, again.err.as_str()), (Exit::Inconclusive, ""));
+    assert_eq!(read(bundle.join("report.html")), page, "the same from the record alone");
+}
+
+#[test]
+fn what_cannot_be_profiled_is_told_before_anything_starts() {
+    let desk = Desk::new(TINY);
+    let (scenario, out) = (desk.at("scenario.toml"), desk.at("out"));
+    let refused = |more: &[&str]| {
+        let ran = kvbench(&[&["profile", &scenario, "--out", &out], more].concat());
+        assert_eq!((ran.exit, ran.out.as_str()), (Exit::Usage, ""), "{more:?}: {}", ran.err);
+        ran.err
+    };
+    let arm = refused(&["--arm", "rung-1"]);
+    assert!(
+        arm.contains("--arm rung-1 is not in the scenario\n  hint: it has before, after"),
+        "{arm}"
+    );
+    let phase = refused(&["--phase", "b"]);
+    assert!(phase.contains("--phase b is not in the scenario\n  hint: it has a"), "{phase}");
+    let remote = refused(&["--set", "system.layer=rpc"]);
+    assert!(remote.contains("layer `rpc` runs in processes of its own"), "{remote}");
+    assert!(refused(&["--hz", "0"]).contains("0 is not in 1..=1000"));
+    assert!(!Path::new(&out).exists(), "nothing was left");
 }
 
 /// A server would keep the rest of them waiting: told by the line, and before any is started.

@@ -210,6 +210,8 @@ fn levers_are_checked() {
     system("consistency = \"eventual\"", 4, "allowed: linearizable, serializable");
     system("fsync = \"none\"", 4, "allowed: real, off, delay:<time>");
     system("fsync = \"delay:1h\"", 4, "unknown unit \"h\"");
+    let blind = "instruments = false\nlock_profile = true";
+    system(blind, 5, "an arm with instruments = false ignores `lock_profile`");
     system("instruments = 1", 4, "instruments is an integer; true or false is wanted");
     system("layer = \"store\"\nfsync = \"off\"", 5, "layer `store` ignores `fsync`");
     system("layer = \"store\"\napply_workers = 2", 5, "or use layer = \"apply\"");
@@ -222,6 +224,7 @@ fn levers_are_checked() {
     system("connections = 2", 4, "layer `raft` ignores `connections`");
     system("etcd = { endpoints = [\"http://h:1\"] }", 4, "or use layer = \"etcd\"");
     let rpc = |lever: &str, expected| system(&format!("layer = \"rpc\"\n{lever}"), 5, expected);
+    rpc("lock_profile = true", "layer `rpc` ignores `lock_profile`");
     rpc("instruments = false", "layer `rpc` ignores `instruments`");
     rpc("connections = 0", "connections is 0; allowed: 1 to 10k");
     rpc(
@@ -657,7 +660,7 @@ fn measures_exist_where_they_are_measured() {
         let text = SHORTEST.replace("throughput", measure);
         problems(&text, set).to_string()
     };
-    for measure in ["in_flight", "entries_per_op", "fsyncs_per_op"] {
+    for measure in ["in_flight", "entries_per_op", "log_bytes_per_op", "fsyncs_per_op"] {
         let shown = problem(measure, &["system.layer=store"]);
         assert!(shown.contains("layer `store` has no log"), "{shown}");
     }

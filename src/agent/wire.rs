@@ -212,7 +212,7 @@ pub(super) fn seen_in(seen: AgentSeen) -> Option<(Seen, Told)> {
     let slots = seen.slots.iter().map(|slot| (slot.done, slot.times.as_slice()));
     let told = Told {
         late: Nanos(seen.late_ns),
-        cpu: CpuUse { cpu_ns: seen.cpu_ns, runqueue_ns: seen.runqueue_ns },
+        cpu: CpuUse { cpu_ns: seen.cpu_ns, runqueue_ns: seen.runqueue_ns, switches: 0 },
     };
     let seen = Seen {
         recorder,
@@ -249,7 +249,7 @@ mod tests {
         let (due, thought) = (Some(due), Nanos(3));
         let elapsed = Nanos(7);
         let seen = Seen { recorder, series, acked, due, thought, elapsed, threads: 1, first_error };
-        let told = Told { late: Nanos(5), cpu: CpuUse { cpu_ns: 6, runqueue_ns: 8 } };
+        let told = Told { late: Nanos(5), cpu: CpuUse { cpu_ns: 6, runqueue_ns: 8, switches: 0 } };
         let wire = seen_out(seen, told);
         let (back, again) = seen_in(wire.clone()).unwrap();
         assert_eq!((back.recorder.ops(), back.recorder.errors()), (100, 1));

@@ -10,6 +10,7 @@ mod explain;
 mod listening;
 mod new;
 mod plan;
+mod profile;
 mod progress;
 mod report;
 mod run;
@@ -55,6 +56,8 @@ enum Command {
     Report(report::ReportArgs),
     /// Hold arms of bundles against each other, from their raw trials: did anything get worse?
     Compare(compare::CompareArgs),
+    /// Flame graphs of arms: on CPU and waiting for locks, before, after and what changed
+    Profile(profile::ProfileArgs),
     /// Serve etcd's API v3, alone or as a member of a cluster, until stopped
     Serve(Box<serve::ServeArgs>),
     /// Offer load for runs on other machines, until stopped
@@ -117,6 +120,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, terminal: &mut Terminal<'_>
         Command::Check(args) => check::check(&args, terminal),
         Command::Report(args) => report::report(&args, terminal),
         Command::Compare(args) => compare::compare(&args, terminal),
+        Command::Profile(args) => profile::profile(&args, terminal),
         Command::Serve(args) => serve::serve(&args, terminal),
         Command::Agent(args) => agent::agent(&args, terminal),
         Command::Explain(args) => explain::explain(&args, terminal),

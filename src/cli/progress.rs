@@ -76,7 +76,7 @@ impl Drop for Shown<'_> {
 /// Trials without pairs are those of a prediction.
 fn describe(progress: &Progress<'_>) -> String {
     if progress.pairs == 0 {
-        return format!("measuring {}", progress.doing);
+        return progress.doing.to_owned();
     }
     let ratio = progress.ratio.map_or(String::new(), |ratio| format!(" · {ratio:.1}× so far"));
     format!("pair {} of {}{ratio} · {}", progress.pair, progress.pairs, progress.doing)

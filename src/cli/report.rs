@@ -43,49 +43,54 @@ pub(super) struct Files {
     flames: Vec<html::Flame>,
 }
 
-/// File names of flame graphs, their titles and what a reader should know.
-const FLAMES: [(&str, &str, &str); 3] = [
-    (
-        "flame-before.svg",
-        "before, on CPU",
-        "A thread that waits is not sampled: an idle picture is a finding, not a gap.",
-    ),
-    (
-        "flame-after.svg",
-        "after, on CPU",
-        "Widths are samples of CPU time; compare shapes, not widths, with before.",
-    ),
-    (
-        "flame-diff.svg",
-        "after against before",
-        "CPU time per operation: red frames cost more than before, blue ones less.",
-    ),
-];
+const ON_CPU: &str = "A thread that waits is not sampled: an idle picture is a finding, not a gap. Widths are samples of CPU time.";
+const CPU_CHANGED: &str =
+    "CPU time per operation: red frames cost more than before, blue ones less.";
+const WAITING: &str = "Widths are time waited; the lock is the last frame, the function that asked for it the one below.";
+const WAITING_CHANGED: &str =
+    "Time waited per operation: red frames wait more than before, blue ones less.";
 
 impl Files {
     /// Of a run that just ended.
     pub(super) fn of_run(finished: &Finished) -> Files {
-        Files::collect(|name| {
+        Files::collect(&finished.run, |name| {
             let file = finished.files.iter().find(|(file, _)| file == name);
             file.map(|(_, bytes)| bytes.clone())
         })
     }
 
-    /// Of a bundle on disk; what is not there is left out.
-    fn of_bundle(bundle: &Bundle) -> Files {
-        Files::collect(|name| bundle.read(name).ok())
+    /// Of a bundle on disk; what is not there is left out, and so is what is named as lying elsewhere.
+    fn of_bundle(bundle: &Bundle, run: &Run) -> Files {
+        let is_inside = |name: &str| Path::new(name).file_name().is_some_and(|file| file == name);
+        Files::collect(run, |name| is_inside(name).then(|| bundle.read(name).ok())?)
     }
 
-    fn collect(read: impl Fn(&str) -> Option<Vec<u8>>) -> Files {
-        let flame = |(file, title, note): &(&str, &str, &str)| {
+    fn collect(run: &Run, read: impl Fn(&str) -> Option<Vec<u8>>) -> Files {
+        let flame = |file: &str, title: String, note: &str| {
             Some(html::Flame {
-                title: (*title).to_owned(),
+                title,
                 svg: String::from_utf8(read(file)?).ok()?,
-                note: (*note).to_owned(),
-                file: (*file).to_owned(),
+                note: note.to_owned(),
+                file: file.to_owned(),
             })
         };
-        Files { flames: FLAMES.iter().filter_map(flame).collect() }
+        let mut flames = Vec::new();
+        for profile in &run.profiles {
+            let title = format!("{}, on CPU", profile.arm);
+            flames.push(flame(&profile.flame_file, title, ON_CPU));
+        }
+        flames.push(flame(
+            "flame-diff.svg",
+            "after against before, on CPU".to_owned(),
+            CPU_CHANGED,
+        ));
+        for profile in &run.lock_profiles {
+            let title = format!("{}, waiting for locks", profile.arm);
+            flames.push(flame(profile.flame_file.as_deref().unwrap_or_default(), title, WAITING));
+        }
+        let title = "after against before, waiting for locks".to_owned();
+        flames.push(flame("flame-lock-wait-diff.svg", title, WAITING_CHANGED));
+        Files { flames: flames.into_iter().flatten().collect() }
     }
 }
 
@@ -134,7 +139,7 @@ fn one_bundle(args: &ReportArgs, path: &Path, terminal: &mut Terminal<'_>) -> an
         Err(error) => return unreadable(&error.to_string(), terminal),
     };
     let comparison = compare::compare(&run);
-    let files = Files::of_bundle(&bundle);
+    let files = Files::of_bundle(&bundle, &run);
     match () {
         () if args.md => write!(terminal.out, "{}", markdown::render(&run, &comparison))?,
         () if args.html => {

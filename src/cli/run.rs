@@ -127,11 +127,11 @@ fn run_one(
     board: &mut Builder,
     terminal: &mut Terminal<'_>,
 ) -> anyhow::Result<Exit> {
-    let scratch = scratch(args)?;
+    let scratch = scratch_in(&args.out, args.data.as_deref())?;
     let options = runner::Options {
         path: path.display().to_string(),
         quick: args.scenarios.overrides.quick,
-        profile: !args.no_profile,
+        profile: (!args.no_profile).then(runner::Profiling::default),
         scratch: scratch.path().to_path_buf(),
         agents: args.agents.read()?,
         interrupted: terminal.interrupted.clone(),
@@ -177,16 +177,16 @@ fn exit(finished: &Finished, comparison: &Comparison) -> Exit {
 
 /// A folder for data that vanishes with it. Where bundles go is made as well: a run whose result cannot be kept should
 /// not begin.
-fn scratch(args: &RunArgs) -> anyhow::Result<tempfile::TempDir> {
+pub(super) fn scratch_in(out: &Path, data: Option<&Path>) -> anyhow::Result<tempfile::TempDir> {
     let unusable = |folder: &Path, option: &str, error: io::Error| {
         let folder = folder.display();
         anyhow::anyhow!("folder {folder}: {error}\n  hint: choose another with {option}")
     };
-    let (data, option) = match &args.data {
+    let (data, option) = match data {
         Some(data) => (data, "--data"),
-        None => (&args.out, "--out"),
+        None => (out, "--out"),
     };
-    std::fs::create_dir_all(&args.out).map_err(|error| unusable(&args.out, "--out", error))?;
+    std::fs::create_dir_all(out).map_err(|error| unusable(out, "--out", error))?;
     std::fs::create_dir_all(data)
         .and_then(|()| tempfile::Builder::new().prefix(".running-").tempdir_in(data))
         .map_err(|error| unusable(data, option, error))

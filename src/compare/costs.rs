@@ -6,7 +6,7 @@
 use super::align::{self, Place};
 use super::metric::{self, Measure, Percentile};
 use super::{ArmSummary, Costs, LockCost, invalid, steadiness};
-use crate::record::{Cell, HostUse, LockUse, Run};
+use crate::record::{Cell, HostUse, LockUse, Run, StageTime};
 use crate::stats;
 
 /// Summary of an arm over its trials at a place, A/A repeats left out.
@@ -62,6 +62,7 @@ fn costs(cells: &[&Cell]) -> Costs {
         p50_ns: typical(cells, |cell| cell.latency().p50_ns as f64),
         p99_ns: p99_ns(cells),
         stages: stages(cells),
+        stage_spreads: stage_spreads(cells),
         locks: locks(cells),
         load_share: typical(cells, Cell::load_share),
         load_wait: typical(cells, Cell::load_wait),
@@ -119,16 +120,32 @@ fn stages(cells: &[&Cell]) -> Vec<(String, f64)> {
     distinct(all().map(|s| s.stage.as_str())).map(|name| (name.to_string(), of(name))).collect()
 }
 
+/// Quantiles of stages do not add up; they show which stage is where the slow ones are.
+fn stage_spreads(cells: &[&Cell]) -> Vec<(String, f64, f64)> {
+    let all = || cells.iter().flat_map(|cell| &cell.stages).filter(|stage| stage.mean_ns > 0.0);
+    let of = |name: &str, pick: fn(&StageTime) -> Option<u64>| {
+        let its = all().filter(|stage| stage.stage == name).filter_map(pick);
+        typical_of(its.map(|ns| ns as f64))
+    };
+    let known = || all().filter(|stage| stage.p99_ns.is_some());
+    let spread = |name: &str| (name.to_string(), of(name, |s| s.p50_ns), of(name, |s| s.p99_ns));
+    distinct(known().map(|stage| stage.stage.as_str())).map(spread).collect()
+}
+
 fn locks(cells: &[&Cell]) -> Vec<LockCost> {
-    let all =
-        || cells.iter().flat_map(|cell| cell.locks.iter().map(|lock| (lock, cell.ops as f64)));
+    let all = || {
+        let all =
+            cells.iter().flat_map(|cell| cell.locks.iter().map(|lock| (lock, cell.ops as f64)));
+        all.filter(|(lock, _)| lock.acquisitions > 0)
+    };
     let of = |name: &str, value: fn(&LockUse, f64) -> f64| {
         typical_of(all().filter(|(lock, _)| lock.name == name).map(|(lock, ops)| value(lock, ops)))
     };
     let cost = |name: &str| LockCost {
         name: name.to_string(),
         wait_ns_per_op: of(name, |lock, ops| lock.wait_ns as f64 / ops),
-        hold_ns_per_op: of(name, |lock, ops| lock.hold_ns as f64 / ops),
+        hold_ns_per_op: Some(of(name, |lock, ops| lock.hold_ns as f64 / ops))
+            .filter(|hold| *hold > 0.0),
         contended: of(name, |lock, _| lock.contended as f64 / lock.acquisitions as f64),
     };
     distinct(all().map(|(lock, _)| lock.name.as_str())).map(cost).collect()

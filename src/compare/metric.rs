@@ -44,13 +44,17 @@ pub(super) enum Measure {
     FsyncsPerOp,
     /// Log entries per operation.
     EntriesPerOp,
+    /// Bytes written to the log per operation.
+    LogBytesPerOp,
+    /// Times that threads were put on a CPU, per operation, of everybody.
+    SwitchesPerOp,
     /// Mean number of operations between being taken for the log and being committed.
     InFlight,
     /// Mean number of requests under execution in the store.
     AppliersMean,
     /// Most requests found under execution in the store at once.
     AppliersMax,
-    /// Wait for the store's lock as a share of the time the operations took.
+    /// Wait for all locks of the store as a share of the time the operations took.
     LockWaitShare,
     /// Share of the acquisitions of the store's lock that found it taken.
     LockContended,
@@ -177,6 +181,8 @@ impl Measure {
             "system_cores_busy" => Measure::SystemCoresBusy,
             "fsyncs_per_op" => Measure::FsyncsPerOp,
             "entries_per_op" => Measure::EntriesPerOp,
+            "log_bytes_per_op" => Measure::LogBytesPerOp,
+            "switches_per_op" => Measure::SwitchesPerOp,
             "in_flight" => Measure::InFlight,
             "appliers_mean" => Measure::AppliersMean,
             "appliers_max" => Measure::AppliersMax,
@@ -214,6 +220,8 @@ impl Measure {
             | Measure::SystemCpuPerOp
             | Measure::FsyncsPerOp
             | Measure::EntriesPerOp
+            | Measure::LogBytesPerOp
+            | Measure::SwitchesPerOp
             | Measure::LockWaitShare
             | Measure::LockContended
             | Measure::LocksPerOp => Some(false),
@@ -239,6 +247,8 @@ impl Measure {
             | Measure::SystemCoresBusy
             | Measure::FsyncsPerOp
             | Measure::EntriesPerOp
+            | Measure::LogBytesPerOp
+            | Measure::SwitchesPerOp
             | Measure::InFlight
             | Measure::AppliersMean
             | Measure::AppliersMax
@@ -376,11 +386,17 @@ fn reading(cell: &Cell, measure: Measure) -> Option<f64> {
         Measure::SystemCoresBusy => system_cpu_ns(cell) / 1e9 / cell.elapsed_s,
         Measure::FsyncsPerOp => cell.counters.fsyncs as f64 / cell.ops as f64,
         Measure::EntriesPerOp => cell.counters.entries as f64 / cell.ops as f64,
+        Measure::LogBytesPerOp => cell.counters.log_bytes as f64 / cell.ops as f64,
+        Measure::SwitchesPerOp => {
+            let switches: Option<u64> = cell.cpu.iter().map(|role| role.switches).sum();
+            switches? as f64 / cell.ops as f64
+        }
         Measure::InFlight => in_stages(cell, &IN_THE_LOG)?,
         Measure::AppliersMean => in_stages(cell, &["apply"])?,
         Measure::AppliersMax => f64::from(cell.appliers_max?),
         Measure::LockWaitShare => {
-            store_lock(cell)?.wait_ns as f64 / cell.ops as f64 / cell.service.mean_ns
+            let waited: u64 = store_locks(cell)?.map(|lock| lock.wait_ns).sum();
+            waited as f64 / cell.ops as f64 / cell.service.mean_ns
         }
         Measure::LockContended => {
             let lock = store_lock(cell)?;
@@ -414,6 +430,13 @@ fn in_stages(cell: &Cell, stages: &[&str]) -> Option<f64> {
     (!cell.stages.is_empty()).then_some(cell.throughput_per_s * ns / 1e9)
 }
 
+/// Every lock of the state machine. None if they do not show.
+fn store_locks(cell: &Cell) -> Option<impl Iterator<Item = &LockUse>> {
+    let of_the_store = |lock: &&LockUse| lock.name != "inbox";
+    store_lock(cell).map(|_| cell.locks.iter().filter(of_the_store))
+}
+
+/// The locks that guard keys.
 fn store_lock(cell: &Cell) -> Option<&LockUse> {
     cell.locks.iter().find(|lock| lock.name == "store")
 }

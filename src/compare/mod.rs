@@ -266,6 +266,8 @@ pub struct Costs {
     pub p99_ns: Option<f64>,
     /// Mean ns per stage, pipeline order.
     pub stages: Vec<(String, f64)>,
+    /// Stage name with its p50 and p99, ns, medians over trials; stages that took no time are left out.
+    pub stage_spreads: Vec<(String, f64, f64)>,
     /// Per lock name: wait ns per op, hold ns per op, share of acquisitions contended.
     pub locks: Vec<LockCost>,
     /// Share of load threads' time on CPU, 0..=1.
@@ -283,12 +285,12 @@ pub struct Costs {
 /// What one lock name costs per operation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LockCost {
-    /// `store`, `inbox`.
+    /// `store`, `leases`, `publication`, `turnstile`, `inbox`.
     pub name: String,
     /// Waiting, ns per op.
     pub wait_ns_per_op: f64,
     /// Holding, ns per op.
-    pub hold_ns_per_op: f64,
+    pub hold_ns_per_op: Option<f64>,
     /// Acquisitions that had to wait, fraction.
     pub contended: f64,
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::record::{
     AgentCell, Arm, Build, BuildDetails, Cell, Check, Counters, Host, HostDetails, Latency,
-    LockUse, METHOD, OpCell, Plan, RoleCpu, Run, SCHEMA, ScenarioText, StageMean, Target, Trial,
+    LockUse, METHOD, OpCell, Plan, RoleCpu, Run, SCHEMA, ScenarioText, StageTime, Target, Trial,
     TrialEnd, Warning, WatchCell,
 };
 
@@ -13,7 +13,12 @@ pub(super) const STEADY: [f64; 8] = [98.0, 101.0, 100.0, 103.0, 99.0, 97.0, 102.
 const AROUND_TEN: [f64; 8] = [9.6, 10.5, 9.9, 10.6, 9.8, 10.3, 10.2, 10.4];
 
 pub(super) fn cell(clients: u32, throughput_per_s: f64) -> Cell {
-    let stage = |stage: &str, mean_ns| StageMean { stage: stage.into(), mean_ns };
+    let stage = |stage: &str, mean_ns| StageTime {
+        stage: stage.into(),
+        mean_ns,
+        p50_ns: Some(mean_ns as u64 / 2),
+        p99_ns: Some(mean_ns as u64 * 3),
+    };
     Cell {
         phase: "saturate".into(),
         clients,
@@ -46,6 +51,7 @@ pub(super) fn cell(clients: u32, throughput_per_s: f64) -> Cell {
             readies: 1000,
             entries: 4000,
             requests: 20_000,
+            log_bytes: 2_560_000,
             ..Counters::default()
         },
         locks: vec![LockUse {
@@ -58,8 +64,18 @@ pub(super) fn cell(clients: u32, throughput_per_s: f64) -> Cell {
         }],
         appliers_max: Some(3),
         cpu: vec![
-            RoleCpu { role: "load".into(), cpu_ns: 1_000_000_000, runqueue_ns: 0 },
-            RoleCpu { role: "raft".into(), cpu_ns: 2_000_000_000, runqueue_ns: 0 },
+            RoleCpu {
+                role: "load".into(),
+                cpu_ns: 1_000_000_000,
+                runqueue_ns: 0,
+                switches: Some(3_000),
+            },
+            RoleCpu {
+                role: "raft".into(),
+                cpu_ns: 2_000_000_000,
+                runqueue_ns: 0,
+                switches: Some(2_000),
+            },
         ],
         load_threads: 1,
         host: None,
@@ -151,6 +167,7 @@ pub(super) fn empty(arms: &[&str]) -> Run {
         trials: Vec::new(),
         checks: Vec::new(),
         profiles: Vec::new(),
+        lock_profiles: Vec::new(),
         warnings: Vec::new(),
     }
 }
@@ -414,6 +431,8 @@ fn costs_of_locks_and_stages_can_be_judged() {
     assert!(near(read("saturate.appliers_mean@50"), cell.throughput_per_s * 400e-9));
     assert!(near(read("saturate.in_flight@50"), 0.0));
     assert!(near(read("saturate.entries_per_op@50"), 0.2));
+    assert!(near(read("saturate.switches_per_op@50"), 0.25));
+    assert!(near(read("saturate.log_bytes_per_op@50"), 128.0));
     assert!(near(read("saturate.cores_busy@50"), 1.5));
     assert!(near(read("saturate.system_cores_busy@50"), 1.0));
     assert!(near(read("saturate.mean@50"), 1000.0) && near(read("saturate.max@50"), 10_000.0));
@@ -504,7 +523,7 @@ fn costs_are_per_operation_and_medians_over_trials() {
     let store = LockCost {
         name: "store".into(),
         wait_ns_per_op: 200.0,
-        hold_ns_per_op: 100.0,
+        hold_ns_per_op: Some(100.0),
         contended: 0.25,
     };
     assert_eq!(costs.locks, [store]);

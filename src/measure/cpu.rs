@@ -23,6 +23,8 @@ pub struct CpuUse {
     pub cpu_ns: u64,
     /// Runnable, waiting for a CPU, ns.
     pub runqueue_ns: u64,
+    /// Times that a thread was put on a CPU.
+    pub switches: u64,
 }
 
 impl CpuUse {
@@ -31,6 +33,7 @@ impl CpuUse {
         CpuUse {
             cpu_ns: self.cpu_ns + other.cpu_ns,
             runqueue_ns: self.runqueue_ns + other.runqueue_ns,
+            switches: self.switches + other.switches,
         }
     }
 }
@@ -56,6 +59,15 @@ impl CpuSample {
         sample
     }
 
+    /// How many threads each role has.
+    pub fn threads(&self) -> BTreeMap<&'static str, u32> {
+        let mut roles = BTreeMap::new();
+        for (role, _) in self.threads.values() {
+            *roles.entry(*role).or_default() += 1;
+        }
+        roles
+    }
+
     /// What each role used since `earlier`; only roles that have threads.
     pub fn since(&self, earlier: &CpuSample) -> BTreeMap<&'static str, CpuUse> {
         let mut roles: BTreeMap<&'static str, CpuUse> = BTreeMap::new();
@@ -64,6 +76,7 @@ impl CpuSample {
             let sum = roles.entry(role).or_default();
             sum.cpu_ns += now.cpu_ns.saturating_sub(before.cpu_ns);
             sum.runqueue_ns += now.runqueue_ns.saturating_sub(before.runqueue_ns);
+            sum.switches += now.switches.saturating_sub(before.switches);
         }
         roles
     }
@@ -90,7 +103,13 @@ fn parse_schedstat(text: &str) -> Option<CpuUse> {
     let mut fields = text.split_whitespace().map(str::parse);
     let cpu_ns = fields.next()?.ok()?;
     let runqueue_ns = fields.next()?.ok()?;
-    Some(CpuUse { cpu_ns, runqueue_ns })
+    let switches = fields.next()?.ok()?;
+    Some(CpuUse { cpu_ns, runqueue_ns, switches })
+}
+
+/// The role of a thread of this process, by its name.
+pub fn role(thread: &str) -> &'static str {
+    role_of(thread).unwrap_or(OTHER)
 }
 
 fn role_of(thread: &str) -> Option<&'static str> {
@@ -141,15 +160,19 @@ mod tests {
             done.recv().unwrap_err();
         });
         running.recv().unwrap();
-        let used = CpuSample::now().since(&before);
+        let now = CpuSample::now();
+        let used = now.since(&before);
         drop(finish);
         worker.unwrap().join().unwrap();
         assert!(used["apply"].cpu_ns > 0, "{used:?}");
+        assert!(now.threads()["apply"] > before.threads().get("apply").copied().unwrap_or(0));
     }
 
     #[test]
     fn schedstat_lines() {
-        assert_eq!(parse_schedstat("12 34 5\n"), Some(CpuUse { cpu_ns: 12, runqueue_ns: 34 }));
+        let used = CpuUse { cpu_ns: 12, runqueue_ns: 34, switches: 5 };
+        assert_eq!(parse_schedstat("12 34 5\n"), Some(used));
+        assert_eq!(parse_schedstat("12 34\n"), None);
         assert_eq!(parse_schedstat("x"), None);
         assert_eq!(role_of("load-12"), Some("load"));
         assert_eq!(role_of("kvbench"), None);

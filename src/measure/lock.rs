@@ -1,6 +1,7 @@
 //! A mutex that knows what it costs: how often it was taken, how long it was waited for and held.
 //! The tallies live beside the guarded value, so keeping them needs no atomics.
 
+use super::contention::Contention;
 use super::stage::Probe;
 use super::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use crate::units::Nanos;
@@ -42,21 +43,99 @@ impl LockTally {
     }
 }
 
+/// The locks of one name at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedLocks {
+    /// What they guard.
+    pub name: &'static str,
+    /// Each of them, in its order.
+    pub each: Vec<LockTally>,
+}
+
+impl NamedLocks {
+    /// All of them together.
+    pub fn sum(&self) -> LockTally {
+        self.each.iter().copied().fold(LockTally::default(), LockTally::plus)
+    }
+
+    /// What came on top of `earlier`, which are the same locks.
+    pub fn since(&self, earlier: &NamedLocks) -> NamedLocks {
+        let each = self.each.iter().zip(&earlier.each);
+        NamedLocks { name: self.name, each: each.map(|(now, then)| now.since(*then)).collect() }
+    }
+}
+
+/// What locks of one name cost by place; empty unless the probe has locks take call stacks.
+#[derive(Clone, Debug)]
+pub struct NamedContention {
+    /// What they guard.
+    pub name: &'static str,
+    /// All of them together.
+    pub contention: Contention,
+}
+
+/// A lock, whatever it guards.
+pub trait Measured {
+    /// What it cost so far; taking it for this is not counted.
+    fn tally(&self) -> LockTally;
+
+    /// What it cost by place since this was last asked; none unless the probe has locks take call stacks.
+    fn take_contention(&self) -> Option<Contention>;
+}
+
+/// Sees locks with their names. Those of one name come one right after the other.
+pub type Visit<'a> = &'a mut dyn FnMut(&'static str, &dyn Measured);
+
+/// The tallies of what `walk` shows.
+pub fn tallies(walk: impl FnOnce(Visit<'_>)) -> Vec<NamedLocks> {
+    let mut all: Vec<NamedLocks> = Vec::new();
+    walk(&mut |name, lock| match all.last_mut().filter(|last| last.name == name) {
+        Some(last) => last.each.push(lock.tally()),
+        None => all.push(NamedLocks { name, each: vec![lock.tally()] }),
+    });
+    all
+}
+
+/// What `walk` shows cost by place since this was last asked.
+pub fn take_contention(walk: impl FnOnce(Visit<'_>)) -> Vec<NamedContention> {
+    let mut all: Vec<NamedContention> = Vec::new();
+    walk(&mut |name, lock| {
+        let Some(contention) = lock.take_contention() else { return };
+        match all.last_mut().filter(|last| last.name == name) {
+            Some(last) => last.contention.merge(contention),
+            None => all.push(NamedContention { name, contention }),
+        }
+    });
+    all
+}
+
 /// A mutex that tallies its use. With the probe off it counts acquisitions and reads no clock.
 pub struct MeasuredMutex<T> {
     inner: Mutex<Tallied<T>>,
     probe: Probe,
+    /// Whether the clock is read where nobody had to wait.
+    times_holds: bool,
 }
 
 struct Tallied<T> {
     value: T,
     tally: LockTally,
+    /// Present if the probe has locks take call stacks.
+    contention: Option<Box<Contention>>,
 }
 
 impl<T> MeasuredMutex<T> {
     /// Guards `value`.
     pub fn new(value: T, probe: Probe) -> MeasuredMutex<T> {
-        MeasuredMutex { inner: Mutex::new(Tallied { value, tally: LockTally::default() }), probe }
+        let contention = probe.profiles_locks().then(Box::default);
+        let inner = Mutex::new(Tallied { value, tally: LockTally::default(), contention });
+        MeasuredMutex { inner, probe, times_holds: true }
+    }
+
+    /// Guards `value`, which is held for so short a time that reading the clock twice would show: holds are timed only where a
+    /// profile is taken, waits always.
+    pub fn brief(value: T, probe: Probe) -> MeasuredMutex<T> {
+        MeasuredMutex { times_holds: probe.profiles_locks(), ..MeasuredMutex::new(value, probe) }
     }
 
     /// Takes the lock. A poisoned lock is taken too: a panic elsewhere ends the process on its own.
@@ -66,7 +145,7 @@ impl<T> MeasuredMutex<T> {
             Err(TryLockError::Poisoned(poisoned)) => self.entered(poisoned.into_inner(), None),
             Err(TryLockError::WouldBlock) => {
                 let asked = self.probe.now();
-                let guard = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+                let guard = self.locked();
                 self.entered(guard, Some(asked))
             }
         }
@@ -83,12 +162,7 @@ impl<T> MeasuredMutex<T> {
         let (inner, _) =
             condvar.wait_timeout(inner, timeout).unwrap_or_else(PoisonError::into_inner);
         let entered = self.probe.now();
-        MeasuredGuard { inner: Some(inner), probe: self.probe, entered }
-    }
-
-    /// What the lock cost so far; taking it for this is not counted.
-    pub fn tally(&self) -> LockTally {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner).tally
+        MeasuredGuard { inner: Some(inner), lock: self, entered }
     }
 
     fn entered<'a>(
@@ -96,13 +170,36 @@ impl<T> MeasuredMutex<T> {
         mut guard: MutexGuard<'a, Tallied<T>>,
         asked: Option<Nanos>,
     ) -> MeasuredGuard<'a, T> {
-        let entered = self.probe.now();
+        let mut entered = match asked {
+            None if !self.times_holds => Nanos::ZERO,
+            _ => self.probe.now(),
+        };
         guard.tally.acquisitions += 1;
         if let Some(asked) = asked {
+            let waited = entered.since(asked).0;
             guard.tally.contended += 1;
-            guard.tally.wait_ns += entered.since(asked).0;
+            guard.tally.wait_ns += waited;
+            if let Some(contention) = &mut guard.contention
+                && contention.waits.add(waited)
+            {
+                entered = self.probe.now();
+            }
         }
-        MeasuredGuard { inner: Some(guard), probe: self.probe, entered }
+        MeasuredGuard { inner: Some(guard), lock: self, entered }
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Tallied<T>> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T> Measured for MeasuredMutex<T> {
+    fn tally(&self) -> LockTally {
+        self.locked().tally
+    }
+
+    fn take_contention(&self) -> Option<Contention> {
+        self.locked().contention.as_mut().map(|contention| std::mem::take(&mut **contention))
     }
 }
 
@@ -110,7 +207,7 @@ impl<T> MeasuredMutex<T> {
 pub struct MeasuredGuard<'a, T> {
     /// Present until the guard is given up.
     inner: Option<MutexGuard<'a, Tallied<T>>>,
-    probe: Probe,
+    lock: &'a MeasuredMutex<T>,
     entered: Nanos,
 }
 
@@ -122,21 +219,32 @@ impl<'a, T> MeasuredGuard<'a, T> {
 
     /// Gives the lock back and says when: the same instant that ends the hold.
     pub fn leave(mut self) -> Nanos {
-        let left = self.probe.now();
-        self.tally_hold(left);
+        let left = self.lock.probe.now();
+        if self.lock.times_holds {
+            self.tally_hold(left);
+        }
         self.inner = None;
         left
     }
 
     fn release(mut self) -> MutexGuard<'a, Tallied<T>> {
-        let left = self.probe.now();
-        self.tally_hold(left);
+        self.end_hold();
         self.inner.take().expect("a guard holds its lock until it is given up")
+    }
+
+    fn end_hold(&mut self) {
+        if self.lock.times_holds {
+            self.tally_hold(self.lock.probe.now());
+        }
     }
 
     fn tally_hold(&mut self, left: Nanos) {
         if let Some(inner) = &mut self.inner {
-            inner.tally.hold_ns += left.since(self.entered).0;
+            let held = left.since(self.entered).0;
+            inner.tally.hold_ns += held;
+            if let Some(contention) = &mut inner.contention {
+                contention.holds.add(held);
+            }
         }
     }
 }
@@ -144,8 +252,7 @@ impl<'a, T> MeasuredGuard<'a, T> {
 impl<T> Drop for MeasuredGuard<'_, T> {
     fn drop(&mut self) {
         if self.inner.is_some() {
-            let left = self.probe.now();
-            self.tally_hold(left);
+            self.end_hold();
         }
     }
 }
@@ -190,6 +297,67 @@ mod tests {
         assert!(tally.hold_ns >= 20_000_000, "{tally:?}");
         // Being woken is part of the wait, and takes a busy host longer than the hold.
         assert!(tally.wait_ns > 0 && tally.wait_ns <= elapsed.0, "{tally:?}");
+    }
+
+    #[test]
+    fn a_profile_tells_who_waited_and_who_held() {
+        let clock = Clock::start();
+        let lock = MeasuredMutex::new((), Probe::with_lock_profile(clock));
+        let came = std::sync::Barrier::new(2);
+        std::thread::scope(|scope| {
+            let guard = lock.lock();
+            let waiter = || {
+                came.wait();
+                lock.lock().leave();
+            };
+            let waiter =
+                std::thread::Builder::new().name("load-3".into()).spawn_scoped(scope, waiter);
+            came.wait();
+            clock.sleep(Nanos::from_millis(60));
+            drop(guard);
+            waiter.unwrap().join().unwrap();
+        });
+        let tally = lock.tally();
+        let Contention { waits, holds } = lock.take_contention().unwrap();
+        let (stack, weight) = waits.stacks.iter().next().unwrap();
+        assert_eq!((waits.stacks.len(), stack.thread()), (1, "load-3"));
+        let period = super::super::contention::PERIOD_NS;
+        assert!(weight.nanos.abs_diff(tally.wait_ns) <= period, "{weight:?}, {tally:?}");
+        assert!(holds.stacks.values().map(|weight| weight.nanos).sum::<u64>() >= 58_000_000);
+        let counted = |times: &super::super::spans::SpanCounts| -> u64 {
+            times.values_ns().map(|(_, count)| count).sum()
+        };
+        assert_eq!((counted(&waits.times), counted(&holds.times)), (1, 2));
+        let again = lock.take_contention().unwrap();
+        assert_eq!((again.waits.stacks.len(), counted(&again.holds.times)), (0, 0), "taken");
+    }
+
+    #[test]
+    fn a_brief_lock_times_waits_and_no_holds() {
+        let clock = Clock::start();
+        let lock = MeasuredMutex::brief((), Probe::on(clock));
+        let guard = lock.lock();
+        clock.sleep(Nanos::from_millis(2));
+        drop(guard);
+        assert_eq!(lock.tally(), LockTally { acquisitions: 1, ..LockTally::default() });
+        assert!(lock.take_contention().is_none());
+    }
+
+    #[test]
+    fn locks_of_one_name_are_told_apart_and_added_up() {
+        let (one, other) =
+            (MeasuredMutex::new(0, Probe::off()), MeasuredMutex::new(0, Probe::off()));
+        let walk = |visit: Visit<'_>| {
+            visit("store", &one);
+            visit("store", &other);
+            visit("inbox", &one);
+        };
+        one.lock().leave();
+        let before = tallies(walk);
+        other.lock().leave();
+        let used = tallies(walk)[0].since(&before[0]);
+        assert_eq!(used.each.iter().map(|lock| lock.acquisitions).collect::<Vec<_>>(), [0, 1]);
+        assert_eq!((used.name, used.sum().acquisitions, before.len()), ("store", 1, 2));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Instruments: what a request spent where, what locks cost, what threads used.
 //! They record; they never judge, print or sleep. Each can be switched off, so that its own cost is measurable.
 
+pub mod contention;
 pub mod cpu;
 pub mod foreign;
 pub mod handles;
@@ -10,5 +11,6 @@ pub mod pipeline;
 pub mod recorder;
 pub mod series;
 pub mod spans;
+pub mod stack;
 pub mod stage;
 pub(crate) mod sync;

@@ -43,6 +43,39 @@ impl SpanTally {
 }
 
 impl SpanCounts {
+    /// One span of `nanos`, counted by one thread.
+    pub fn add(&mut self, nanos: u64) {
+        self.buckets.resize(BUCKETS, 0);
+        self.buckets[bucket(nanos)] += 1;
+    }
+
+    /// Takes in others.
+    pub fn merge(&mut self, other: &SpanCounts) {
+        self.buckets.resize(self.buckets.len().max(other.buckets.len()), 0);
+        for (sum, more) in self.buckets.iter_mut().zip(&other.buckets) {
+            *sum += more;
+        }
+    }
+
+    /// The span that `quantile` (0..=1) of them did not exceed, ns; 0 if there were none.
+    pub fn quantile_ns(&self, quantile: f64) -> u64 {
+        self.quantile_of_ns(self.buckets.iter().sum(), quantile)
+    }
+
+    /// The same if there were `all` spans, of which those that were not counted took no time.
+    pub fn quantile_of_ns(&self, all: u64, quantile: f64) -> u64 {
+        let wanted = (quantile * all as f64).ceil().max(1.0) as u64;
+        let mut seen = all.saturating_sub(self.buckets.iter().sum());
+        if seen >= wanted {
+            return 0;
+        }
+        let found = self.values_ns().find(|(_, count)| {
+            seen += count;
+            seen >= wanted
+        });
+        found.map_or(0, |(value, _)| value.round() as u64)
+    }
+
     /// What came on top of `earlier`.
     pub fn since(&self, earlier: &SpanCounts) -> SpanCounts {
         let before = |bucket: usize| earlier.buckets.get(bucket).copied().unwrap_or(0);
@@ -99,6 +132,18 @@ mod tests {
         let buckets: Vec<_> = (0..4096).map(bucket).collect();
         assert!(buckets.is_sorted());
         assert_eq!(bucket(u64::MAX), BUCKETS - 1);
+    }
+
+    #[test]
+    fn quantiles_of_what_two_counted() {
+        let (mut one, mut other) = (SpanCounts::default(), SpanCounts::default());
+        (0..90).for_each(|_| one.add(100));
+        (0..10).for_each(|_| other.add(50_000));
+        one.merge(&other);
+        let near = |value: u64, wanted: u64| value.abs_diff(wanted) * 31 <= wanted;
+        assert!(near(one.quantile_ns(0.5), 100) && near(one.quantile_ns(0.9), 100));
+        assert!(near(one.quantile_ns(0.91), 50_000) && near(one.quantile_ns(1.0), 50_000));
+        assert_eq!(SpanCounts::default().quantile_ns(0.5), 0);
     }
 
     #[test]

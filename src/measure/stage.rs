@@ -99,22 +99,33 @@ impl Timeline {
 #[derive(Clone, Copy, Debug)]
 pub struct Probe {
     clock: Option<Clock>,
+    profiles_locks: bool,
 }
 
 impl Probe {
     /// A probe on `clock`.
     pub fn on(clock: Clock) -> Probe {
-        Probe { clock: Some(clock) }
+        Probe { clock: Some(clock), profiles_locks: false }
+    }
+
+    /// A probe on `clock` that has the locks take call stacks besides.
+    pub fn with_lock_profile(clock: Clock) -> Probe {
+        Probe { clock: Some(clock), profiles_locks: true }
     }
 
     /// A probe that costs nothing and shows nothing.
     pub fn off() -> Probe {
-        Probe { clock: None }
+        Probe { clock: None, profiles_locks: false }
     }
 
     /// Whether stamps mean anything.
     pub fn is_on(&self) -> bool {
         self.clock.is_some()
+    }
+
+    /// Whether locks take call stacks.
+    pub fn profiles_locks(&self) -> bool {
+        self.profiles_locks
     }
 
     /// The present instant; zero when off.

@@ -2,7 +2,7 @@
 //! It shows what the apply path could do if committing cost nothing.
 
 use super::{Answered, Compaction, NodeError, Outcome, refuse, wait_for_all};
-use crate::measure::lock::{LockTally, MeasuredMutex};
+use crate::measure::lock::{MeasuredMutex, Visit};
 use crate::measure::pipeline::{PipelineCounts, PipelineMeter};
 use crate::measure::stage::{Probe, Stage, Timeline};
 use crate::model::{Position, Request, validate};
@@ -96,10 +96,10 @@ impl ApplyOnly {
         self.shared.meter.counts()
     }
 
-    /// The named locks.
-    pub fn locks(&self) -> Vec<(&'static str, LockTally, u32)> {
-        let (store, count) = self.shared.store.locks();
-        vec![("store", store, count), ("inbox", self.shared.queue.tally(), 1)]
+    /// Shows the locks of the store and the one on the queue.
+    pub fn visit_locks(&self, visit: Visit<'_>) {
+        self.shared.store.visit_locks(visit);
+        visit("inbox", &self.shared.queue);
     }
 
     /// The state machine.

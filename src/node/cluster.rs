@@ -3,7 +3,7 @@
 
 use super::{Config, FolderError, Node, NodeError, Outcome, Peers};
 use crate::clock::Clock;
-use crate::measure::lock::LockTally;
+use crate::measure::lock::Visit;
 use crate::measure::pipeline::PipelineCounts;
 use crate::measure::spans::SpanCounts;
 use crate::measure::stage::Probe;
@@ -107,8 +107,8 @@ impl Cluster {
     }
 
     /// The leader's named locks, with how many share the name.
-    pub fn locks(&self) -> Vec<(&'static str, LockTally, u32)> {
-        self.leader().locks()
+    pub fn visit_locks(&self, visit: Visit<'_>) {
+        self.leader().visit_locks(visit);
     }
 
     /// The leader's store.

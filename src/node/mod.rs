@@ -1,7 +1,7 @@
 //! A server: a store behind a pipeline, in a data folder of its own. The store and raft meet only here.
 
 use crate::clock::Clock;
-use crate::measure::lock::LockTally;
+use crate::measure::lock::Visit;
 use crate::measure::pipeline::{PipelineCounts, PipelineMeter};
 use crate::measure::spans::SpanCounts;
 use crate::measure::stage::{Probe, Timeline};
@@ -280,10 +280,10 @@ impl Node {
         self.meter.fsync_times()
     }
 
-    /// The named locks, with how many share the name.
-    pub fn locks(&self) -> Vec<(&'static str, LockTally, u32)> {
-        let (store, count) = self.store().locks();
-        vec![("store", store, count), ("inbox", self.pipeline.inbox().lock_tally(), 1)]
+    /// Shows the locks of the store and of the inbox.
+    pub fn visit_locks(&self, visit: Visit<'_>) {
+        self.store().visit_locks(visit);
+        self.pipeline.inbox().visit_locks(visit);
     }
 
     /// The state now.

@@ -5,7 +5,7 @@ use super::members::Change;
 use super::refusals::{Refusals, Refused};
 use super::transport::{Door, MemberId, Received, Report};
 use super::{Delivered, Rejected, Waiter};
-use crate::measure::lock::{LockTally, MeasuredMutex};
+use crate::measure::lock::{MeasuredMutex, Visit};
 use crate::measure::stage::{Probe, Timeline};
 use crate::units::Nanos;
 use std::io;
@@ -223,9 +223,9 @@ impl<R, W: Waiter<R>> Inbox<R, W> {
         &self.refusals
     }
 
-    /// What the inbox's lock cost so far.
-    pub fn lock_tally(&self) -> LockTally {
-        self.state.tally()
+    /// Shows the inbox's lock.
+    pub fn visit_locks(&self, visit: Visit<'_>) {
+        visit("inbox", &self.state);
     }
 
     fn submit(

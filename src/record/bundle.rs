@@ -1,7 +1,7 @@
 //! The folder a run leaves: `result.json`, reports, histograms, profiles. Each file is written beside its final
 //! name, synced and renamed, so a reader never meets half a file and a failed write leaves the old one.
 
-use super::{Run, SCHEMA};
+use super::{Arm, Run, SCHEMA};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use hdrhistogram::Histogram;
@@ -124,7 +124,8 @@ impl Bundle {
             .to_json()
             .map_err(|source| BundleError::Json { path: self.folder.join(RESULT), source })?;
         self.write(RESULT, &json)?;
-        for arm in &run.arms {
+        let was_measured = |arm: &&Arm| run.trials.iter().any(|trial| trial.arm == arm.name);
+        for arm in run.arms.iter().filter(was_measured) {
             self.write(&format!("{}.hlog", arm.name), &interval_log(run, &arm.name)?)?;
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! What was measured at one phase and client count of one trial, and what follows from it alone.
 
-use super::{Counters, LockUse, OpenCell, RoleCpu, SearchCell, StageMean};
+use super::{Counters, LockUse, OpenCell, RoleCpu, SearchCell, StageTime};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -47,7 +47,7 @@ pub struct Cell {
     #[serde(default)]
     pub thinking_mean: f64,
     /// Mean ns per op and stage, in pipeline order; empty if instruments were off or the layer has none.
-    pub stages: Vec<StageMean>,
+    pub stages: Vec<StageTime>,
     /// Counts of the pipeline over the span.
     pub counters: Counters,
     /// Named locks over the span.

@@ -5,6 +5,7 @@ pub mod bundle;
 mod cell;
 pub mod contrast;
 mod host;
+mod lock_profile;
 mod open;
 mod pipeline;
 mod question;
@@ -19,8 +20,9 @@ pub use host::{
     AgentHost, Build, BuildDetails, Checkup, ClockProbe, DiskProbe, Finding, Host, HostDetails,
     HostProbes, Limit, NOT_VISIBLE, SamplerProbe, Tool, WakeProbe,
 };
+pub use lock_profile::{LockProfile, LockSite, ProfiledLock, RoleTime, Spread};
 pub use open::{Lag, OpenCell, SearchCell, SearchProbe};
-pub use pipeline::{Counters, LockUse, RoleCpu, StageMean};
+pub use pipeline::{Counters, LockUse, RoleCpu, StageTime};
 pub use question::{Arm, Plan, ScenarioText, Target};
 pub use surroundings::{BlockHost, Disturbance, HostSpan};
 pub use trial::{Bank, LeasesFound, Replayed, Sharing, Trial, TrialEnd, Versions};
@@ -34,7 +36,7 @@ pub const SCHEMA: u32 = 1;
 
 /// Version of how it is measured. It rises when the same system would give other numbers: other spans, other clocks, other
 /// defaults. Records of different ones are not compared.
-pub const METHOD: u32 = 1;
+pub const METHOD: u32 = 2;
 
 /// One run of one scenario.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -83,6 +85,9 @@ pub struct Run {
     pub checks: Vec<Check>,
     /// Sampling profiles, one per profiled arm; taken in trials of their own.
     pub profiles: Vec<Profile>,
+    /// Who waited for which lock, one per profiled arm; taken in trials of their own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lock_profiles: Vec<LockProfile>,
     /// Circumstances a reader must know.
     pub warnings: Vec<Warning>,
 }
@@ -143,4 +148,7 @@ pub struct Profile {
     pub folded_file: String,
     /// Bundle file with the flame graph.
     pub flame_file: String,
+    /// Bundle file with the stacks as gzipped `profile.proto`; absent in records of versions that wrote none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pprof_file: Option<String>,
 }

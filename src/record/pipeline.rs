@@ -3,13 +3,19 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Mean time in one stage.
+/// Time in one stage.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct StageMean {
+pub struct StageTime {
     /// `queue`, `propose`, `append`, `fsync`, `replicate`, `commit`, `apply_wait`, `apply`, `respond`.
     pub stage: String,
     /// Mean ns per operation.
     pub mean_ns: f64,
+    /// Median, ns, within 3.2 %; absent in records of versions that kept sums alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p50_ns: Option<u64>,
+    /// 99th percentile, ns, within 3.2 %; absent likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p99_ns: Option<u64>,
 }
 
 /// What the pipeline did.
@@ -34,7 +40,7 @@ pub struct Counters {
 /// One named lock, or family of locks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LockUse {
-    /// `store`, `inbox`.
+    /// `store`, `leases`, `publication`, `turnstile`, `inbox`.
     pub name: String,
     /// How many locks share the name.
     pub locks: u32,
@@ -57,4 +63,7 @@ pub struct RoleCpu {
     pub cpu_ns: u64,
     /// Runnable but waiting for a CPU, ns.
     pub runqueue_ns: u64,
+    /// Times that a thread of it was put on a CPU; absent in records of versions that did not count, and of load by agents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub switches: Option<u64>,
 }

@@ -176,6 +176,14 @@ pub const GLOSSARY: &[(&str, &str)] = &[
         "Cores busy without the threads that offer load or watch: CPU time of the system under test divided by elapsed time.",
     ),
     (
+        "log bytes per op",
+        "Bytes written to the log during the span divided by operations finished in it.",
+    ),
+    (
+        "switches per op",
+        "How often a thread of the process was put on a CPU (third number of schedstat), load and watchers included, divided by operations finished.",
+    ),
+    (
         "entries per op",
         "Log entries during the span divided by operations finished in it. Below 1, requests share entries.",
     ),
@@ -192,10 +200,14 @@ pub const GLOSSARY: &[(&str, &str)] = &[
         "The most requests that were found under execution in the store at once, by those among them that looked: every sixteenth of each thread.",
     ),
     ("entries per Ready", "Log entries per round of the Ready loop that had any."),
+    (
+        "lock profile",
+        "Call stacks of who waited for a lock and who held it, taken in a trial of its own: one at random in every 2 ms of waiting at a lock, and of holding it, so that they stand for all of that time. Threads of a role are on a CPU, wait for one, wait for a lock, sync the log, or wait for work; in a group of several members, waiting for the disk is not told apart from waiting for work.",
+    ),
     ("lock wait", "Time spent waiting for a lock, per operation. All locks of one name together."),
     (
         "lock wait share",
-        "Time waited for the store's lock divided by the time that the operations took, all of them together.",
+        "Time waited for all locks of the store, those on its keys and those that order what becomes visible, divided by the time that the operations took, all of them together.",
     ),
     (
         "lock contended",

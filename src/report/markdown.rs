@@ -4,6 +4,7 @@
 use crate::compare::{Comparison, Ladder, PhaseTable};
 use crate::record::Run;
 use crate::report::ops;
+use crate::report::profiles;
 use crate::report::story;
 use crate::report::view::{self, Headline};
 use crate::report::words::{self, NOTHING, count, significant};
@@ -242,6 +243,9 @@ fn costs(out: &mut String, headline: &Headline<'_>) {
 }
 
 fn notes(out: &mut String, run: &Run, cmp: &Comparison) {
+    for sentence in profiles::lock_sentences(run) {
+        line(out, &format!("{}.\n", escape(&sentence)));
+    }
     for check in &run.checks {
         let mark = if check.passed { "✔" } else { "✘" };
         line(out, &format!("- {mark} {}: {}", escape(&check.id), escape(&check.detail)));

@@ -13,6 +13,8 @@ pub mod markdown;
 mod markup;
 mod open_loop;
 mod ops;
+mod path;
+pub mod profiles;
 #[cfg(test)]
 mod sample;
 mod scaling;

@@ -43,6 +43,7 @@ pub(super) fn empty() -> (Run, Comparison) {
         trials: vec![],
         checks: vec![],
         profiles: vec![],
+        lock_profiles: vec![],
         warnings: vec![],
         ..run()
     };
@@ -141,7 +142,71 @@ pub(super) fn hostile() -> (Run, Comparison) {
     for cell in run.trials.iter_mut().flat_map(|t| &mut t.cells) {
         cell.phase = bad();
     }
+    for profile in &mut run.lock_profiles {
+        profile.arm = bad();
+        profile.roles.iter_mut().for_each(|role| role.role = bad());
+        for lock in &mut profile.locks {
+            lock.name = bad();
+            lock.waiters.iter_mut().for_each(|site| site.function = bad());
+        }
+    }
     (run, cmp)
+}
+
+/// Eight clients on one lock, and a pipeline of one thread.
+pub(super) fn lock_profile(arm: &str) -> LockProfile {
+    let site = |function: &str, samples: u64, nanos: u64| LockSite {
+        function: function.into(),
+        samples,
+        nanos,
+    };
+    let role = |role: &str, threads: u32, cpu_ns: u64, lock_ns: u64, disk_ns: u64| RoleTime {
+        role: role.into(),
+        threads,
+        cpu_ns,
+        runqueue_ns: 400_000_000,
+        lock_ns,
+        disk_ns,
+    };
+    let lock = |name: &str, wait_ns: u64, waiters: Vec<LockSite>| ProfiledLock {
+        name: name.into(),
+        acquisitions_each: vec![400_000],
+        wait_ns_each: vec![wait_ns],
+        contended: 300_000,
+        hold_ns: 900_000_000,
+        wait: Spread { p50_ns: 2_000, p99_ns: 90_000, max_ns: 4_000_000 },
+        hold: Spread { p50_ns: 900, p99_ns: 4_000, max_ns: 4_000_000 },
+        waiters,
+        holders: vec![site("store::global::apply_locked", 450, 900_000_000)],
+    };
+    LockProfile {
+        arm: arm.into(),
+        clients: 8,
+        elapsed_s: 1.0,
+        ops: 400_000,
+        service_mean_ns: 10_000.0,
+        period_ns: 2_000_000,
+        locks: vec![
+            lock(
+                "store",
+                3_100_000_000,
+                vec![site("store::global::apply_locked", 1_552, 3_104_000_000)],
+            ),
+            lock(
+                "publication",
+                100_000_000,
+                vec![site("store::publication::turn", 48, 96_000_000)],
+            ),
+        ],
+        roles: vec![
+            role("load", 8, 1_200_000_000, 3_200_000_000, 0),
+            role("raft", 1, 100_000_000, 0, 300_000_000),
+        ],
+        wait_file: format!("wait-{arm}.folded"),
+        hold_file: format!("hold-{arm}.folded"),
+        pprof_file: format!("locks-{arm}.pb.gz"),
+        flame_file: Some(format!("flame-lock-wait-{arm}.svg")),
+    }
 }
 
 fn run() -> Run {
@@ -177,6 +242,7 @@ fn run() -> Run {
         trials: trials(),
         checks: checks(),
         profiles: vec![],
+        lock_profiles: vec![lock_profile("before"), lock_profile("after")],
         warnings: vec![Warning::BusyHost { load_average: 1.32 }],
     }
 }
@@ -372,7 +438,7 @@ fn costs(arm: usize, c: usize) -> Costs {
     let lock = |name: &str, wait: f64, hold: f64, contended: f64| LockCost {
         name: name.into(),
         wait_ns_per_op: wait,
-        hold_ns_per_op: hold,
+        hold_ns_per_op: Some(hold),
         contended,
     };
     Costs {
@@ -388,6 +454,11 @@ fn costs(arm: usize, c: usize) -> Costs {
         service_mean_ns: mean,
         p50_ns: mean * 0.95,
         p99_ns: Some(mean * 1.9),
+        stage_spreads: stages
+            .iter()
+            .filter(|(_, ns)| *ns > 0.0)
+            .map(|(stage, ns)| (stage.clone(), ns * 0.9, ns * 2.2))
+            .collect(),
         stages,
         locks: vec![lock("store", 72.0, 410.0, 0.0002), lock("inbox", 350.0, 120.0, 0.031)],
         load_share: 0.38,

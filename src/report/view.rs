@@ -6,6 +6,11 @@ use crate::record::{Arm, Cell, Run, Trial, Warning};
 use crate::report::words;
 use std::collections::BTreeSet;
 
+/// Whether a record holds profiles and nothing that was measured.
+pub(super) fn is_profile(run: &Run) -> bool {
+    run.trials.is_empty() && !(run.profiles.is_empty() && run.lock_profiles.is_empty())
+}
+
 /// The phase and client count that the first screen is about.
 #[derive(Clone, Copy)]
 pub(super) struct Headline<'a> {

@@ -5,7 +5,7 @@ use crate::agent::{AgentError, AgentSeen, Driven, Fleet};
 use crate::load::{self, Acked, Due, Fanout, FanoutError, Pace, Seen, Share, Span, Watched};
 use crate::measure::cpu::{CpuSample, LOAD};
 use crate::measure::host::HostSample;
-use crate::measure::lock::LockTally;
+use crate::measure::lock::NamedLocks;
 use crate::measure::pipeline::PipelineCounts;
 use crate::measure::recorder::{Recorder, Services};
 use crate::measure::series::{Series, Slot};
@@ -13,7 +13,7 @@ use crate::measure::stage::Stage as PipelineStage;
 use crate::record::bundle::histogram_text;
 use crate::record::{
     AgentCell, Cell, Counters, HostUse, Lag, Latency, LockUse, OpCell, OpenCell, RoleCpu,
-    SeriesCell, StageMean, WatchCell,
+    SeriesCell, StageTime, WatchCell,
 };
 use crate::scenario::spec::{OpKind, Phase, Scenario};
 use crate::seed::Seed;
@@ -112,7 +112,7 @@ fn add_agents(cell: &mut Cell, by_agent: &[AgentSeen]) {
         return;
     };
     let (cpu_ns, runqueue_ns) = (used.cpu_ns, used.runqueue_ns);
-    cell.cpu.push(RoleCpu { role: LOAD.to_owned(), cpu_ns, runqueue_ns });
+    cell.cpu.push(RoleCpu { role: LOAD.to_owned(), cpu_ns, runqueue_ns, switches: None });
     let agent = |agent: &AgentSeen| AgentCell {
         address: agent.address.clone(),
         clients: agent.clients,
@@ -133,7 +133,7 @@ fn add_agents(cell: &mut Cell, by_agent: &[AgentSeen]) {
 struct Reading {
     at: Nanos,
     counts: PipelineCounts,
-    locks: Vec<(&'static str, LockTally, u32)>,
+    locks: Vec<NamedLocks>,
     /// The most requests under execution at once since the reading before.
     appliers_max: Option<u32>,
     cpu: CpuSample,
@@ -299,13 +299,19 @@ fn latency(services: &Services) -> Latency {
 }
 
 /// Empty if no stage took any time: then the stage clock was off.
-fn stages(recorder: &Recorder) -> Vec<StageMean> {
+fn stages(recorder: &Recorder) -> Vec<StageTime> {
     let means = recorder.stage_means_ns();
     if means.iter().all(|mean| *mean <= 0.0) {
         return Vec::new();
     }
-    let named = PipelineStage::ALL.iter().zip(means);
-    named.map(|(stage, mean_ns)| StageMean { stage: stage.as_str().to_owned(), mean_ns }).collect()
+    let [median, tail] = [0.5, 0.99].map(|quantile| recorder.stage_quantiles_ns(quantile));
+    let stage = |(place, stage): (usize, &PipelineStage)| StageTime {
+        stage: stage.as_str().to_owned(),
+        mean_ns: means[place],
+        p50_ns: Some(median[place]),
+        p99_ns: Some(tail[place]),
+    };
+    PipelineStage::ALL.iter().enumerate().map(stage).collect()
 }
 
 fn counters(counts: PipelineCounts) -> Counters {
@@ -322,11 +328,11 @@ fn counters(counts: PipelineCounts) -> Counters {
 
 fn locks(begin: &Reading, end: &Reading) -> Vec<LockUse> {
     let both = begin.locks.iter().zip(&end.locks);
-    both.map(|((name, before, count), (_, after, _))| {
-        let used = after.since(*before);
+    both.map(|(before, after)| {
+        let used = after.since(before).sum();
         LockUse {
-            name: (*name).to_owned(),
-            locks: *count,
+            name: after.name.to_owned(),
+            locks: after.each.len() as u32,
             acquisitions: used.acquisitions,
             contended: used.contended,
             wait_ns: used.wait_ns,
@@ -342,6 +348,7 @@ fn cpu(begin: &Reading, end: &Reading) -> Vec<RoleCpu> {
         role: role.to_owned(),
         cpu_ns: used.cpu_ns,
         runqueue_ns: used.runqueue_ns,
+        switches: Some(used.switches),
     };
     roles.into_iter().map(used).collect()
 }

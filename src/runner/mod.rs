@@ -16,6 +16,7 @@ mod tests;
 mod validity;
 mod warnings;
 
+pub use profiling::Profiling;
 pub use surroundings::Surroundings;
 
 use crate::agent::{AgentError, Agents, Fleet};
@@ -47,8 +48,8 @@ pub struct Options {
     pub path: String,
     /// Whether the plan was shortened by `--quick`.
     pub quick: bool,
-    /// Whether to take profiles.
-    pub profile: bool,
+    /// Which profiles to take, if any.
+    pub profile: Option<Profiling>,
     /// Folder under which the data folders of trials live and vanish.
     pub scratch: PathBuf,
     /// Who offers the load; this process if none is named.
@@ -170,21 +171,8 @@ pub fn run_amid<L: Launch>(
     run.agents = fleet
         .as_ref()
         .map_or_else(Vec::new, |fleet| fleet.hosts().iter().map(facts::agent_host).collect());
-    let mut stage = Stage {
-        scenario,
-        options,
-        launch,
-        clock,
-        fleet,
-        watcher,
-        surroundings,
-        repeats: Repeats::of(scenario.trials, &plan),
-        plan: &plan,
-        done: 0,
-        pairs: plan.pairs_min,
-        pair: 0,
-        ratio: None,
-    };
+    let mut stage = Stage::new(scenario, options, launch, clock, &plan, watcher, surroundings);
+    stage.fleet = fleet;
     let (files, failure) = match stage.all(&mut run) {
         Ok(files) => (files, None),
         Err(error) => (Vec::new(), Some(error)),
@@ -197,6 +185,26 @@ pub fn run_amid<L: Launch>(
     }
     run.elapsed_s = clock.now().as_secs_f64();
     Ok(Finished { run, files, failure })
+}
+
+/// Takes the profiles of `options` and nothing else: the record has no trials.
+pub fn profile<L: Launch>(
+    scenario: &Scenario,
+    options: &Options,
+    launch: &L,
+    watcher: &mut dyn Watcher,
+) -> Result<Finished, RunError> {
+    let clock = Clock::start();
+    let mut host = ThisHost::new(Clock::start(), None, false)?;
+    let (mut run, plan) = (empty_record(scenario, options, launch)?, Plan::of(scenario));
+    let mut stage = Stage::new(scenario, options, launch, clock, &plan, watcher, &mut host);
+    stage.pairs = 0;
+    let wanted = options.profile.clone().unwrap_or_default();
+    let files = profiling::profiles(&mut stage, &wanted, &mut run)?;
+    run.complete = !stage.stopped();
+    warnings::add(&mut run);
+    run.elapsed_s = clock.now().as_secs_f64();
+    Ok(Finished { run, files, failure: None })
 }
 
 /// Whether what an arm runs syncs its log under the data folder. Servers that run already have theirs elsewhere.
@@ -224,23 +232,51 @@ struct Stage<'a, L> {
     /// What is left of measuring again.
     repeats: Repeats,
     plan: &'a Plan,
-    /// Steps done and pairs planned, for the progress.
+    /// Steps done, steps apart from the blocks, and pairs planned, for the progress.
     done: u64,
+    apart: u64,
     pairs: u32,
     pair: u32,
     ratio: Option<f64>,
 }
 
-impl<L: Launch> Stage<'_, L> {
+impl<'a, L: Launch> Stage<'a, L> {
+    fn new(
+        scenario: &'a Scenario,
+        options: &'a Options,
+        launch: &'a L,
+        clock: Clock,
+        plan: &'a Plan,
+        watcher: &'a mut dyn Watcher,
+        surroundings: &'a mut dyn Surroundings,
+    ) -> Stage<'a, L> {
+        Stage {
+            scenario,
+            options,
+            launch,
+            clock,
+            fleet: None,
+            watcher,
+            surroundings,
+            repeats: Repeats::of(scenario.trials, plan),
+            plan,
+            done: 0,
+            apart: options.profile.as_ref().map_or(0, |wanted| profiling::steps(scenario, wanted)),
+            pairs: plan.pairs_min,
+            pair: 0,
+            ratio: None,
+        }
+    }
+
     /// Everything there is to run; gives the files of the profiles.
     fn all(&mut self, run: &mut Run) -> Result<Vec<(String, Vec<u8>)>, RunError> {
         if self.blocks(run)? == Ended::Early {
             return Ok(Vec::new());
         }
         run.checks.extend(checks::same_state(self)?);
-        match self.options.profile && !self.stopped() {
-            true => profiling::profiles(self, run),
-            false => Ok(Vec::new()),
+        match &self.options.profile {
+            Some(wanted) if !self.stopped() => profiling::profiles(self, wanted, run),
+            _ => Ok(Vec::new()),
         }
     }
 
@@ -356,7 +392,7 @@ impl<L: Launch> Stage<'_, L> {
             pair: self.pair,
             pairs: self.pairs,
             done: self.done,
-            planned: cells_per_block(self.pairs),
+            planned: cells_per_block(self.pairs) + self.apart,
             ratio: self.ratio,
         });
     }
@@ -402,6 +438,7 @@ fn empty_record<L: Launch>(
         trials: Vec::new(),
         checks: Vec::new(),
         profiles: Vec::new(),
+        lock_profiles: Vec::new(),
         warnings: Vec::new(),
     })
 }

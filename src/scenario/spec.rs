@@ -261,13 +261,17 @@ pub enum Measure {
     FsyncsPerOp,
     /// Log entries per operation.
     EntriesPerOp,
+    /// Bytes written to the log per operation.
+    LogBytesPerOp,
+    /// Times that threads were put on a CPU, per operation, of everybody.
+    SwitchesPerOp,
     /// Mean number of operations between being taken for the log and being committed.
     InFlight,
     /// Mean number of requests under execution in the store.
     AppliersMean,
     /// Most requests found under execution in the store at once.
     AppliersMax,
-    /// Wait for the store's lock as a share of the time the operations took.
+    /// Wait for all locks of the store as a share of the time the operations took.
     LockWaitShare,
     /// Share of the acquisitions of the store's lock that found it taken.
     LockContended,
@@ -295,6 +299,8 @@ impl Measure {
             | Measure::SystemCoresBusy
             | Measure::FsyncsPerOp
             | Measure::EntriesPerOp
+            | Measure::LogBytesPerOp
+            | Measure::SwitchesPerOp
             | Measure::InFlight
             | Measure::AppliersMean
             | Measure::AppliersMax
@@ -421,6 +427,8 @@ words!(Measure {
     SystemCoresBusy = "system_cores_busy",
     FsyncsPerOp = "fsyncs_per_op",
     EntriesPerOp = "entries_per_op",
+    LogBytesPerOp = "log_bytes_per_op",
+    SwitchesPerOp = "switches_per_op",
     InFlight = "in_flight",
     AppliersMean = "appliers_mean",
     AppliersMax = "appliers_max",

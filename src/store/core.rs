@@ -87,7 +87,8 @@ impl<E: Engine, L: Locked<E::Part>> State for Newest<'_, E, L> {
 
 impl<E: Engine> Core<E> {
     pub(super) fn new(engine: E, kept: &Kept, hash_seed: u64, probe: Probe) -> Core<E> {
-        let (publication, compactions) = (Publication::new(kept), Compactions::default());
+        let publication = Publication::new(kept, probe);
+        let compactions = Compactions::default();
         // What was superseded before it may be among what was kept.
         engine.compact(kept.compacted);
         let appliers = Appliers::new(probe.is_on());

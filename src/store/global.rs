@@ -8,7 +8,7 @@ use super::publication::Pending;
 use super::reading::Guarded;
 use super::watch::WatchHub;
 use super::{Answer, ApplyPath, Command, Digest, Dump, image};
-use crate::measure::lock::{LockTally, MeasuredGuard, MeasuredMutex};
+use crate::measure::lock::{MeasuredGuard, MeasuredMutex, Visit};
 use crate::measure::stage::Probe;
 use crate::model::{Event, LeaseId, MainRevision, Position, Request, Response};
 use std::io::{self, Write};
@@ -185,8 +185,9 @@ impl<E: Engine> ApplyPath for GlobalMutex<E> {
         self.core.publication.hub()
     }
 
-    fn locks(&self) -> (LockTally, u32) {
-        (self.state.tally(), 1)
+    fn visit_locks(&self, visit: Visit<'_>) {
+        visit("store", &self.state);
+        self.core.publication.visit_locks(visit);
     }
 
     fn take_most_appliers(&self) -> Option<u32> {

@@ -13,7 +13,7 @@
 //! Invariants: `1 <= create <= mod <= published` and `version >= 1` for every live key a reader sees; a key's
 //! versions ascend; the lease table holds key `k` under lease `l` exactly when the newest version of `k` names `l`.
 
-use crate::measure::lock::LockTally;
+use crate::measure::lock::Visit;
 use crate::measure::stage::Probe;
 use crate::model::{
     Alarm, Event, KeyValue, LeaseStatus, MainRevision, Position, Request, Response,
@@ -325,8 +325,8 @@ pub trait ApplyPath: Send + Sync {
     /// Who watches, and the way to become one.
     fn watches(&self) -> &WatchHub;
 
-    /// What the path's locks cost so far, and how many there are.
-    fn locks(&self) -> (LockTally, u32);
+    /// Shows the path's locks: `store` for those that guard keys, `leases`, and those that order what becomes visible.
+    fn visit_locks(&self, visit: Visit<'_>);
 
     /// The most requests that were found under execution at once since this was last asked; none if nobody looks.
     fn take_most_appliers(&self) -> Option<u32> {

@@ -26,7 +26,7 @@ use super::sharded::{Batch, LockedShards, Sharded};
 use super::tickets::Tickets;
 use super::watch::WatchHub;
 use super::{Answer, ApplyPath, Calibration, Command, Digest, Dump, Parallelism, StoreError};
-use crate::measure::lock::{LockTally, MeasuredGuard};
+use crate::measure::lock::{MeasuredGuard, Visit};
 use crate::model::{Event, LeaseId, MainRevision, Position, Request};
 use crate::units::Nanos;
 use smallvec::SmallVec;
@@ -336,8 +336,8 @@ impl<E: Engine, L: Layout> ApplyPath for Parallel<E, L> {
         self.serial.watches()
     }
 
-    fn locks(&self) -> (LockTally, u32) {
-        self.serial.locks()
+    fn visit_locks(&self, visit: Visit<'_>) {
+        self.serial.visit_locks(visit);
     }
 
     fn take_most_appliers(&self) -> Option<u32> {

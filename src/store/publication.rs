@@ -6,20 +6,22 @@ use super::effects::{AlarmChange, Change, Effects, LeaseChange};
 use super::engine::{Commit, Engine, Kept};
 use super::kv::STAMP;
 use super::watch::WatchHub;
-use crate::measure::sync::{AtomicI64, Mutex, MutexGuard, Ordering, PoisonError};
+use crate::measure::lock::{MeasuredGuard, MeasuredMutex, Visit};
+use crate::measure::stage::Probe;
+use crate::measure::sync::{AtomicI64, Ordering};
 use crate::model::{MainRevision, Position, Refusal};
 use crossbeam_utils::{Backoff, CachePadded};
 
 /// The visible end of a store.
 /// Invariant: `compacted <= published <= turn.revision`; the last two differ only within a batch that is committed as a whole.
 pub(super) struct Publication {
-    turn: Mutex<Turn>,
+    turn: MeasuredMutex<Turn>,
     published: CachePadded<AtomicI64>,
     compacted: AtomicI64,
     hub: WatchHub,
     /// Held by an apply call whose batch is committed as a whole, of however many requests: another that committed in between would
     /// publish revisions whose changes are still pending here.
-    turnstile: Mutex<()>,
+    turnstile: MeasuredMutex<()>,
     /// Only for tests/seeded_bugs, as is every line below and elsewhere that names this feature.
     #[cfg(feature = "seeded-bugs")]
     pub(super) seeded: super::seeded::Seeded,
@@ -48,14 +50,15 @@ pub(super) struct Pending {
 
 impl Publication {
     /// Begins where `kept` ends; a new store is at revision 1.
-    pub(super) fn new(kept: &Kept) -> Publication {
+    pub(super) fn new(kept: &Kept, probe: Probe) -> Publication {
         let revision = kept.revision.max(1);
+        let turn = Turn { revision, position: kept.position };
         Publication {
-            turn: Mutex::new(Turn { revision, position: kept.position }),
+            turn: MeasuredMutex::brief(turn, probe),
             published: CachePadded::new(AtomicI64::new(revision)),
             compacted: AtomicI64::new(kept.compacted),
             hub: WatchHub::default(),
-            turnstile: Mutex::new(()),
+            turnstile: MeasuredMutex::brief((), probe),
             #[cfg(feature = "seeded-bugs")]
             seeded: super::seeded::Seeded::default(),
         }
@@ -94,9 +97,14 @@ impl Publication {
     }
 
     /// Lets an apply call in, alone if its engine commits batches.
-    pub(super) fn enter(&self, engine: &impl Engine) -> Option<MutexGuard<'_, ()>> {
-        let lock = || self.turnstile.lock().unwrap_or_else(PoisonError::into_inner);
-        engine.commits_batches().then(lock)
+    pub(super) fn enter(&self, engine: &impl Engine) -> Option<MeasuredGuard<'_, ()>> {
+        engine.commits_batches().then(|| self.turnstile.lock())
+    }
+
+    /// Shows its locks.
+    pub(super) fn visit_locks(&self, visit: Visit<'_>) {
+        visit("publication", &self.turn);
+        visit("turnstile", &self.turnstile);
     }
 
     /// Gives the request its revision if it changed anything, and publishes it unless its batch is committed as a
@@ -224,7 +232,7 @@ impl Publication {
         self.publish(engine, &turn, &[], &[], change);
     }
 
-    fn turn(&self) -> MutexGuard<'_, Turn> {
-        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    fn turn(&self) -> MeasuredGuard<'_, Turn> {
+        self.turn.lock()
     }
 }

@@ -13,7 +13,7 @@ use super::publication::Pending;
 use super::reading::Guarded;
 use super::watch::WatchHub;
 use super::{Answer, ApplyPath, Command, Digest, Dump, image};
-use crate::measure::lock::{LockTally, MeasuredGuard, MeasuredMutex};
+use crate::measure::lock::{MeasuredGuard, MeasuredMutex, Visit};
 use crate::measure::stage::Probe;
 use crate::model::{Event, LeaseId, MainRevision, Position, Request, Response};
 use crate::units::Nanos;
@@ -376,10 +376,10 @@ impl<E: Engine, L: Layout> ApplyPath for Sharded<E, L> {
         self.core.publication.hub()
     }
 
-    fn locks(&self) -> (LockTally, u32) {
-        let tallies = self.shards.parts.iter().map(|part| part.tally());
-        let tally = tallies.fold(LockTally::default(), LockTally::plus);
-        (tally.plus(self.shards.leases.tally()), self.shards.parts.len() as u32)
+    fn visit_locks(&self, visit: Visit<'_>) {
+        self.shards.parts.iter().for_each(|part| visit("store", &**part));
+        visit("leases", &self.shards.leases);
+        self.core.publication.visit_locks(visit);
     }
 
     fn take_most_appliers(&self) -> Option<u32> {

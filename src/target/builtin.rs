@@ -7,7 +7,7 @@ use super::{
     etcd, served,
 };
 use crate::clock::Clock;
-use crate::measure::lock::LockTally;
+use crate::measure::lock::{NamedContention, NamedLocks, take_contention, tallies};
 use crate::measure::pipeline::PipelineCounts;
 use crate::measure::spans::SpanCounts;
 use crate::model::Request;
@@ -138,9 +138,16 @@ impl Target for System {
         }
     }
 
-    fn locks(&self) -> Vec<(&'static str, LockTally, u32)> {
+    fn locks(&self) -> Vec<NamedLocks> {
         match self {
-            System::Inside(inside) => inside.locks(),
+            System::Inside(inside) => tallies(|visit| inside.visit_locks(visit)),
+            System::Remote(_) => Vec::new(),
+        }
+    }
+
+    fn take_contention(&self) -> Vec<NamedContention> {
+        match self {
+            System::Inside(inside) => take_contention(|visit| inside.visit_locks(visit)),
             System::Remote(_) => Vec::new(),
         }
     }

@@ -3,7 +3,7 @@
 use super::dial::asked;
 use super::{Answer, CallError, answer, levers};
 use crate::clock::Clock;
-use crate::measure::lock::LockTally;
+use crate::measure::lock::Visit;
 use crate::measure::pipeline::PipelineCounts;
 use crate::measure::spans::SpanCounts;
 use crate::measure::stage::{Probe, Stage, Timeline};
@@ -123,14 +123,11 @@ impl Inside {
     }
 
     /// The named locks, with how many share the name.
-    pub(super) fn locks(&self) -> Vec<(&'static str, LockTally, u32)> {
+    pub(super) fn visit_locks(&self, visit: Visit<'_>) {
         match self {
-            Inside::Raft(nodes) => nodes.cluster.locks(),
-            Inside::Apply(applier) => applier.locks(),
-            Inside::Store(bare) => {
-                let (tally, count) = bare.store.locks();
-                vec![("store", tally, count)]
-            }
+            Inside::Raft(nodes) => nodes.cluster.visit_locks(visit),
+            Inside::Apply(applier) => applier.visit_locks(visit),
+            Inside::Store(bare) => bare.store.visit_locks(visit),
         }
     }
 
@@ -153,7 +150,11 @@ impl Inside {
 }
 
 fn probe(system: &spec::System, clock: Clock) -> Probe {
-    if system.instruments { Probe::on(clock) } else { Probe::off() }
+    match (system.instruments, system.lock_profile) {
+        (true, true) => Probe::with_lock_profile(clock),
+        (true, false) => Probe::on(clock),
+        (false, _) => Probe::off(),
+    }
 }
 
 impl Nodes {

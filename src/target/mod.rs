@@ -21,7 +21,7 @@ pub use remote::Remote;
 
 use crate::client::{ClientError, Endpoint};
 use crate::clock::Clock;
-use crate::measure::lock::LockTally;
+use crate::measure::lock::{NamedContention, NamedLocks};
 use crate::measure::pipeline::PipelineCounts;
 use crate::measure::spans::SpanCounts;
 use crate::model::{Request, Response};
@@ -82,8 +82,13 @@ pub trait Target: Connect {
         SpanCounts::default()
     }
 
-    /// The named locks, with how many share the name; none where that cannot be seen.
-    fn locks(&self) -> Vec<(&'static str, LockTally, u32)> {
+    /// The named locks; none where they cannot be seen. They are the same, in the same order, however often this is asked.
+    fn locks(&self) -> Vec<NamedLocks> {
+        Vec::new()
+    }
+
+    /// What the named locks cost by place since this was last asked; nothing unless it was launched with `lock_profile`.
+    fn take_contention(&self) -> Vec<NamedContention> {
         Vec::new()
     }
 

@@ -5,7 +5,7 @@
 use crate::logs::log_of;
 use crate::subject::difference_in;
 use kvbench::clock::Clock;
-use kvbench::measure::lock::LockTally;
+use kvbench::measure::lock::Visit;
 use kvbench::measure::stage::Probe;
 use kvbench::model::{
     Body, DeleteRange, Event, EventKind, Interval, KeyValue, MainRevision, OpResponse, Position,
@@ -372,8 +372,8 @@ impl ApplyPath for Seeded {
         self.inner.watches()
     }
 
-    fn locks(&self) -> (LockTally, u32) {
-        self.inner.locks()
+    fn visit_locks(&self, visit: Visit<'_>) {
+        self.inner.visit_locks(visit);
     }
 }
 

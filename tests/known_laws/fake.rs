@@ -8,7 +8,7 @@
 use crate::laws::{Law, Served, Station};
 use crate::truth::Call;
 use kvbench::clock::Clock;
-use kvbench::measure::lock::{LockTally, MeasuredMutex};
+use kvbench::measure::lock::{LockTally, Measured, MeasuredMutex, NamedLocks};
 use kvbench::measure::stage::{Probe, Stage, Timeline};
 use kvbench::model::{Body, RangeResult, Request, Response};
 use kvbench::raft::Delivered;
@@ -323,13 +323,13 @@ impl Target for Fake {
         Ok(vec![Digest { revision: self.shared.notes.revision(), compacted: 0, keys: 0, hash: 0 }])
     }
 
-    fn locks(&self) -> Vec<(&'static str, LockTally, u32)> {
+    fn locks(&self) -> Vec<NamedLocks> {
         if !self.blocks_its_caller() {
             return Vec::new();
         }
         let tally = self.shared.lock.tally();
         let noted = *held(&self.shared.notes.lock);
         held(&self.shared.notes.lock_seen).push(noted);
-        vec![("store", tally, 1)]
+        vec![NamedLocks { name: "store", each: vec![tally] }]
     }
 }

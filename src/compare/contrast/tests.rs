@@ -228,8 +228,8 @@ const DIFFERENCES: [(Change, &str); 14] = [
     ),
     (|run| run.build.profile = "debug".into(), "cargo profile: release against debug"),
     (|run| run.build.details.lto = "off".into(), "LTO: fat against off"),
-    (|run| run.method = METHOD + 1, "method version: 1 against 2"),
-    (|run| run.method = 0, "method version: 1 against not counted yet"),
+    (|run| run.method = METHOD + 1, "method version: 2 against 3"),
+    (|run| run.method = 0, "method version: 2 against not counted yet"),
     (
         |run| {
             run.arms[0].levers.insert("fsync".into(), "off".into());

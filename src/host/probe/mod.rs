@@ -126,7 +126,7 @@ fn wake() -> WakeProbe {
 
 /// Counts the samples of a thread that is busy; none if there is no sampler, or if it is in use.
 fn sampler() -> Option<SamplerProbe> {
-    let session = Session::start().ok()?;
+    let session = Session::start(profile::FREQUENCY_HZ).ok()?;
     let before = neighbours::own_cpu();
     let clock = Clock::start();
     let mut busy = 0_u64;
@@ -138,7 +138,7 @@ fn sampler() -> Option<SamplerProbe> {
     // Where CPU time cannot be seen, the span itself stands for it.
     let used = if used == Nanos::ZERO { SAMPLED } else { used };
     let got_hz = samples as f64 / used.as_secs_f64();
-    Some(SamplerProbe { asked_hz: profile::FREQUENCY_HZ, got_hz })
+    Some(SamplerProbe { asked_hz: u32::from(profile::FREQUENCY_HZ), got_hz })
 }
 
 /// Whether the kernel accounts for the time of each thread: it says zero or nothing if it was built without.

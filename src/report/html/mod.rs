@@ -7,6 +7,7 @@
 mod appendix;
 mod by_op;
 mod flames;
+mod locks;
 mod open_loop;
 mod policy;
 mod scaling;
@@ -17,6 +18,7 @@ mod watch;
 use crate::compare::Comparison;
 use crate::record::Run;
 use crate::report::markup::text;
+use crate::report::profiles;
 use crate::report::story;
 use crate::report::view;
 pub use flames::{Flame, Flames};
@@ -29,28 +31,17 @@ pub fn render(run: &Run, cmp: &Comparison, flames: &Flames) -> String {
     let frames = flames::frames(flames);
     let mut out = String::with_capacity(1 << 17);
     head(&mut out, run, &policy::meta(&frames));
-    verdict(&mut out, run, cmp);
-    sections::targets(&mut out, run, cmp);
-    sections::throughput(&mut out, run, cmp);
-    scaling::section(&mut out, run, cmp);
-    open_loop::section(&mut out, run, cmp);
-    watch::section(&mut out, run, cmp);
-    by_op::section(&mut out, run, cmp);
-    if let Some(headline) = view::headline(cmp) {
-        let withheld = story::withheld(&headline);
-        match &withheld {
-            Some(why) => sections::paragraph(&mut out, why),
-            None => sections::pairs(&mut out, run, &headline),
-        }
-        sections::ladders(&mut out, run, cmp);
-        if withheld.is_none() {
-            sections::stages(&mut out, run, &headline);
-            sections::costs(&mut out, run, &headline);
-        }
-        sections::latency(&mut out, run, cmp);
+    if view::is_profile(run) {
+        profiled(&mut out, run);
+    } else {
+        verdict(&mut out, run, cmp);
+        measured(&mut out, run, cmp);
     }
+    locks::section(&mut out, run);
     flames::section(&mut out, run, flames, &frames);
-    sections::checks(&mut out, run, cmp);
+    if !view::is_profile(run) {
+        sections::checks(&mut out, run, cmp);
+    }
     sections::warnings(&mut out, run);
     appendix::environment(&mut out, run);
     appendix::arms(&mut out, run);
@@ -60,6 +51,29 @@ pub fn render(run: &Run, cmp: &Comparison, flames: &Flames) -> String {
     appendix::glossary(&mut out);
     out.push_str("</main>\n</body>\n</html>\n");
     out
+}
+
+/// What was measured, and what follows from it.
+fn measured(out: &mut String, run: &Run, cmp: &Comparison) {
+    sections::targets(out, run, cmp);
+    sections::throughput(out, run, cmp);
+    scaling::section(out, run, cmp);
+    open_loop::section(out, run, cmp);
+    watch::section(out, run, cmp);
+    by_op::section(out, run, cmp);
+    if let Some(headline) = view::headline(cmp) {
+        let withheld = story::withheld(&headline);
+        match &withheld {
+            Some(why) => sections::paragraph(out, why),
+            None => sections::pairs(out, run, &headline),
+        }
+        sections::ladders(out, run, cmp);
+        if withheld.is_none() {
+            sections::stages(out, run, &headline);
+            sections::costs(out, run, &headline);
+        }
+        sections::latency(out, run, cmp);
+    }
 }
 
 /// The policy of a page without flame graphs, as an element of its head.
@@ -101,7 +115,21 @@ fn verdict(out: &mut String, run: &Run, cmp: &Comparison) {
     out.push_str("</header>\n");
 }
 
-fn capital(sentence: &str) -> String {
+/// The same of a record that holds profiles alone.
+fn profiled(out: &mut String, run: &Run) {
+    let scenario = &run.scenario;
+    out.push_str("<header>\n");
+    out.push_str(&format!("<p class=\"kicker\">kvbench · {}</p>\n", text(&scenario.workload)));
+    out.push_str(&format!("<h1>Profile of {}</h1>\n", text(&scenario.name)));
+    let lead = "Where time goes. Nothing here says how fast an arm is: no trial was measured.";
+    out.push_str(&format!("<p class=\"lead\">{lead}</p>\n"));
+    for line in profiles::lines(run) {
+        sections::paragraph(out, &line);
+    }
+    out.push_str("</header>\n");
+}
+
+pub(super) fn capital(sentence: &str) -> String {
     let mut letters = sentence.chars();
     letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
 }

@@ -1,5 +1,6 @@
 //! The sections between the verdict and the flame graphs, in the order a doubting reader asks for them.
 
+use super::capital;
 use super::table::{Table, help};
 use crate::compare::{
     ArmSummary, Comparison, Ladder, LockCost, Outcome, PhaseTable, TargetVerdict, Verdict,
@@ -7,6 +8,7 @@ use crate::compare::{
 use crate::record::Run;
 use crate::report::chart;
 use crate::report::markup::text;
+use crate::report::path;
 use crate::report::story;
 use crate::report::view::{self, Headline};
 use crate::report::words::{self, NOTHING, count, micros, significant};
@@ -221,6 +223,9 @@ pub(super) fn stages(out: &mut String, run: &Run, headline: &Headline<'_>) {
             "No stage clock ran: instruments were off, or this layer has no pipeline.",
         ),
     }
+    for sentence in path::sentences(headline) {
+        paragraph(out, &format!("{}.", capital(&sentence)));
+    }
     if let Some(ceiling) = headline.ladder.and_then(story::ceiling) {
         out.push_str(&format!(
             "<p>Ceiling: {}.{}{}</p>\n",
@@ -247,6 +252,31 @@ fn stages_table(out: &mut String, run: &Run, headline: &Headline<'_>) {
             names.iter().map(|name| view::stage_ns(arm, name).map_or(NOTHING.into(), micros)),
         );
         cells.extend([micros(view::stage_sum_ns(arm)), micros(arm.costs.service_mean_ns)]);
+        table.row(cells);
+    }
+    table.write(out);
+    stage_spreads(out, run, headline);
+}
+
+/// Where the slow ones are.
+fn stage_spreads(out: &mut String, run: &Run, headline: &Headline<'_>) {
+    let names = view::stage_names(headline.before, headline.after);
+    if headline.measured().all(|arm| arm.costs.stage_spreads.is_empty()) {
+        return;
+    }
+    let caption = "p50 / p99 µs by stage, medians over trials; unlike means they do not add up";
+    let mut table = Table::new(caption, &format!("l{}", "r".repeat(names.len())));
+    table.column("arm", "arm");
+    names.iter().for_each(|name| table.column(name, name));
+    for arm in headline.measured() {
+        let of = |name: &&str| {
+            let its = arm.costs.stage_spreads.iter().find(|(stage, ..)| stage == name);
+            its.map_or(NOTHING.to_string(), |(_, p50, p99)| {
+                format!("{} / {}", micros(*p50), micros(*p99))
+            })
+        };
+        let mut cells = vec![view::arm_label(run, &arm.arm)];
+        cells.extend(names.iter().map(of));
         table.row(cells);
     }
     table.write(out);
@@ -335,7 +365,7 @@ fn lock_cells(run: &Run, arm: &ArmSummary, lock: &LockCost) -> Vec<String> {
         view::arm_label(run, &arm.arm),
         lock.name.clone(),
         micros(lock.wait_ns_per_op),
-        micros(lock.hold_ns_per_op),
+        lock.hold_ns_per_op.map_or(NOTHING.to_string(), micros),
         words::percent(lock.contended),
     ]
 }

@@ -11,7 +11,7 @@ use crate::compare::{Comparison, TargetVerdict};
 use crate::record::Run;
 use crate::report::view::{self, Headline};
 use crate::report::words;
-use crate::report::{story, words::NOTHING};
+use crate::report::{path, profiles, story, words::NOTHING};
 pub(super) use grid::Grid;
 pub(super) use page::Page;
 
@@ -43,6 +43,9 @@ pub fn render(run: &Run, cmp: &Comparison, style: Style) -> String {
             Some(why) => page.item("WITHHELD", &why),
             None => of_headline(&mut page, &headline),
         }
+    }
+    for sentence in profiles::lock_sentences(run) {
+        page.item("LOCKS", &sentence);
     }
     checks(&mut page, run);
     if let Some(load) = story::load(run, cmp) {
@@ -99,6 +102,9 @@ fn arms(page: &mut Page, run: &Run) {
 fn of_headline(page: &mut Page, headline: &Headline<'_>) {
     tables::by_op(page, headline);
     tables::stages(page, headline);
+    for sentence in path::sentences(headline) {
+        page.item("PATH", &sentence);
+    }
     tables::costs(page, headline);
     latency(page, headline);
 }

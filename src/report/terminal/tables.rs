@@ -343,7 +343,7 @@ fn locks(page: &mut Page, headline: &Headline<'_>) {
         grid.row(vec![
             name.to_string(),
             change(|lock| words::micros(lock.wait_ns_per_op)),
-            change(|lock| words::micros(lock.hold_ns_per_op)),
+            change(|lock| lock.hold_ns_per_op.map_or(NOTHING.to_string(), words::micros)),
             change(|lock| words::percent(lock.contended)),
         ]);
     }

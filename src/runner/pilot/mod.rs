@@ -5,12 +5,11 @@ mod wakes;
 
 use super::prepare::{self, data_folder, start_target};
 use super::surroundings::{Surroundings, ThisHost};
-use super::validity::Repeats;
 use super::{Options, Progress, RunError, Stage, Watcher, cell};
 use crate::clock::Clock;
 use crate::load::Pace;
 use crate::predict::{Costs, Level, Mix, Observed, Shape, Spread, Syncs, Wakes};
-use crate::record::{Cell, StageMean};
+use crate::record::{Cell, StageTime};
 use crate::scenario::plan::Plan;
 use crate::scenario::spec::{
     Apply, ApplyOn, Arm, Engine, Fsync, Layer, Linger, Load, Op, Phase, Propose, Scenario,
@@ -68,7 +67,7 @@ pub struct Tried {
     /// Mean, median and 99th percentile of service times, ns; none if clients were too many for the trial's length.
     pub service_ns: Option<[f64; 3]>,
     /// Mean ns per operation and stage, in pipeline order.
-    pub stages: Vec<StageMean>,
+    pub stages: Vec<StageTime>,
     /// Waiting for the store's lock, share of the service time.
     pub lock_share: f64,
 }
@@ -165,21 +164,7 @@ impl<'a, L: Launch> Bench<'a, L> {
         clock: Clock,
         (plan, planned): (&'a Plan, usize),
     ) -> Bench<'a, L> {
-        let stage = Stage {
-            scenario,
-            options,
-            launch,
-            clock,
-            fleet: None,
-            watcher,
-            surroundings,
-            repeats: Repeats::of(scenario.trials, plan),
-            plan,
-            done: 0,
-            pairs: 0,
-            pair: 0,
-            ratio: None,
-        };
+        let stage = Stage::new(scenario, options, launch, clock, plan, watcher, surroundings);
         Bench { stage, planned, done: 0 }
     }
 
@@ -288,7 +273,7 @@ impl<'a, L: Launch> Bench<'a, L> {
 
     fn tell(&mut self, doing: &str) {
         self.stage.watcher.progress(&Progress {
-            doing,
+            doing: &format!("measuring {doing}"),
             pair: 0,
             pairs: 0,
             done: self.done,

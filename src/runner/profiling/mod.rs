@@ -1,188 +1,183 @@
-//! Sampling profiles of `before` and `after`, in trials of their own: a measured trial is never profiled.
+//! Profiles of `before` and `after`, in trials of their own: where CPU time goes, and who waits for locks. A measured trial is
+//! never profiled, and the two kinds of profile have a trial each, so that neither shows the other's work.
+
+mod cpu;
+mod locks;
 
 use super::{RunError, Stage, prepare};
-use crate::load::{self, Fanout, Pace, Share, Span};
-use crate::measure::cpu::CpuSample;
-use crate::profile::{self, Folded, ProfileError, Sampled, Session};
-use crate::record::{Profile, Run, Warning};
+use crate::load::{self, Fanout, Pace, Seen, Share, Span};
+use crate::profile::{self, ProfileError};
+use crate::record::{Run, Warning};
 use crate::scenario::spec::{Arm, Scenario};
 use crate::target::{Launch, Target};
 use crate::units::Nanos;
 use crate::workload::Workload;
+
+/// Which profiles to take, and how.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Profiling {
+    /// Names of the arms; the first and the last if none.
+    pub arms: Vec<String>,
+    /// Name of the phase whose clients and watchers there are; that of the first target if none.
+    pub phase: Option<String>,
+    /// Clients, in a closed loop; those of the first target, or else the most, if none.
+    pub clients: Option<u32>,
+    /// Length of each profile; 3 s if none, 1 s of a quick run.
+    pub span: Option<Nanos>,
+    /// Samples per second of CPU time.
+    pub frequency_hz: u16,
+}
+
+impl Default for Profiling {
+    fn default() -> Profiling {
+        let frequency_hz = profile::FREQUENCY_HZ;
+        Profiling { arms: Vec::new(), phase: None, clients: None, span: None, frequency_hz }
+    }
+}
 
 /// Length of one profile; an idle arm gives few samples per second, so it takes a while to fill a picture.
 const SPAN: Nanos = Nanos::from_millis(3000);
 const SPAN_QUICK: Nanos = Nanos::from_millis(1000);
 const WARMUP: Nanos = Nanos::from_millis(100);
 
-struct Profiled {
-    arm: String,
-    folded: Folded,
-    cpu: Nanos,
-    ops: u64,
-    elapsed: Nanos,
-}
+/// The cell that errors name.
+const CELL: &str = "profile";
 
-impl Profiled {
-    fn sampled(&self) -> Sampled<'_> {
-        Sampled { folded: &self.folded, cpu: self.cpu, ops: self.ops }
-    }
-}
+/// Files for the bundle.
+type Files = Vec<(String, Vec<u8>)>;
 
-/// Profiles both arms, notes them in `run`, and gives the files for the bundle. A sampler that does not work is a
+/// Profiles the arms, notes them in `run`, and gives the files for the bundle. A sampler that does not work is a
 /// warning, not the end of the run.
 pub(super) fn profiles<L: Launch>(
     stage: &mut Stage<'_, L>,
+    wanted: &Profiling,
     run: &mut Run,
-) -> Result<Vec<(String, Vec<u8>)>, RunError> {
-    let (clients, scenario) = (clients(stage.scenario), stage.scenario);
-    if scenario.before().system.layer.is_remote() {
+) -> Result<Files, RunError> {
+    if stage.scenario.before().system.layer.is_remote() {
         let reason =
             "the servers are processes of their own, and what can be sampled here is the load";
         run.warnings.push(Warning::NoProfile { reason: reason.to_owned() });
         return Ok(Vec::new());
     }
-    let mut profiled = Vec::new();
-    for arm in [scenario.before(), scenario.after()] {
+    let offered = Offered::of(stage.scenario, wanted, stage.options.quick);
+    let (mut on_cpu, mut of_locks) = (Vec::new(), Vec::new());
+    for arm in arms(stage.scenario, wanted) {
         stage.step(&format!("profiling {}", arm.name));
-        match profile(stage, arm, clients)? {
-            Ok(one) => profiled.push(one),
-            Err(error) => run.warnings.push(Warning::NoProfile { reason: error.to_string() }),
+        on_cpu.push(cpu::profile(stage, arm, &offered, wanted.frequency_hz)?);
+        if stage.stopped() {
+            return Ok(Vec::new());
         }
+        stage.step(&format!("profiling the locks of {}", arm.name));
+        of_locks.extend(locks::profile(stage, arm, &offered)?);
         if stage.stopped() {
             return Ok(Vec::new());
         }
     }
-    let mut files = Vec::new();
-    for one in &profiled {
-        match draw(run, one, clients) {
-            Ok(drawn) => files.extend(drawn),
-            Err(error) => run.warnings.push(Warning::NoProfile { reason: error.to_string() }),
-        }
-    }
-    if let [before, after] = profiled.as_slice() {
-        match draw_diff(run, before, after) {
-            Ok(svg) => files.push(("flame-diff.svg".to_owned(), svg)),
-            Err(error) => run.warnings.push(Warning::NoProfile { reason: error.to_string() }),
-        }
-    }
+    let mut files = Files::new();
+    cpu::draw(run, on_cpu, offered.clients, wanted.frequency_hz, &mut files);
+    locks::draw(run, &of_locks, &mut files);
     Ok(files)
 }
 
-/// As many as there are where the first target looks; else none, so that the picture is of the operations.
-fn watchers(scenario: &Scenario) -> u32 {
-    let Some(metric) = scenario.targets.iter().find_map(|target| target.metric()) else { return 0 };
-    let named = scenario.phases.iter().find(|phase| phase.name == metric.phase);
-    named.map_or(0, |phase| phase.watchers)
-}
-
-/// Where the first target looks, else the largest client count: profiles are taken in a closed loop.
-fn clients(scenario: &Scenario) -> u32 {
-    let metrics = scenario.targets.iter().filter_map(|target| target.metric());
-    let named = metrics.filter_map(|metric| metric.clients).next();
-    let largest = scenario.phases.iter().flat_map(|phase| &phase.clients).max().copied();
-    named.or(largest).unwrap_or(1)
-}
-
-fn profile<L: Launch>(
-    stage: &Stage<'_, L>,
-    arm: &Arm,
-    clients: u32,
-) -> Result<Result<Profiled, ProfileError>, RunError> {
-    let folder = tempfile::Builder::new().prefix("profile-").tempdir_in(&stage.options.scratch)?;
-    let target = prepare::start_target(stage, arm, &prepare::data_folder(folder.path()))?;
-    prepare::fill(stage, &target, &arm.name)?;
-    let workload = Workload::of(stage.scenario);
-    let duration = if stage.options.quick { SPAN_QUICK } else { SPAN };
-    let seed = stage.scenario.seed.child("profile", 0);
-    let pace = Pace::Closed { think: Nanos::ZERO };
-    let span = Span { clients, share: Share::ALL, pace, warmup: WARMUP, duration, seed };
-    let mut sampler = Sampler::default();
-    let stop = &stage.options.interrupted;
-    let watchers = watchers(stage.scenario);
-    let watching = || Fanout::start(&target.watched(), watchers, stage.clock);
-    let fanout = (watchers > 0).then(watching).transpose().map_err(|source| {
-        RunError::Watchers { arm: arm.name.clone(), cell: "profile".to_owned(), source }
-    })?;
-    let seen = load::offer(&target, &workload, &span, stage.clock, stop, &mut sampler)?;
-    drop(fanout);
-    if let Some(first) = seen.first_error {
-        let errors = seen.recorder.errors();
-        let cell = "profile".to_owned();
-        return Err(RunError::Operations { arm: arm.name.clone(), cell, errors, first });
-    }
-    Ok(sampler.finished().map(|(folded, cpu)| Profiled {
-        arm: arm.name.clone(),
-        folded,
-        cpu,
-        ops: seen.recorder.ops(),
-        elapsed: seen.elapsed,
-    }))
-}
-
-/// Samples exactly the measured span.
-#[derive(Default)]
-struct Sampler {
-    session: Option<Result<Session, ProfileError>>,
-    cpu_before: CpuSample,
-    result: Option<Result<Folded, ProfileError>>,
-    cpu: Nanos,
-}
-
-impl load::Watcher for Sampler {
-    fn begin(&mut self) {
-        self.cpu_before = CpuSample::now();
-        self.session = Some(Session::start());
-    }
-
-    fn end(&mut self) {
-        let used = CpuSample::now().since(&self.cpu_before);
-        self.cpu = Nanos(used.values().map(|used| used.cpu_ns).sum());
-        self.result = self.session.take().map(|session| session.and_then(Session::finish));
+/// Adds what a drawing gave to `files`; if it failed, a warning.
+fn keep(run: &mut Run, files: &mut Files, drawing: Result<Files, ProfileError>) {
+    match drawing {
+        Ok(drawn) => files.extend(drawn),
+        Err(error) => run.warnings.push(Warning::NoProfile { reason: error.to_string() }),
     }
 }
 
-impl Sampler {
-    fn finished(self) -> Result<(Folded, Nanos), ProfileError> {
-        let folded = self.result.unwrap_or(Err(ProfileError::Idle))?;
-        if folded.samples() == 0 {
-            return Err(ProfileError::Idle);
+/// A fresh system of one arm, ready for its load.
+struct Subject<T> {
+    arm: String,
+    target: T,
+    span: Span,
+    /// They listen as long as it lives.
+    _fanout: Option<Fanout>,
+    /// Where its files are, as long as it lives.
+    _folder: tempfile::TempDir,
+}
+
+impl<T: Target> Subject<T> {
+    fn start<L: Launch<Target = T>>(
+        stage: &Stage<'_, L>,
+        arm: &Arm,
+        offered: &Offered,
+    ) -> Result<Subject<T>, RunError> {
+        let scratch = &stage.options.scratch;
+        let folder = tempfile::Builder::new().prefix("profile-").tempdir_in(scratch)?;
+        let target = prepare::start_target(stage, arm, &prepare::data_folder(folder.path()))?;
+        prepare::fill(stage, &target, &arm.name)?;
+        let Offered { clients, watchers, duration } = *offered;
+        let seed = stage.scenario.seed.child("profile", 0);
+        let pace = Pace::Closed { think: Nanos::ZERO };
+        let span = Span { clients, share: Share::ALL, pace, warmup: WARMUP, duration, seed };
+        let watching = || Fanout::start(&target.watched(), watchers, stage.clock);
+        let fanout = (watchers > 0).then(watching).transpose().map_err(|source| {
+            RunError::Watchers { arm: arm.name.clone(), cell: CELL.to_owned(), source }
+        })?;
+        Ok(Subject { arm: arm.name.clone(), target, span, _fanout: fanout, _folder: folder })
+    }
+
+    /// Loads it; `watcher` sees both ends of the measured span.
+    fn load<L: Launch<Target = T>>(
+        &self,
+        stage: &Stage<'_, L>,
+        watcher: &mut dyn load::Watcher,
+    ) -> Result<Seen, RunError> {
+        let (workload, stop) = (Workload::of(stage.scenario), &stage.options.interrupted);
+        let seen = load::offer(&self.target, &workload, &self.span, stage.clock, stop, watcher)?;
+        match seen.first_error {
+            None => Ok(seen),
+            Some(first) => Err(RunError::Operations {
+                arm: self.arm.clone(),
+                cell: CELL.to_owned(),
+                errors: seen.recorder.errors(),
+                first,
+            }),
         }
-        Ok((folded, self.cpu))
     }
 }
 
-fn draw(
-    run: &mut Run,
-    one: &Profiled,
+/// The load of all profiles: a closed loop.
+struct Offered {
     clients: u32,
-) -> Result<Vec<(String, Vec<u8>)>, ProfileError> {
-    let folded_file = format!("{}.folded", one.arm);
-    let flame_file = format!("flame-{}.svg", one.arm);
-    let title = format!("{}: {} on CPU, {clients} clients", run.scenario.name, one.arm);
-    let busy = one.cpu.as_secs_f64() / one.elapsed.as_secs_f64();
-    let subtitle = format!(
-        "{} samples in {}, {busy:.2} cores busy; waiting threads are not sampled",
-        one.folded.samples(),
-        one.elapsed
-    );
-    let svg = profile::flame(&title, &subtitle, &one.folded)?;
-    run.profiles.push(Profile {
-        arm: one.arm.clone(),
-        clients,
-        elapsed_s: one.elapsed.as_secs_f64(),
-        ops: one.ops,
-        samples: one.folded.samples(),
-        frequency_hz: profile::FREQUENCY_HZ,
-        cpu_ns: one.cpu.0,
-        folded_file: folded_file.clone(),
-        flame_file: flame_file.clone(),
-    });
-    Ok(vec![(folded_file, one.folded.to_text().into_bytes()), (flame_file, svg)])
+    watchers: u32,
+    duration: Nanos,
 }
 
-fn draw_diff(run: &Run, before: &Profiled, after: &Profiled) -> Result<Vec<u8>, ProfileError> {
-    let title = format!("{}: after against before, CPU per operation", run.scenario.name);
-    let subtitle = "widths: after, ns CPU per op; red: more than before, blue: less";
-    profile::flame_diff(&title, subtitle, before.sampled(), after.sampled())
+impl Offered {
+    /// Where the first target looks, unless somebody says otherwise; watchers only where it looks, so that the picture is else of
+    /// the operations.
+    fn of(scenario: &Scenario, wanted: &Profiling, is_quick: bool) -> Offered {
+        let metrics = || scenario.targets.iter().filter_map(|target| target.metric());
+        let first = metrics().next().map(|metric| &metric.phase);
+        let name = wanted.phase.as_ref().or(first);
+        let phase = scenario.phases.iter().find(|phase| Some(&phase.name) == name);
+        let most = match (&wanted.phase, phase) {
+            (Some(_), Some(phase)) => phase.clients.iter().max().copied(),
+            _ => {
+                let largest = scenario.phases.iter().flat_map(|phase| &phase.clients).max();
+                metrics().filter_map(|metric| metric.clients).next().or(largest.copied())
+            }
+        };
+        Offered {
+            clients: wanted.clients.or(most).unwrap_or(1),
+            watchers: phase.map_or(0, |phase| phase.watchers),
+            duration: wanted.span.unwrap_or(if is_quick { SPAN_QUICK } else { SPAN }),
+        }
+    }
+}
+
+/// How many steps the profiles take: two for each arm.
+pub(super) fn steps(scenario: &Scenario, wanted: &Profiling) -> u64 {
+    2 * arms(scenario, wanted).len() as u64
+}
+
+/// Those that were named, in the scenario's order.
+fn arms<'a>(scenario: &'a Scenario, wanted: &Profiling) -> Vec<&'a Arm> {
+    match wanted.arms.as_slice() {
+        [] => vec![scenario.before(), scenario.after()],
+        named => scenario.arms.iter().filter(|arm| named.contains(&arm.name)).collect(),
+    }
 }

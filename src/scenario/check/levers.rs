@@ -96,6 +96,7 @@ pub(super) fn read(
         field.word(&CONSISTENCY, findings)
     });
     reader.lever("instruments", &mut system.instruments, Field::flag);
+    reader.lever("lock_profile", &mut system.lock_profile, Field::flag);
     reader.lever("connections", &mut system.connections, connections);
     reader.lever("etcd", &mut system.etcd, etcd);
     let typed = reader.typed;
@@ -150,7 +151,7 @@ fn better(lever: &str, layer: Layer) -> Option<Layer> {
         }
         Layer::Store | Layer::Apply if WITH_LOG.contains(&lever) => Some(Layer::Raft),
         Layer::Store if NOT_IN_STORE.contains(&lever) => Some(Layer::Apply),
-        Layer::Rpc if lever == "instruments" => Some(Layer::Raft),
+        Layer::Rpc if lever == "instruments" || lever == "lock_profile" => Some(Layer::Raft),
         Layer::Etcd if !OF_ETCD.contains(&lever) => Some(Layer::Rpc),
         _ => None,
     }
@@ -181,6 +182,9 @@ fn idle(lever: &str, system: &System) -> Option<(&'static str, &'static str)> {
             if system.apply == Apply::GlobalMutex && system.shard_layout == ShardLayout::Packed =>
         {
             Some(("apply `global-mutex`", "use apply = \"sharded\", or leave it out"))
+        }
+        "lock_profile" if system.lock_profile && !system.instruments => {
+            Some(("an arm with instruments = false", "leave its instruments on, or leave it out"))
         }
         "reads" if system.reads == Reads::Lease && system.nodes == 1 => Some((
             "a node on its own",

@@ -251,13 +251,14 @@ fn measure_of(
 fn not_measured(measure: Measure, known: &Known<'_>) -> Option<(String, &'static str)> {
     use Measure::{
         AppliersMax, AppliersMean, EntriesPerOp, FsyncsPerOp, InFlight, LockContended,
-        LockWaitShare, LocksPerOp, SystemCoresBusy, SystemCpuPerOp,
+        LockWaitShare, LocksPerOp, LogBytesPerOp, SystemCoresBusy, SystemCpuPerOp,
     };
     let layer = known.layer();
-    let needs_log = matches!(measure, FsyncsPerOp | EntriesPerOp | InFlight);
+    let needs_log = matches!(measure, FsyncsPerOp | EntriesPerOp | LogBytesPerOp | InFlight);
     let needs_inside = matches!(
         measure,
         EntriesPerOp
+            | LogBytesPerOp
             | InFlight
             | AppliersMean
             | AppliersMax

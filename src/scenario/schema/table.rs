@@ -159,6 +159,7 @@ const LEVERS: Section = Section {
         key("reads", Is::Words(Reads::WORDS), "How the leader knows that it still leads before it answers a read: a quorum says so, or a lease of its own clock.").or("read-index"),
         key("consistency", Is::Words(Consistency::WORDS), "What clients ask of reads: the latest state, or whatever the member has.").or("linearizable"),
         key("instruments", Is::Flag, "Stage and lock clocks.").or("true"),
+        key("lock_profile", Is::Flag, "Call stacks of who waits for locks and who holds them; profile trials switch it on by themselves.").or("false"),
         key("connections", Is::Any(&[Is::Count { least: 1, most: 10_000 }, Is::Words(&["per-client"])]), "Connections that clients share in turn (layers rpc and etcd).").or("1"),
         key("etcd", Is::Table(&ETCD), "Which etcd is measured; without endpoints one is started for each trial."),
     ],

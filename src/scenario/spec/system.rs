@@ -41,6 +41,8 @@ pub struct System {
     pub nodes: u8,
     /// Whether the per-request stage clock and lock clocks run.
     pub instruments: bool,
+    /// Whether locks take call stacks of who waits for them and who holds them.
+    pub lock_profile: bool,
     /// Connections that clients share, where there are any.
     pub connections: Connections,
     /// The etcd that is measured.
@@ -322,6 +324,7 @@ impl Default for System {
             consistency: Consistency::Linearizable,
             nodes: 1,
             instruments: true,
+            lock_profile: false,
             connections: Connections::Count(1),
             etcd: Etcd::default(),
         }
@@ -337,7 +340,7 @@ impl System {
     fn has_lever(&self, lever: &str) -> bool {
         match self.layer {
             Layer::Store | Layer::Apply | Layer::Raft => lever != "connections" && lever != "etcd",
-            Layer::Rpc => lever != "etcd" && lever != "instruments",
+            Layer::Rpc => !["etcd", "instruments", "lock_profile"].contains(&lever),
             Layer::Etcd => {
                 ["layer", "consistency", "connections", "etcd"].contains(&lever)
                     || self.etcd.endpoints.is_empty()
@@ -368,6 +371,7 @@ impl System {
             ("reads", self.reads.to_string()),
             ("consistency", self.consistency.to_string()),
             ("instruments", self.instruments.to_string()),
+            ("lock_profile", self.lock_profile.to_string()),
             ("connections", self.connections.to_string()),
             ("etcd", self.etcd.to_string()),
         ]
