@@ -164,10 +164,13 @@ impl<W: target::Client> Driver<'_, W> {
         let operation = self.streams[client].next_operation();
         let client = self.clients[client].clone();
         let accounts = self.due.clone();
-        accounts.change(1);
+        accounts.handed_on.set(accounts.handed_on.get() + 1);
         tokio::task::spawn_local(async move {
+            // Under way from here, and not since it was due: until then it waits for this thread, which is the lag.
+            accounts.change(1);
             let done = client.operate(operation).await;
             accounts.change(-1);
+            accounts.handed_on.set(accounts.handed_on.get() - 1);
             accounts.answered.notify_one();
             accounts.note_first(&client.window);
             let Some(done) = done else { return };
@@ -194,6 +197,9 @@ struct Accounts {
     counts: RefCell<Due>,
     /// Of those that were due within the span, those that were answered within it.
     finished: Cell<u64>,
+    /// Operations that were given to their clients and are not answered.
+    handed_on: Cell<u64>,
+    /// Those of them that were sent.
     under_way: Cell<u64>,
     /// When that number changed last.
     changed: Cell<Nanos>,
@@ -210,6 +216,7 @@ impl Accounts {
         Accounts {
             counts: RefCell::default(),
             finished: Cell::default(),
+            handed_on: Cell::default(),
             under_way: Cell::default(),
             changed: Cell::default(),
             sum: Cell::default(),
@@ -220,7 +227,7 @@ impl Accounts {
     }
 
     fn is_full(&self) -> bool {
-        self.under_way.get() >= UNDER_WAY_MAX
+        self.handed_on.get() >= UNDER_WAY_MAX
     }
 
     /// One more is under way, or one fewer.
