@@ -1,5 +1,5 @@
 //! Small-sample statistics for trials, paired ones before all: estimates of location, intervals, tests, and what may
-//! be said after several looks or of many figures. Pure functions of numbers; no clock, no randomness but that of a
+//! be said of many figures. Pure functions of numbers; no clock, no randomness but that of a
 //! given seed, no knowledge of what the numbers mean.
 //!
 //! It refuses to decide from too little: below [`PAIRS_MIN`] pairs there is no interval, because no outcome
@@ -20,7 +20,6 @@ mod quantile;
 mod scalability;
 mod shift;
 mod signed_rank;
-mod spending;
 mod tail;
 mod trend;
 
@@ -36,7 +35,6 @@ pub use quantile::{median, quantile};
 pub use scalability::{Figure, LEVELS_MIN, Scalability, TRIALS_MIN, Unfit, scalability};
 pub use shift::{Shift, UnpairedRatio, shift, unpaired_ratio};
 pub use signed_rank::{Interval, critical_value, signed_rank_interval, signed_rank_p_value};
-pub use spending::{Look, spending_looks};
 pub use tail::{Admission, BEYOND_JUDGED_MIN, BEYOND_SHOWN_MIN, beyond, rank_interval};
 pub use trend::{Trend, trend};
 
