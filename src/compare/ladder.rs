@@ -3,8 +3,8 @@
 
 use super::align::Place;
 use super::metric::Metric;
-use super::{ArmSummary, Estimate, Ladder, PhaseTable, Row, Rung, costs};
-use crate::record::Run;
+use super::{ArmSummary, BothWays, Estimate, Ladder, PhaseTable, Row, Rung, costs};
+use crate::record::{Run, StepBothWays};
 
 /// One ladder per closed loop that a target names and that was measured; else one at the most clients of the first phase.
 /// Under an open load all arms have the same throughput, so there is nothing to climb.
@@ -36,32 +36,55 @@ fn ladder(run: &Run, place: Place<'_>, row: &Row) -> Option<Ladder> {
         return None;
     }
     let before = row.arms.first()?;
-    let best = fastest(&row.arms)?;
+    let rungs_of_row: Vec<ArmSummary> =
+        row.arms.iter().filter(|arm| !is_apart(run, &arm.arm)).cloned().collect();
+    let best = fastest(&rungs_of_row)?;
     let valid = before.invalid.is_none();
     Some(Ladder {
         phase: place.phase.to_string(),
         clients: place.clients,
-        rungs: rungs(run, place, row),
+        rungs: rungs(run, place, &rungs_of_row),
+        both_ways: both_ways(run, place),
         best: (best.arm.clone(), best.throughput_per_s),
-        simpler_is_faster: simpler_is_faster(run, place, &row.arms),
+        simpler_is_faster: simpler_is_faster(run, place, &rungs_of_row),
         ceiling: valid.then(|| costs::queue_ceiling(&before.costs)).flatten(),
         lock_ceiling: valid.then(|| costs::lock_ceiling(&before.costs)).flatten(),
     })
 }
 
-fn rungs(run: &Run, place: Place<'_>, row: &Row) -> Vec<Rung> {
+fn is_apart(run: &Run, arm: &str) -> bool {
+    run.arms.iter().any(|known| known.name == arm && known.apart)
+}
+
+/// Each step against what it is laid on: `before` alone, and all the other steps.
+fn both_ways(run: &Run, place: Place<'_>) -> Vec<BothWays> {
+    let [before, .., after] = run.arms.as_slice() else { return Vec::new() };
+    let ratio = |base: &str, other: &str| Estimate::of_throughput(run, base, other, place);
+    let step = |step: &StepBothWays| BothWays {
+        lever: step.lever.clone(),
+        first: ratio(&before.name, &step.alone),
+        last: (step.without != after.name).then(|| ratio(&step.without, &after.name)),
+    };
+    run.both_ways.iter().map(step).collect()
+}
+
+fn rungs(run: &Run, place: Place<'_>, arms: &[ArmSummary]) -> Vec<Rung> {
     let ratio = |base: usize, other: usize| {
-        Estimate::of_throughput(run, &run.arms[base].name, &run.arms[other].name, place)
+        Estimate::of_throughput(run, &arms[base].arm, &arms[other].arm, place)
+    };
+    let lever = |arm: &ArmSummary| {
+        let known = run.arms.iter().find(|known| known.name == arm.arm);
+        known.map_or(String::new(), |known| known.lever.clone())
     };
     let rung = |(i, arm): (usize, &ArmSummary)| Rung {
         arm: arm.arm.clone(),
-        lever: run.arms[i].lever.clone(),
+        lever: lever(arm),
         throughput_per_s: arm.throughput_per_s,
         invalid: arm.invalid,
         step: i.checked_sub(1).map(|previous| ratio(previous, i)),
         total: (i > 0).then(|| ratio(0, i)),
     };
-    row.arms.iter().enumerate().map(rung).collect()
+    arms.iter().enumerate().map(rung).collect()
 }
 
 /// After over the fastest other arm, if all of the interval is below 1.

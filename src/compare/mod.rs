@@ -289,7 +289,7 @@ pub struct LockCost {
     pub name: String,
     /// Waiting, ns per op.
     pub wait_ns_per_op: f64,
-    /// Holding, ns per op.
+    /// Holding, ns per op; absent if that was not timed.
     pub hold_ns_per_op: Option<f64>,
     /// Acquisitions that had to wait, fraction.
     pub contended: f64,
@@ -332,6 +332,8 @@ pub struct Ladder {
     pub clients: u32,
     /// One per arm, first = before.
     pub rungs: Vec<Rung>,
+    /// Each step first and last, if they were measured so.
+    pub both_ways: Vec<BothWays>,
     /// Best throughput of all rungs, with the arm's name.
     pub best: (String, f64),
     /// The fastest other rung, and after over it, if the whole interval is below 1. Being picked as the fastest
@@ -342,6 +344,17 @@ pub struct Ladder {
     pub ceiling: Option<f64>,
     /// The same with f = wait for the store lock as a share of a before operation; absent without lock clocks.
     pub lock_ceiling: Option<f64>,
+}
+
+/// What a step does without the others, and with all of them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BothWays {
+    /// Lever moved.
+    pub lever: String,
+    /// `before` with this step alone against `before`.
+    pub first: Estimate,
+    /// `after` against all steps but this one. Absent if that is `after` itself: other steps make it superfluous.
+    pub last: Option<Estimate>,
 }
 
 /// One step of the ladder.

@@ -3,8 +3,8 @@
 use super::*;
 use crate::record::{
     AgentCell, Arm, Build, BuildDetails, Cell, Check, Counters, Host, HostDetails, Latency,
-    LockUse, METHOD, OpCell, Plan, RoleCpu, Run, SCHEMA, ScenarioText, StageTime, Target, Trial,
-    TrialEnd, Warning, WatchCell,
+    LockUse, METHOD, OpCell, Plan, RoleCpu, Run, SCHEMA, ScenarioText, StageTime, StepBothWays,
+    Target, Trial, TrialEnd, Warning, WatchCell,
 };
 
 /// Eight throughputs of the before arm that wobble by a few percent.
@@ -113,6 +113,7 @@ pub(super) fn empty(arms: &[&str]) -> Run {
     let arm = |name: &&str| Arm {
         name: name.to_string(),
         lever: String::new(),
+        apart: false,
         levers: Default::default(),
     };
     Run {
@@ -153,6 +154,7 @@ pub(super) fn empty(arms: &[&str]) -> Run {
             details: BuildDetails::default(),
         },
         arms: arms.iter().map(arm).collect(),
+        both_ways: Vec::new(),
         targets: Vec::new(),
         plan: Plan {
             pairs_min: 8,
@@ -475,6 +477,44 @@ fn the_ladder_has_a_pair_of_its_own_for_each_step() {
     assert!(arm == "rung-1" && near(Some(estimate), 0.8));
     assert!((ladder.ceiling.unwrap() - 2.5).abs() < 1e-9);
     assert!((ladder.lock_ceiling.unwrap() - 1.25).abs() < 1e-9);
+}
+
+/// A world of two levers: one doubles by itself, the other does nothing alone and triples on top of it.
+#[test]
+fn a_step_is_judged_alone_and_on_top_of_the_others() {
+    let arms = [("before", 100.0), ("rung-1", 200.0), ("alone-2", 100.0), ("after", 600.0)];
+    let mut run = empty(&arms.map(|(name, _)| name));
+    run.arms[2].apart = true;
+    for block in 0..8 {
+        // Each arm its own, the same on both sides of the truth.
+        let noise = |arm: usize| 1.0 + 0.01 * [1.0, -1.0][(block as usize >> arm) % 2];
+        let all = arms.iter().enumerate();
+        run.trials.extend(all.map(|(arm, (name, rate))| trial(block, name, rate * noise(arm))));
+    }
+    let step = |lever: &str, alone: &str, without: &str| StepBothWays {
+        lever: lever.into(),
+        alone: alone.into(),
+        without: without.into(),
+    };
+    run.both_ways = vec![
+        step("first", "rung-1", "alone-2"),
+        step("second", "alone-2", "rung-1"),
+        step("superfluous", "alone-2", "after"),
+    ];
+    let ladder = compare(&run).ladders.remove(0);
+    let rungs: Vec<_> = ladder.rungs.iter().map(|rung| rung.arm.as_str()).collect();
+    assert_eq!(rungs, ["before", "rung-1", "after"], "what stands apart is no rung");
+    let near = |estimate: Estimate, wanted: f64| {
+        let (low, high) = estimate.interval.unwrap();
+        (estimate.ratio / wanted - 1.0).abs() < 0.02
+            && low < wanted * 1.001
+            && high > wanted * 0.999
+    };
+    let both: Vec<_> = ladder.both_ways.iter().map(|step| (step.first, step.last)).collect();
+    assert!(near(both[0].0, 2.0) && near(both[0].1.unwrap(), 6.0), "{both:?}");
+    assert!(near(both[1].0, 1.0) && near(both[1].1.unwrap(), 3.0), "{both:?}");
+    assert_eq!(both[2].1, None, "the others do the same");
+    assert!(near(ladder.rungs[2].step.unwrap(), 3.0), "a step is against the rung before it");
 }
 
 #[test]

@@ -24,12 +24,30 @@ pub struct ScenarioText {
 /// One configuration under comparison.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Arm {
-    /// `before`, `rung-1`, …, `after`.
+    /// `before`, `rung-1`, …, `after`; `alone-2`, `without-2`.
     pub name: String,
-    /// The lever moved since the arm before it; empty for the first.
+    /// The lever moved since the arm before it; empty for the first. Of an arm that is no rung: what it is.
     pub lever: String,
+    /// Whether it is no rung of the ladder: one step alone, or all but one.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub apart: bool,
     /// Every lever with its value.
     pub levers: BTreeMap<String, String>,
+}
+
+/// A step of the ladder, and the arms that show what it does first and last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct StepBothWays {
+    /// The lever it moves.
+    pub lever: String,
+    /// Name of the arm that is `before` with this step alone.
+    pub alone: String,
+    /// Name of the arm that is all steps but this one.
+    pub without: String,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// One expectation: of the ratio after / before, of one arm's own value, or of a check.

@@ -5,8 +5,8 @@
 
 use crate::compare::fitness::Finding;
 use crate::compare::{
-    self, ArmValue, Comparison, Costs, Estimate, Ladder, OpenRow, Outcome, Rung, Steadiness,
-    TargetVerdict, Verdict,
+    self, ArmValue, BothWays, Comparison, Costs, Estimate, Ladder, OpenRow, Outcome, Rung,
+    Steadiness, TargetVerdict, Verdict,
 };
 use crate::record::{AgentHost, Arm, HostSpan, NOT_VISIBLE, Run, Sharing, Target, Warning};
 use crate::report::view::{self, Headline};
@@ -307,6 +307,24 @@ pub(super) fn credit(run: &Run, ladder: &Ladder) -> Option<String> {
         Some((_, step)) => format!("{earned}, the lock lever {}", gave(&step)),
         None => earned,
     })
+}
+
+/// The steps that do something else alone than last: intervals that do not meet.
+pub(super) fn order_matters(ladder: &Ladder) -> Vec<String> {
+    let differs = |step: &&BothWays| {
+        let last = step.last.and_then(|last| last.interval);
+        let both = step.first.interval.zip(last);
+        both.is_some_and(|(first, last)| first.1 < last.0 || last.1 < first.0)
+    };
+    let sentence = |step: &BothWays| {
+        let last = step.last.map_or(String::new(), |last| ratio(last.ratio));
+        let first = ratio(step.first.ratio);
+        format!(
+            "order matters for {}: {first} alone on before, {last} on top of the others",
+            step.lever
+        )
+    };
+    ladder.both_ways.iter().filter(differs).map(sentence).collect()
 }
 
 fn gave(step: &Estimate) -> String {

@@ -6,11 +6,6 @@ use crate::record::{Arm, Cell, Run, Trial, Warning};
 use crate::report::words;
 use std::collections::BTreeSet;
 
-/// Whether a record holds profiles and nothing that was measured.
-pub(super) fn is_profile(run: &Run) -> bool {
-    run.trials.is_empty() && !(run.profiles.is_empty() && run.lock_profiles.is_empty())
-}
-
 /// The phase and client count that the first screen is about.
 #[derive(Clone, Copy)]
 pub(super) struct Headline<'a> {
@@ -71,12 +66,18 @@ pub(super) fn row<'a>(cmp: &'a Comparison, phase: &str, clients: u32) -> Option<
 
 /// Whether there are arms between the first and the last.
 pub(super) fn has_rungs(run: &Run) -> bool {
-    run.arms.len() > 2
+    rungs(run).count() > 2
+}
+
+/// The arms of the ladder: before, the rungs, after.
+pub(super) fn rungs(run: &Run) -> impl Iterator<Item = &Arm> {
+    run.arms.iter().filter(|arm| !arm.apart)
 }
 
 /// An arm in words: `before`, `+ propose pipelined`.
 pub(super) fn arm_label(run: &Run, name: &str) -> String {
     match run.arms.iter().find(|arm| arm.name == name) {
+        Some(Arm { lever, apart: true, .. }) => lever.clone(),
         Some(Arm { lever, .. }) if !lever.is_empty() && has_rungs(run) => format!("+ {lever}"),
         _ => name.to_string(),
     }

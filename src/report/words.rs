@@ -4,7 +4,7 @@
 //! rounded outwards, so that rounding alone never makes a target look met. Names come from files that others wrote:
 //! [`plain`] takes out whatever could steer a terminal or reorder text.
 
-use crate::compare::{ArmSummary, Estimate, Row, Rung, Unit};
+use crate::compare::{ArmSummary, BothWays, Estimate, Row, Rung, Unit};
 pub(super) use crate::report::glossary::canonical;
 pub use crate::report::glossary::{GLOSSARY, definition};
 
@@ -121,6 +121,20 @@ pub fn percent(fraction: f64) -> String {
         v if v >= 0.005 => format!("{value:.2} %"),
         _ => "< 0.01 %".to_string(),
     }
+}
+
+/// A step first and last: its lever, ratio and interval of both.
+pub(super) fn both_ways(step: &BothWays) -> [String; 5] {
+    let last = |told: fn(&Estimate) -> String| {
+        step.last.as_ref().map_or("others do the same".to_string(), told)
+    };
+    [
+        step.lever.clone(),
+        estimate_ratio(&step.first),
+        interval(&step.first),
+        last(estimate_ratio),
+        step.last.as_ref().map_or(String::new(), interval),
+    ]
 }
 
 /// Nanoseconds as microseconds, without the unit: `11 088`, `4.2`, `0.07`.

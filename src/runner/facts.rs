@@ -1,7 +1,7 @@
 //! What the record says about when, what was asked, and on what; machine and program are described by `host`.
 
 use crate::agent;
-use crate::record::{AgentHost, Arm, ScenarioText, Target};
+use crate::record::{AgentHost, Arm, ScenarioText, StepBothWays, Target};
 use crate::scenario::spec::{self, Expectation, Scenario, Values};
 use crate::target::Launch;
 use std::time::SystemTime;
@@ -55,8 +55,15 @@ pub(super) fn arm<L: Launch>(launch: &L, arm: &spec::Arm) -> Arm {
     Arm {
         name: arm.name.clone(),
         lever: arm.lever.clone(),
+        apart: arm.apart,
         levers: levers.map(|(name, value)| (name.to_owned(), value)).collect(),
     }
+}
+
+/// A step both ways.
+pub(super) fn step(step: &spec::StepBothWays) -> StepBothWays {
+    let spec::StepBothWays { lever, alone, without } = step.clone();
+    StepBothWays { lever, alone, without }
 }
 
 /// An expectation, as text.

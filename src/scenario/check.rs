@@ -38,7 +38,7 @@ pub(super) fn scenario(
     let name = name(&mut root, findings);
     let analysis = analysis(&mut root, findings);
     let seed = seed(&mut root, findings);
-    let arms = arms::read(&mut root, room, findings);
+    let arms::Compared { arms, both_ways } = arms::read(&mut root, room, findings);
     let start = findings.count();
     let (keys, values) =
         (workload::keys(&mut root, findings), workload::values(&mut root, findings));
@@ -66,6 +66,7 @@ pub(super) fn scenario(
         analysis,
         seed,
         arms,
+        both_ways,
         keys,
         values,
         ops,

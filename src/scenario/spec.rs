@@ -53,6 +53,8 @@ pub struct Scenario {
     pub seed: Seed,
     /// What runs: `before` first, the ladder's rungs between, `after` last; at least two.
     pub arms: Vec<Arm>,
+    /// The steps of the ladder if they are measured both ways; none else.
+    pub both_ways: Vec<StepBothWays>,
     /// Which keys are touched.
     pub keys: Keys,
     /// How large the values are.
@@ -76,12 +78,26 @@ pub struct Scenario {
 /// One configuration under comparison.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Arm {
-    /// `before`, `after`, or `rung-1`, `rung-2`, … for the steps between.
+    /// `before`, `after`, or `rung-1`, `rung-2`, … for the steps between; `alone-2`, `without-2` for steps measured both ways.
     pub name: String,
-    /// The lever moved since the arm before it in the list, e.g. `propose pipelined`; empty for the first arm.
+    /// The lever moved since the arm before it in the list, e.g. `propose pipelined`; empty for the first arm. Of an arm that is no
+    /// rung: what it is, e.g. `propose pipelined alone`.
     pub lever: String,
+    /// Whether it is no rung of the ladder: one step alone, or all but one.
+    pub apart: bool,
     /// The levers.
     pub system: System,
+}
+
+/// A step of the ladder, and the arms that show what it does first and last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StepBothWays {
+    /// The lever it moves, as the rung says it.
+    pub lever: String,
+    /// Name of the arm that is `before` with this step alone.
+    pub alone: String,
+    /// Name of the arm that is all steps but this one.
+    pub without: String,
 }
 
 /// Which keys are touched.

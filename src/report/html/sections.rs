@@ -104,9 +104,10 @@ fn throughput_table(out: &mut String, run: &Run, phase: &PhaseTable) {
         "{}: ops/s, closed loop; ± is half the 95 % interval, ± ? needs 6 trials",
         phase.phase
     );
-    let mut table = Table::new(&caption, &format!("r{}rrrlrr", "r".repeat(run.arms.len())));
+    let mut table =
+        Table::new(&caption, &format!("r{}rrrlrr", "r".repeat(view::rungs(run).count())));
     table.column("clients", "closed loop");
-    for arm in &run.arms {
+    for arm in view::rungs(run) {
         table.column(&view::arm_label(run, &arm.name), "");
     }
     for (name, word) in [
@@ -120,7 +121,7 @@ fn throughput_table(out: &mut String, run: &Run, phase: &PhaseTable) {
     }
     for row in &phase.rows {
         let mut cells = vec![row.clients.to_string()];
-        cells.extend(run.arms.iter().map(|arm| {
+        cells.extend(view::rungs(run).map(|arm| {
             let summary = row.arms.iter().find(|s| s.arm == arm.name && s.trials > 0);
             words::arm_rate(summary)
         }));
@@ -200,12 +201,37 @@ fn ladder_table(out: &mut String, run: &Run, cmp: &Comparison, ladder: &Ladder) 
         ]);
     }
     table.write(out);
+    both_ways(out, ladder);
     let best = format!(
         "Best rung: {}, {} ops/s.",
         view::arm_label(run, &ladder.best.0),
         words::rate_if_any(ladder.best.1)
     );
     paragraph(out, &best);
+}
+
+/// Each step without the others, and with all of them.
+fn both_ways(out: &mut String, ladder: &Ladder) {
+    if ladder.both_ways.is_empty() {
+        return;
+    }
+    let caption =
+        "each step alone on before, and as the last one: where they differ, order matters";
+    let mut table = Table::new(caption, "lrrrr");
+    for (name, word) in [
+        ("step", "both ways"),
+        ("first", "both ways"),
+        ("95 % CI", "interval"),
+        ("last", "both ways"),
+        ("95 % CI", "interval"),
+    ] {
+        table.column(name, word);
+    }
+    ladder.both_ways.iter().for_each(|step| table.row(words::both_ways(step).to_vec()));
+    table.write(out);
+    for sentence in story::order_matters(ladder) {
+        paragraph(out, &format!("{}.", capital(&sentence)));
+    }
 }
 
 /// Where an operation spends its time, and the bound this sets.

@@ -62,7 +62,7 @@ fn rungs(page: &mut Page, run: &Run, table: &PhaseTable) {
     let clients: Vec<String> = table.rows.iter().map(|row| row.clients.to_string()).collect();
     let head: Vec<&str> = std::iter::once("").chain(clients.iter().map(String::as_str)).collect();
     let mut grid = Grid::new("lrrrrrrrrrrrrrrrrrrr", &head);
-    for arm in &run.arms {
+    for arm in view::rungs(run) {
         let rates = table.rows.iter().map(|row| {
             let summary =
                 row.arms.iter().find(|summary| summary.arm == arm.name && summary.trials > 0);
@@ -125,6 +125,13 @@ pub(super) fn gain(page: &mut Page, run: &Run, cmp: &Comparison, ladder: &Ladder
         wide.row(cells);
     }
     page.grid(&[wide, narrow]);
+    if ladder.both_ways.is_empty() {
+        return;
+    }
+    let mut grid = Grid::new("lrlrl", &["step, both ways", "first", "95 % CI", "last", "95 % CI"]);
+    ladder.both_ways.iter().for_each(|step| grid.row(words::both_ways(step).to_vec()));
+    page.grid(&[grid]);
+    story::order_matters(ladder).iter().for_each(|sentence| page.prose(sentence));
 }
 
 fn gain_cells(run: &Run, rung: &Rung) -> Vec<String> {

@@ -5,13 +5,29 @@ use super::levers::{self, Typed};
 use super::section::Section;
 use crate::scenario::findings::Findings;
 use crate::scenario::source::Place;
-use crate::scenario::spec::{Arm, Layer, System};
+use crate::scenario::spec::{Arm, Layer, StepBothWays, System};
 
 /// Most steps of a ladder; each costs a trial in every block.
 const STEPS_MAX: usize = 16;
 
-/// The arms in ladder order: before, the rungs, after. `room`: most connections that a server here takes.
-pub(super) fn read(root: &mut Section<'_>, room: Option<u32>, findings: &mut Findings) -> Vec<Arm> {
+/// What is compared.
+pub(super) struct Compared {
+    /// Before, the rungs, those that are no rungs, after.
+    pub(super) arms: Vec<Arm>,
+    /// The steps, if they are measured both ways.
+    pub(super) both_ways: Vec<StepBothWays>,
+}
+
+/// The steps between before and after.
+#[derive(Default)]
+struct Steps<'a> {
+    /// The state after each of them, with where it is written.
+    states: Vec<(System, Field<'a>)>,
+    both_ways: bool,
+}
+
+/// `room`: most connections that a server here takes.
+pub(super) fn read(root: &mut Section<'_>, room: Option<u32>, findings: &mut Findings) -> Compared {
     let start = findings.count();
     let mut base = System::default();
     let mut typed = Vec::new();
@@ -34,20 +50,68 @@ pub(super) fn read(root: &mut Section<'_>, room: Option<u32>, findings: &mut Fin
     }
     let steps = match root.take("ladder") {
         Some(field) => ladder(&field, &before, room, findings),
-        None => Vec::new(),
+        None => Steps::default(),
     };
     let mut systems = vec![&before, &after];
-    systems.extend(steps.iter().map(|(state, _)| state));
+    systems.extend(steps.states.iter().map(|(state, _)| state));
     report_useless(&typed, &systems, findings);
     levers::report_crowded(&typed, shared, &systems, room, findings);
-    if let Some((last, field)) = steps.last()
+    if let Some((last, field)) = steps.states.last()
         && findings.count() == start
         && *last != after
     {
         report_end(last, &after, field, findings);
     }
-    let states = steps.into_iter().map(|(state, _)| state).collect();
-    named(before, states, after)
+    let states = steps.states.iter().map(|(state, _)| state.clone()).collect();
+    let arms = named(before, states, after);
+    match steps.both_ways {
+        true => with_both_ways(arms, &steps),
+        false => Compared { arms, both_ways: Vec::new() },
+    }
+}
+
+/// Adds the arms that show each step alone and last, as far as no arm is that already.
+fn with_both_ways(mut arms: Vec<Arm>, steps: &Steps<'_>) -> Compared {
+    let items: Vec<&Field<'_>> = steps.states.iter().map(|(_, item)| item).collect();
+    let before = arms[0].system.clone();
+    let mut both_ways = Vec::new();
+    for place in 0..items.len() {
+        let lever = arms[place + 1].lever.clone();
+        let number = place + 1;
+        let alone = over(&before, &[items[place]]);
+        let others: Vec<_> = items[..place].iter().chain(&items[place + 1..]).copied().collect();
+        let without = over(&before, &others);
+        both_ways.push((lever, number, alone, without));
+    }
+    let mut apart: Vec<Arm> = Vec::new();
+    let mut name_of = |system: System, name: String, lever: String| -> String {
+        let known = arms.iter().chain(&apart).find(|arm| arm.system == system);
+        if let Some(known) = known {
+            return known.name.clone();
+        }
+        apart.push(Arm { name: name.clone(), lever, apart: true, system });
+        name
+    };
+    let both_ways = both_ways.into_iter().map(|(lever, number, alone, without)| StepBothWays {
+        alone: name_of(alone, format!("alone-{number}"), format!("{lever} alone")),
+        without: name_of(without, format!("without-{number}"), format!("without {lever}")),
+        lever,
+    });
+    let both_ways = both_ways.collect();
+    let last = arms.len() - 1;
+    arms.splice(last..last, apart);
+    Compared { arms, both_ways }
+}
+
+/// `before` with the levers of `items`, one after the other. Problems in them were found where the ladder was read.
+fn over(before: &System, items: &[&Field<'_>]) -> System {
+    let (mut state, mut known) = (before.clone(), Findings::default());
+    for item in items {
+        if let Some(section) = item.section(&mut known) {
+            levers::read(section, &mut state, &mut known);
+        }
+    }
+    state
 }
 
 /// Reads one arm over `system` and returns which levers were typed.
@@ -125,18 +189,19 @@ fn ladder<'a>(
     before: &System,
     room: Option<u32>,
     findings: &mut Findings,
-) -> Vec<(System, Field<'a>)> {
-    let Some(mut section) = field.section(findings) else { return Vec::new() };
+) -> Steps<'a> {
+    let Some(mut section) = field.section(findings) else { return Steps::default() };
     let hint = "write steps = [{ propose = \"pipelined\" }, ...]";
     let steps = section.require("steps", hint, findings);
+    let both_ways = section.take("both_ways").and_then(|field| field.flag(findings));
     section.finish(findings);
-    let Some(steps) = steps else { return Vec::new() };
+    let Some(steps) = steps else { return Steps::default() };
     let items = steps.list(findings).unwrap_or_default();
     if items.len() > STEPS_MAX {
         let message =
             format!("{} has {} steps; allowed: 1 to {STEPS_MAX}", steps.name, items.len());
         findings.wrong(steps.place, message, "");
-        return Vec::new();
+        return Steps::default();
     }
     if items.is_empty() && matches!(steps.value, crate::scenario::raw::Value::List(_)) {
         findings.wrong(steps.place, format!("{} is empty", steps.name), "leave [ladder] out");
@@ -148,7 +213,7 @@ fn ladder<'a>(
         states.push((next.clone(), item));
         state = next;
     }
-    states
+    Steps { states, both_ways: both_ways.unwrap_or(false) }
 }
 
 fn step(item: &Field<'_>, from: &System, room: Option<u32>, findings: &mut Findings) -> System {
@@ -200,13 +265,67 @@ fn moved(from: &System, to: &System) -> impl Iterator<Item = (&'static str, Stri
 fn named(before: System, steps: Vec<System>, after: System) -> Vec<Arm> {
     let rungs = steps.len().saturating_sub(1);
     let states = steps.into_iter().take(rungs).chain([after]);
-    let mut arms = vec![Arm { name: "before".to_owned(), lever: String::new(), system: before }];
+    let mut arms =
+        vec![Arm { name: "before".to_owned(), lever: String::new(), apart: false, system: before }];
     for (index, system) in states.enumerate() {
         let name = if index < rungs { format!("rung-{}", index + 1) } else { "after".to_owned() };
         let lever =
             moved(&arms[index].system, &system).map(|(lever, value)| format!("{lever} {value}"));
         let lever = lever.collect::<Vec<_>>().join(", ");
-        arms.push(Arm { name, lever, system });
+        arms.push(Arm { name, lever, apart: false, system });
     }
     arms
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::spec::{Apply, Propose, Scenario};
+    use crate::scenario::{Options, parse};
+
+    fn scenario(ladder: &str) -> Scenario {
+        let text = format!(
+            "schema = 1\nname = \"x\"\n[arms.before]\napply = \"global-mutex\"\npropose = \"serial\"\n\
+             [arms.after]\n[ladder]\n{ladder}\nsteps = [\n{{ propose = \"pipelined\" }},\n{{ apply = \"sharded\" }},\n\
+             {{ propose = \"batched\" }},\n]\n[[op]]\nput = {{}}\n[[phase]]\nname = \"a\"\nload.closed.clients = [1]\n"
+        );
+        parse("x.toml", &text, &Options::default()).unwrap()
+    }
+
+    #[test]
+    fn steps_are_measured_alone_and_last_as_far_as_no_arm_is_that_already() {
+        let scenario = scenario("both_ways = true");
+        let names: Vec<_> = scenario.arms.iter().map(|arm| arm.name.as_str()).collect();
+        assert_eq!(names, ["before", "rung-1", "rung-2", "alone-2", "without-2", "after"]);
+        let step = |lever: &str, alone: &str, without: &str| StepBothWays {
+            lever: lever.to_owned(),
+            alone: alone.to_owned(),
+            without: without.to_owned(),
+        };
+        let wanted = [
+            // Batching does what pipelining does, so without it nothing changes.
+            step("propose pipelined", "rung-1", "after"),
+            step("apply sharded", "alone-2", "without-2"),
+            // All but sharding is batching alone.
+            step("propose batched", "without-2", "rung-2"),
+        ];
+        assert_eq!(scenario.both_ways, wanted);
+        let arm = |name: &str| scenario.arms.iter().find(|arm| arm.name == name).unwrap();
+        let (alone, without) = (arm("alone-2"), arm("without-2"));
+        assert_eq!((alone.system.apply, alone.system.propose), (Apply::Sharded, Propose::Serial));
+        assert_eq!(without.system.apply, Apply::GlobalMutex);
+        assert_eq!(without.system.propose, Propose::Batched);
+        assert_eq!(
+            (alone.lever.as_str(), without.lever.as_str(), alone.apart),
+            ("apply sharded alone", "without apply sharded", true)
+        );
+        assert!(!arm("rung-1").apart && !arm("after").apart);
+    }
+
+    #[test]
+    fn nobody_pays_for_it_who_did_not_ask() {
+        let scenario = scenario("");
+        assert!(scenario.both_ways.is_empty());
+        assert_eq!(scenario.arms.len(), 4);
+    }
 }

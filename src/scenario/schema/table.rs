@@ -196,12 +196,20 @@ const ETCD: Section = Section {
 const LADDER: Section = Section {
     name: "ladder",
     says: "Steps from before to after.",
-    keys: &[key(
-        "steps",
-        Is::List { of: &Is::Table(&LEVERS), least: 1, most: 16 },
-        "Levers that each step moves; the last has to arrive at after.",
-    )
-    .required()],
+    keys: &[
+        key(
+            "steps",
+            Is::List { of: &Is::Table(&LEVERS), least: 1, most: 16 },
+            "Levers that each step moves; the last has to arrive at after.",
+        )
+        .required(),
+        key(
+            "both_ways",
+            Is::Flag,
+            "Whether each step is also measured alone, and as the last one: order matters.",
+        )
+        .or("false"),
+    ],
 };
 
 const KEYS: Section = Section {
