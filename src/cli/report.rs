@@ -6,7 +6,7 @@ use crate::compare::{self, Comparison};
 use crate::record::Run;
 use crate::record::bundle::Bundle;
 use crate::report::words::plain;
-use crate::report::{html, markdown, terminal as text};
+use crate::report::{html, markdown, profiles, terminal as text};
 use crate::runner::Finished;
 use clap::Args;
 use std::io;
@@ -43,12 +43,13 @@ pub(super) struct Files {
     flames: Vec<html::Flame>,
 }
 
+/// Arms whose pictures are read, at most; a record may claim any number.
+const ARMS_MAX: usize = 40;
+
 const ON_CPU: &str = "A thread that waits is not sampled: an idle picture is a finding, not a gap. Widths are samples of CPU time.";
-const CPU_CHANGED: &str =
-    "CPU time per operation: red frames cost more than before, blue ones less.";
+const CPU_CHANGED: &str = "CPU time per operation: red frames cost more, blue ones less.";
 const WAITING: &str = "Widths are time waited; the lock is the last frame, the function that asked for it the one below.";
-const WAITING_CHANGED: &str =
-    "Time waited per operation: red frames wait more than before, blue ones less.";
+const WAITING_CHANGED: &str = "Time waited per operation: red frames wait more, blue ones less.";
 
 impl Files {
     /// Of a run that just ended.
@@ -75,23 +76,28 @@ impl Files {
             })
         };
         let mut flames = Vec::new();
-        for profile in &run.profiles {
+        for profile in run.profiles.iter().take(ARMS_MAX) {
             let title = format!("{}, on CPU", profile.arm);
             flames.push(flame(&profile.flame_file, title, ON_CPU));
         }
-        flames.push(flame(
-            "flame-diff.svg",
-            "after against before, on CPU".to_owned(),
-            CPU_CHANGED,
-        ));
-        for profile in &run.lock_profiles {
+        let names = against(run.profiles.iter().map(|profile| &profile.arm));
+        flames.push(flame("flame-diff.svg", format!("{names}, on CPU"), CPU_CHANGED));
+        for profile in run.lock_profiles.iter().take(ARMS_MAX) {
             let title = format!("{}, waiting for locks", profile.arm);
             flames.push(flame(profile.flame_file.as_deref().unwrap_or_default(), title, WAITING));
         }
-        let title = "after against before, waiting for locks".to_owned();
+        let names = against(run.lock_profiles.iter().map(|profile| &profile.arm));
+        let title = format!("{names}, waiting for locks");
         flames.push(flame("flame-lock-wait-diff.svg", title, WAITING_CHANGED));
         Files { flames: flames.into_iter().flatten().collect() }
     }
+}
+
+/// The last of the arms against the first.
+fn against<'a>(mut arms: impl DoubleEndedIterator<Item = &'a String>) -> String {
+    let (after, before) = (arms.next_back(), arms.next());
+    let name = |arm: Option<&'a String>| arm.map_or("nothing", String::as_str);
+    format!("{} against {}", name(after), name(before))
 }
 
 pub(super) fn report(args: &ReportArgs, terminal: &mut Terminal<'_>) -> anyhow::Result<Exit> {
@@ -151,7 +157,11 @@ fn one_bundle(args: &ReportArgs, path: &Path, terminal: &mut Terminal<'_>) -> an
             print(&run, &comparison, terminal)?;
         }
     }
-    Ok(if run.complete { Exit::from(comparison.outcome) } else { Exit::Interrupted })
+    Ok(match run.complete {
+        false => Exit::Interrupted,
+        true if profiles::is_all_there_is(&run) => Exit::Met,
+        true => Exit::from(comparison.outcome),
+    })
 }
 
 /// Writes the pages of a bundle.

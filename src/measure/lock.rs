@@ -212,7 +212,7 @@ pub struct MeasuredGuard<'a, T> {
 }
 
 impl<'a, T> MeasuredGuard<'a, T> {
-    /// When the lock was got.
+    /// When the lock was got; zero if nobody had to wait for a lock whose holds are not timed.
     pub fn entered(&self) -> Nanos {
         self.entered
     }
@@ -322,8 +322,9 @@ mod tests {
         let (stack, weight) = waits.stacks.iter().next().unwrap();
         assert_eq!((waits.stacks.len(), stack.thread()), (1, "load-3"));
         let period = super::super::contention::PERIOD_NS;
-        assert!(weight.nanos.abs_diff(tally.wait_ns) <= period, "{weight:?}, {tally:?}");
-        assert!(holds.stacks.values().map(|weight| weight.nanos).sum::<u64>() >= 58_000_000);
+        // A period that was begun or not ended may have had its look or not.
+        assert!(weight.nanos.abs_diff(tally.wait_ns) <= 2 * period, "{weight:?}, {tally:?}");
+        assert!(holds.stacks.values().map(|weight| weight.nanos).sum::<u64>() >= 56_000_000);
         let counted = |times: &super::super::spans::SpanCounts| -> u64 {
             times.values_ns().map(|(_, count)| count).sum()
         };

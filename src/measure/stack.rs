@@ -36,9 +36,7 @@ impl Stack {
     pub fn frames(&self) -> Vec<Frame> {
         let mut frames = Vec::new();
         for address in &self.addresses {
-            // An address is where the call returns to; the call itself lies before it.
-            let call = address.saturating_sub(1);
-            backtrace::resolve(std::ptr::without_provenance_mut(call), |symbol| {
+            backtrace::resolve(std::ptr::without_provenance_mut(*address), |symbol| {
                 let name = symbol.name().map(|name| format!("{name:#}")).unwrap_or_default();
                 let file = symbol.filename().map(|file| file.to_string_lossy().into_owned());
                 frames.push(Frame { name, file });

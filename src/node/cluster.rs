@@ -106,7 +106,7 @@ impl Cluster {
         self.leader().fsync_times()
     }
 
-    /// The leader's named locks, with how many share the name.
+    /// Shows the leader's locks.
     pub fn visit_locks(&self, visit: Visit<'_>) {
         self.leader().visit_locks(visit);
     }

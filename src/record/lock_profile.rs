@@ -67,7 +67,7 @@ pub struct Spread {
     pub max_ns: u64,
 }
 
-/// A function that asks for a lock.
+/// A function that asks for a lock or gives it back: the innermost that is more than a way to the lock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LockSite {
     /// Its name with its module.
@@ -78,7 +78,8 @@ pub struct LockSite {
     pub nanos: u64,
 }
 
-/// What the threads of one role did with their time. What is left of `threads` times the span is waiting for work.
+/// What the threads of one role did with their time. What is left of `threads` times the span is everything else, above all waiting for
+/// work; in a group of several members also waiting for the followers' locks and disks, and with an engine on disk waiting for that.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RoleTime {
     /// `load`, `raft`, `apply`, `watch`, `other`.
@@ -95,32 +96,37 @@ pub struct RoleTime {
     pub disk_ns: u64,
 }
 
+/// A record may hold any numbers.
+fn sum(numbers: &[u64]) -> u64 {
+    numbers.iter().fold(0, |sum, number| sum.saturating_add(*number))
+}
+
 impl ProfiledLock {
     /// Times taken, all together.
     pub fn acquisitions(&self) -> u64 {
-        self.acquisitions_each.iter().sum()
+        sum(&self.acquisitions_each)
     }
 
     /// Time waited, ns, all together.
     pub fn wait_ns(&self) -> u64 {
-        self.wait_ns_each.iter().sum()
+        sum(&self.wait_ns_each)
     }
 }
 
 impl LockProfile {
     /// Waiting for all locks as a share of the time that operations took; 0 if none finished.
     pub fn wait_share(&self) -> f64 {
-        let waited: u64 = self.locks.iter().map(ProfiledLock::wait_ns).sum();
+        let waited: f64 = self.locks.iter().map(|lock| lock.wait_ns() as f64).sum();
         let all = self.service_mean_ns * self.ops as f64;
-        if all > 0.0 { waited as f64 / all } else { 0.0 }
+        if all > 0.0 { waited / all } else { 0.0 }
     }
 
     /// The lock and the place where most of the waiting was, and its share of all waiting that the stacks tell of; none if no stack was taken.
     pub fn hottest(&self) -> Option<(&ProfiledLock, &LockSite, f64)> {
         let sites =
             || self.locks.iter().flat_map(|lock| lock.waiters.iter().map(move |site| (lock, site)));
-        let all: u64 = sites().map(|(_, site)| site.nanos).sum();
+        let all: f64 = sites().map(|(_, site)| site.nanos as f64).sum();
         let (lock, site) = sites().max_by_key(|(_, site)| site.nanos)?;
-        Some((lock, site, site.nanos as f64 / all as f64))
+        Some((lock, site, site.nanos as f64 / all))
     }
 }

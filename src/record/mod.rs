@@ -23,7 +23,7 @@ pub use host::{
 pub use lock_profile::{LockProfile, LockSite, ProfiledLock, RoleTime, Spread};
 pub use open::{Lag, OpenCell, SearchCell, SearchProbe};
 pub use pipeline::{Counters, LockUse, RoleCpu, StageTime};
-pub use question::{Arm, Plan, ScenarioText, Target};
+pub use question::{Arm, Plan, ScenarioText, StepBothWays, Target};
 pub use surroundings::{BlockHost, Disturbance, HostSpan};
 pub use trial::{Bank, LeasesFound, Replayed, Sharing, Trial, TrialEnd, Versions};
 pub use warning::Warning;
@@ -66,6 +66,9 @@ pub struct Run {
     pub build: Build,
     /// The configurations, in ladder order: first = before, last = after.
     pub arms: Vec<Arm>,
+    /// The steps of the ladder if they were measured both ways.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub both_ways: Vec<StepBothWays>,
     /// What was expected.
     pub targets: Vec<Target>,
     /// How pairs were planned.

@@ -50,7 +50,7 @@ pub struct LockUse {
     pub contended: u64,
     /// Time waited for it, ns.
     pub wait_ns: u64,
-    /// Time it was held, ns.
+    /// Time it was held, ns; 0 if that was not timed, as of `publication` and `turnstile`.
     pub hold_ns: u64,
 }
 

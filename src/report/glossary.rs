@@ -81,6 +81,10 @@ pub const GLOSSARY: &[(&str, &str)] = &[
         "ladder",
         "The arms from before to after, one lever moved at a time, all run in the same blocks. It shows which lever earned the gain.",
     ),
+    (
+        "both ways",
+        "What a step of the ladder gives alone, on before (first), and what it gives when all other steps are there (last): after over all steps but this one. A step may give nothing alone and much at the end, or much alone and nothing once others do the same.",
+    ),
     ("step", "Throughput of a rung divided by the rung before it, over the same blocks."),
     ("total", "Throughput of a rung divided by the first arm, over the same blocks."),
     (
@@ -202,7 +206,7 @@ pub const GLOSSARY: &[(&str, &str)] = &[
     ("entries per Ready", "Log entries per round of the Ready loop that had any."),
     (
         "lock profile",
-        "Call stacks of who waited for a lock and who held it, taken in a trial of its own: one at random in every 2 ms of waiting at a lock, and of holding it, so that they stand for all of that time. Threads of a role are on a CPU, wait for one, wait for a lock, sync the log, or wait for work; in a group of several members, waiting for the disk is not told apart from waiting for work.",
+        "Call stacks of who waited for a lock and who held it, taken in a trial of its own: one at random in every 2 ms of waiting at a lock, and of holding it, so that they stand for all of that time. Threads of a role are on a CPU, wait for one, wait for a lock, sync the log, or do something else, above all wait for work. In a group of several members only the leader's locks are told, and no disk; an engine on disk waits within everything else.",
     ),
     ("lock wait", "Time spent waiting for a lock, per operation. All locks of one name together."),
     (

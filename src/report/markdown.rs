@@ -13,6 +13,10 @@ use crate::report::{open_loop, scaling, watch};
 /// The first screen.
 pub fn render(run: &Run, cmp: &Comparison) -> String {
     let mut out = String::new();
+    if profiles::is_all_there_is(run) {
+        profiled(&mut out, run);
+        return out;
+    }
     head(&mut out, run, cmp);
     verdicts(&mut out, cmp);
     for table in cmp.phases.iter().filter(|table| !view::is_open(table)) {
@@ -37,6 +41,14 @@ pub fn render(run: &Run, cmp: &Comparison) -> String {
     }
     notes(&mut out, run, cmp);
     out
+}
+
+fn profiled(out: &mut String, run: &Run) {
+    line(
+        out,
+        &format!("## Profile of {}\n\n{}\n", escape(&run.scenario.name), profiles::NOT_MEASURED),
+    );
+    profiles::lines(run).iter().for_each(|text| line(out, &format!("- {}", escape(text))));
 }
 
 fn head(out: &mut String, run: &Run, cmp: &Comparison) {
@@ -71,14 +83,14 @@ fn verdicts(out: &mut String, cmp: &Comparison) {
 
 fn throughput(out: &mut String, run: &Run, table: &PhaseTable) {
     line(out, &format!("**Throughput**, {}, closed loop, ops/s\n", escape(&table.phase)));
-    let labels: Vec<String> = run.arms.iter().map(|arm| view::arm_label(run, &arm.name)).collect();
+    let labels: Vec<String> = view::rungs(run).map(|arm| view::arm_label(run, &arm.name)).collect();
     let mut head = vec!["clients"];
     head.extend(labels.iter().map(String::as_str));
     head.extend(["ratio", "95 % CI", "A/A floor", "", "pairs"]);
-    table_head(out, &head, &format!("r{}rrrcr", "r".repeat(run.arms.len())));
+    table_head(out, &head, &format!("r{}rrrcr", "r".repeat(labels.len())));
     for row in &table.rows {
         let mut cells = vec![row.clients.to_string()];
-        cells.extend(run.arms.iter().map(|arm| {
+        cells.extend(view::rungs(run).map(|arm| {
             let summary = row.arms.iter().find(|s| s.arm == arm.name && s.trials > 0);
             words::arm_rate(summary)
         }));
@@ -124,6 +136,14 @@ fn gain(out: &mut String, run: &Run, cmp: &Comparison, ladder: &Ladder) {
         );
     }
     line(out, "");
+    if !ladder.both_ways.is_empty() {
+        table_head(out, &["step, both ways", "first", "95 % CI", "last", "95 % CI"], "lrrrr");
+        ladder.both_ways.iter().for_each(|step| table_row(out, &words::both_ways(step)));
+        line(out, "");
+    }
+    for sentence in story::order_matters(ladder) {
+        line(out, &format!("{}.\n", escape(&sentence)));
+    }
     if let Some(ceiling) = story::ceiling(ladder) {
         line(out, &format!("Ceiling: {}.\n", escape(&ceiling)));
     }

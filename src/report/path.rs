@@ -20,8 +20,11 @@ const MEANINGS: [(&str, &str); 9] = [
     ("apply", "being executed"),
     ("respond", "its client to run again"),
 ];
-/// The part of waiting to be applied that is the store's lock.
+/// The parts of waiting to be applied, and of being executed, that are locks: those on keys, and those on what comes after them.
 const LOCK: &str = "the store's lock";
+const INNER: &str = "locks on leases and the order of changes";
+/// Waiting to be applied where nobody stands before the store.
+const ON_THE_WAY: &str = "getting to the store";
 const ELSEWHERE: &str = "everything else";
 
 /// A sentence for each arm at the headline; none for an arm without a stage clock and without locks.
@@ -42,13 +45,18 @@ fn sentence(arm: &ArmSummary) -> Option<String> {
 
 /// What an operation's time is made of, ns. Without a pipeline it is the lock and the rest.
 fn parts(costs: &Costs) -> Option<Vec<(&'static str, f64)>> {
-    let store = costs.locks.iter().filter(|lock| lock.name != "inbox");
-    let locked: f64 = store.map(|lock| lock.wait_ns_per_op).sum();
+    let waited = |names: [&str; 2]| -> f64 {
+        let its = costs.locks.iter().filter(|lock| names.contains(&lock.name.as_str()));
+        its.map(|lock| lock.wait_ns_per_op).sum()
+    };
+    // The inner ones are taken by whoever holds the outer ones, while it executes.
+    let (locked, inner) = (waited(["store", "turnstile"]), waited(["leases", "publication"]));
     if costs.stages.iter().all(|(_, ns)| *ns <= 0.0) {
-        let rest = costs.service_mean_ns - locked;
+        let rest = costs.service_mean_ns - locked - inner;
         return (!costs.locks.is_empty() && rest > 0.0)
-            .then(|| vec![(LOCK, locked), (ELSEWHERE, rest)]);
+            .then(|| vec![(LOCK, locked), (INNER, inner), (ELSEWHERE, rest)]);
     }
+    let has_pipeline = costs.stages.iter().any(|(stage, ns)| stage == "queue" && *ns > 0.0);
     let mut parts = Vec::new();
     for (stage, ns) in costs.stages.iter().filter(|(_, ns)| *ns > 0.0) {
         let known = MEANINGS.iter().find(|(name, _)| name == stage);
@@ -56,7 +64,12 @@ fn parts(costs: &Costs) -> Option<Vec<(&'static str, f64)>> {
         match stage.as_str() {
             "apply_wait" => {
                 let lock = locked.min(*ns);
-                parts.extend([(LOCK, lock), (meaning, ns - lock)]);
+                let rest = if has_pipeline { meaning } else { ON_THE_WAY };
+                parts.extend([(LOCK, lock), (rest, ns - lock)]);
+            }
+            "apply" => {
+                let lock = inner.min(*ns);
+                parts.extend([(INNER, lock), (meaning, ns - lock)]);
             }
             _ => parts.push((meaning, *ns)),
         }
@@ -94,10 +107,14 @@ mod tests {
         let (_, cmp) = sample::sample();
         let mut arm = view::headline(&cmp).unwrap().before.clone();
         arm.costs.stages = vec![("apply_wait".into(), 8_000.0), ("apply".into(), 2_000.0)];
-        arm.costs.locks.iter_mut().for_each(|lock| lock.wait_ns_per_op = 6_000.0);
-        let wanted = "an op of before: 60.0 % the store's lock · 20.0 % the applier, behind others of its batch · \
-                      20.0 % being executed";
+        arm.costs.locks[0].wait_ns_per_op = 6_000.0;
+        arm.costs.locks[1].name = "publication".into();
+        arm.costs.locks[1].wait_ns_per_op = 1_000.0;
+        let wanted = "an op of before: 60.0 % the store's lock · 20.0 % getting to the store · \
+                      10.0 % locks on leases and the order of changes · 10.0 % being executed";
         assert_eq!(sentence(&arm).unwrap(), wanted);
+        arm.costs.stages.push(("queue".into(), 10.0));
+        assert!(sentence(&arm).unwrap().contains("the applier, behind others of its batch"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What the profiles say, in sentences; above all how much of an operation is waiting for locks, and where.
 
-use crate::record::{LockProfile, Profile, Run};
+use crate::record::{LockProfile, Profile, RoleTime, Run};
 use crate::report::story;
 use crate::report::words::{self, count, percent};
 
@@ -9,8 +9,25 @@ const NEGLIGIBLE: f64 = 0.01;
 /// Fewest call stacks from which a share of the waiting is told.
 const STACKS_LEAST: u64 = 10;
 
+/// Whether a record holds profiles and nothing that was measured.
+pub fn is_all_there_is(run: &Run) -> bool {
+    run.trials.is_empty() && !(run.profiles.is_empty() && run.lock_profiles.is_empty())
+}
+
+/// Says that nothing was measured where one would look for how fast an arm is.
+pub(super) const NOT_MEASURED: &str =
+    "Where time goes. Nothing here says how fast an arm is: no trial was measured.";
+
 /// What the profiles are of, and what those of the locks say.
 pub fn lines(run: &Run) -> Vec<String> {
+    let mut lines = cpu_lines(run);
+    lines.extend(lock_sentences(run));
+    lines.extend(run.warnings.iter().map(|text| format!("! {}", story::warning(text))));
+    lines.iter().map(|line| words::plain(line)).collect()
+}
+
+/// What those of CPU time are of.
+pub(super) fn cpu_lines(run: &Run) -> Vec<String> {
     let on_cpu = |profile: &Profile| {
         let busy = profile.cpu_ns as f64 / 1e9 / profile.elapsed_s;
         format!(
@@ -21,10 +38,7 @@ pub fn lines(run: &Run) -> Vec<String> {
             count(profile.clients as usize, "client", "clients")
         )
     };
-    let mut lines: Vec<_> = run.profiles.iter().map(on_cpu).collect();
-    lines.extend(lock_sentences(run));
-    lines.extend(run.warnings.iter().map(|text| format!("! {}", story::warning(text))));
-    lines.iter().map(|line| words::plain(line)).collect()
+    run.profiles.iter().map(on_cpu).collect()
 }
 
 /// One sentence for each arm whose locks were profiled.
@@ -37,11 +51,13 @@ fn sentence(profile: &LockProfile) -> String {
     let clients = count(profile.clients as usize, "client", "clients");
     let share = profile.wait_share();
     if profile.locks.iter().all(|lock| lock.contended == 0) {
-        return format!("{arm}: nobody waited for a lock, {clients}");
+        return format!("{arm}: nobody waited for a lock of the store or the inbox, {clients}");
     }
     let told = format!("{arm}: {} of an op's time is waiting for locks, {clients}", percent(share));
-    let of_little = if share < NEGLIGIBLE { ", so no lock is its limit" } else { "" };
-    let stacks: u64 = profile.locks.iter().flat_map(|lock| &lock.waiters).map(|s| s.samples).sum();
+    let is_little = share < NEGLIGIBLE && busiest_waiter(profile) < NEGLIGIBLE;
+    let of_little = if is_little { ", so no lock is its limit" } else { "" };
+    let sites = profile.locks.iter().flat_map(|lock| &lock.waiters);
+    let stacks = sites.fold(0u64, |sum, site| sum.saturating_add(site.samples));
     match profile.hottest() {
         Some((lock, site, part)) if stacks >= STACKS_LEAST => format!(
             "{told}{of_little}; {} of that for lock {}, in {}",
@@ -51,6 +67,15 @@ fn sentence(profile: &LockProfile) -> String {
         ),
         _ => format!("{told}{of_little}"),
     }
+}
+
+/// The role whose threads spend most of their time waiting for locks, as a share of it. Behind one thread that serves many clients, all
+/// of its waiting is little of theirs.
+fn busiest_waiter(profile: &LockProfile) -> f64 {
+    let share = |role: &RoleTime| {
+        role.lock_ns as f64 / (f64::from(role.threads.max(1)) * profile.elapsed_s * 1e9)
+    };
+    profile.roles.iter().map(share).fold(0.0, f64::max)
 }
 
 #[cfg(test)]
@@ -74,6 +99,11 @@ mod tests {
     #[test]
     fn little_waiting_is_called_little() {
         let text = said(|profile| profile.service_mean_ns *= 200.0);
+        assert!(!text.contains("no lock is its limit"), "the load threads do nothing else: {text}");
+        let text = said(|profile| {
+            profile.service_mean_ns *= 200.0;
+            profile.roles.iter_mut().for_each(|role| role.lock_ns /= 100);
+        });
         assert!(text.contains("0.4 % of an op's time"), "{text}");
         assert!(text.contains("so no lock is its limit; 97.0 %"), "{text}");
     }
@@ -88,6 +118,6 @@ mod tests {
         let text = said(few);
         assert!(text.ends_with("8 clients"), "{text}");
         let text = said(|profile| profile.locks.iter_mut().for_each(|lock| lock.contended = 0));
-        assert_eq!(text, "before: nobody waited for a lock, 8 clients");
+        assert_eq!(text, "before: nobody waited for a lock of the store or the inbox, 8 clients");
     }
 }

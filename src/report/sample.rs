@@ -142,12 +142,27 @@ pub(super) fn hostile() -> (Run, Comparison) {
     for cell in run.trials.iter_mut().flat_map(|t| &mut t.cells) {
         cell.phase = bad();
     }
+    run.profiles = vec![Profile {
+        arm: bad(),
+        clients: 1,
+        elapsed_s: 0.0,
+        ops: 0,
+        samples: 1,
+        frequency_hz: 250,
+        cpu_ns: u64::MAX,
+        folded_file: bad(),
+        flame_file: bad(),
+        pprof_file: Some(bad()),
+    }];
     for profile in &mut run.lock_profiles {
         profile.arm = bad();
         profile.roles.iter_mut().for_each(|role| role.role = bad());
         for lock in &mut profile.locks {
             lock.name = bad();
-            lock.waiters.iter_mut().for_each(|site| site.function = bad());
+            lock.acquisitions_each = (1..=9).chain([u64::MAX]).collect();
+            lock.wait_ns_each = vec![u64::MAX; 10];
+            let sites = lock.waiters.iter_mut().chain(&mut lock.holders);
+            sites.for_each(|site| site.function = bad());
         }
     }
     (run, cmp)
@@ -234,6 +249,7 @@ fn run() -> Run {
             details: build_details(),
         },
         arms: arms(),
+        both_ways: vec![],
         targets: verdicts().into_iter().map(|v| v.target).collect(),
         plan: Plan { pairs_min: 8, pairs_max: 20, precision: 0.05, precision_required: false, on_disturbed: String::new() },
         agents: Vec::new(),
@@ -309,6 +325,7 @@ fn arms() -> Vec<Arm> {
         .map(|((name, lever), (apply, propose))| Arm {
             name: (*name).into(),
             lever: (*lever).into(),
+            apart: false,
             levers: BTreeMap::from(
                 [
                     ("layer", "raft"),
@@ -558,6 +575,19 @@ fn ladder(c: usize) -> Ladder {
         phase: "saturate".into(),
         clients: CLIENTS[c],
         rungs: rungs.collect(),
+        both_ways: vec![
+            BothWays { lever: "propose pipelined".into(), first: against(1, 0), last: None },
+            BothWays {
+                lever: "apply sharded".into(),
+                first: estimate(0.995),
+                last: Some(against(2, 1)),
+            },
+            BothWays {
+                lever: "propose batched".into(),
+                first: estimate(16.1),
+                last: Some(against(3, 2)),
+            },
+        ],
         best: ("after".into(), RATES[3][c]),
         simpler_is_faster: None,
         ceiling: Some(38.0),

@@ -424,6 +424,7 @@ fn empty_record<L: Launch>(
         host: host::facts(&options.scratch)?,
         build: host::build(),
         arms: scenario.arms.iter().map(|arm| facts::arm(launch, arm)).collect(),
+        both_ways: scenario.both_ways.iter().map(facts::step).collect(),
         targets: scenario.targets.iter().map(facts::target).collect(),
         plan: record::Plan {
             pairs_min: trials.pairs_min,

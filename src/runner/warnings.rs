@@ -54,7 +54,9 @@ pub(super) fn add(run: &mut Run) {
     if run.host.governor == SLOW_GOVERNOR {
         run.warnings.push(Warning::SlowGovernor { governor: run.host.governor.clone() });
     }
-    if !run.profiles.is_empty() && run.build.details.debug_info == NO_DEBUG_INFO {
+    if !(run.profiles.is_empty() && run.lock_profiles.is_empty())
+        && run.build.details.debug_info == NO_DEBUG_INFO
+    {
         run.warnings.push(Warning::BareFrames);
     }
     let found: Vec<Warning> = of_blocks(run).into_iter().chain(of_cells(run)).collect();

@@ -122,7 +122,7 @@ impl Inside {
         }
     }
 
-    /// The named locks, with how many share the name.
+    /// Shows the locks.
     pub(super) fn visit_locks(&self, visit: Visit<'_>) {
         match self {
             Inside::Raft(nodes) => nodes.cluster.visit_locks(visit),

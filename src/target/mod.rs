@@ -82,7 +82,8 @@ pub trait Target: Connect {
         SpanCounts::default()
     }
 
-    /// The named locks; none where they cannot be seen. They are the same, in the same order, however often this is asked.
+    /// The named locks; none where they cannot be seen. They are the same, in the same order, however often this is asked, unless the
+    /// group changes its leader.
     fn locks(&self) -> Vec<NamedLocks> {
         Vec::new()
     }

@@ -2,7 +2,7 @@
 
 use crate::fake::{Fakes, Nature, Notes};
 use crate::laws::{Law, Stall};
-use crate::tool::{Told, run, scenario};
+use crate::tool::{Told, amid_noise, run, scenario};
 use crate::truth::{Within, agree, ended, near, service};
 use kvbench::compare::Verdict;
 use kvbench::record::{Cell, Trial, Warning};
@@ -60,32 +60,36 @@ fn every_cell_agrees(told: &Told, notes: &[Arc<Notes>], known: impl Fn(&Cell, &W
 /// takes to wake a client, which the fake saw.
 #[test]
 fn a_fixed_service_time_gives_its_throughput_and_its_latency() {
-    let busy = Nanos::from_millis(4);
-    let law = Law { servers: 2, ..Law::fixed(busy) };
-    let fakes = Fakes::new(|_, _| Nature::Law(law));
-    let told = run(&once("1, 2, 16", "400ms"), &fakes);
-    every_cell_agrees(&told, &fakes.notes(), |cell, within| {
-        let cycle_s = within.mean_ns(service) / 1e9;
-        let servers_s = busy.as_secs_f64() / 2.0;
-        let least_s = cycle_s / f64::from(cell.clients);
-        near("throughput", cell.throughput_per_s, 1.0 / least_s, 0.03, 0.0).unwrap();
-        if cell.clients > 2 {
-            // A queue before the servers hides what the host takes; a pause longer than the queue does not happen.
-            near("throughput", cell.throughput_per_s, 1.0 / servers_s, 0.03, 0.0).unwrap();
-        }
-        assert!(cell.service.p50_ns >= busy.0 / 1001 * 1000, "{}", cell.service.p50_ns);
+    amid_noise(|| {
+        let busy = Nanos::from_millis(4);
+        let law = Law { servers: 2, ..Law::fixed(busy) };
+        let fakes = Fakes::new(|_, _| Nature::Law(law));
+        let told = run(&once("1, 2, 16", "400ms"), &fakes);
+        every_cell_agrees(&told, &fakes.notes(), |cell, within| {
+            let cycle_s = within.mean_ns(service) / 1e9;
+            let servers_s = busy.as_secs_f64() / 2.0;
+            let least_s = cycle_s / f64::from(cell.clients);
+            near("throughput", cell.throughput_per_s, 1.0 / least_s, 0.03, 0.0).unwrap();
+            if cell.clients > 2 {
+                // A queue before the servers hides what the host takes; a pause longer than the queue does not happen.
+                near("throughput", cell.throughput_per_s, 1.0 / servers_s, 0.03, 0.0).unwrap();
+            }
+            assert!(cell.service.p50_ns >= busy.0 / 1001 * 1000, "{}", cell.service.p50_ns);
+        });
     });
 }
 
 /// N clients on one exponential server wait for N services, their own among them.
 #[test]
 fn an_exponential_service_time_keeps_its_whole_distribution() {
-    let fakes = Fakes::new(|_, _| Nature::Law(Law::exponential(Nanos(1_000_000))));
-    let told = run(&once("16", "600ms"), &fakes);
-    every_cell_agrees(&told, &fakes.notes(), |cell, within| {
-        let busy_ns = within.mean_ns(|call| call.finished.since(call.started));
-        near("mean", cell.service.mean_ns, 16.0 * busy_ns, 0.03, 0.0).unwrap();
-        near("throughput", cell.throughput_per_s, 1e9 / busy_ns, 0.03, 0.0).unwrap();
+    amid_noise(|| {
+        let fakes = Fakes::new(|_, _| Nature::Law(Law::exponential(Nanos(1_000_000))));
+        let told = run(&once("16", "600ms"), &fakes);
+        every_cell_agrees(&told, &fakes.notes(), |cell, within| {
+            let busy_ns = within.mean_ns(|call| call.finished.since(call.started));
+            near("mean", cell.service.mean_ns, 16.0 * busy_ns, 0.03, 0.0).unwrap();
+            near("throughput", cell.throughput_per_s, 1e9 / busy_ns, 0.03, 0.0).unwrap();
+        });
     });
 }
 
@@ -93,16 +97,18 @@ fn an_exponential_service_time_keeps_its_whole_distribution() {
 /// That is coordinated omission, and why such latencies are called service times.
 #[test]
 fn a_closed_loop_does_not_see_a_stall_in_its_percentiles() {
-    let stall = Stall { every: Nanos::from_millis(500), length: Nanos::from_millis(120) };
-    let law = Law { stall: Some(stall), ..Law::fixed(Nanos(1_000_000)) };
-    let fakes = Fakes::new(|_, _| Nature::Law(law));
-    let told = run(&once("1", "1200ms"), &fakes);
-    every_cell_agrees(&told, &fakes.notes(), |cell, _| {
-        // A call that comes when a stall has begun waits for its rest.
-        assert!(cell.service.max_ns >= stall.length.0 / 10 * 9, "{}", cell.service.max_ns);
-        assert!(cell.service.p99_ns < stall.length.0 / 4, "{}", cell.service.p99_ns);
+    amid_noise(|| {
+        let stall = Stall { every: Nanos::from_millis(500), length: Nanos::from_millis(120) };
+        let law = Law { stall: Some(stall), ..Law::fixed(Nanos(1_000_000)) };
+        let fakes = Fakes::new(|_, _| Nature::Law(law));
+        let told = run(&once("1", "1200ms"), &fakes);
+        every_cell_agrees(&told, &fakes.notes(), |cell, _| {
+            // A call that comes when a stall has begun waits for its rest.
+            assert!(cell.service.max_ns >= stall.length.0 / 10 * 9, "{}", cell.service.max_ns);
+            assert!(cell.service.p99_ns < stall.length.0 / 4, "{}", cell.service.p99_ns);
+        });
+        told.shows("closed loop");
     });
-    told.shows("closed loop");
 }
 
 /// Six blocks in which after is so many times as fast, with 3 % of noise between trials.
@@ -171,23 +177,28 @@ ratio  = \">= 10\"
 
 #[test]
 fn a_true_twelvefold_is_certified_as_tenfold() {
-    let (told, notes) = factor(12.0, false, TENFOLD);
-    assert_eq!(ratio_agrees(&told, &notes), [Verdict::Met]);
+    amid_noise(|| {
+        let (told, notes) = factor(12.0, false, TENFOLD);
+        assert_eq!(ratio_agrees(&told, &notes), [Verdict::Met]);
+    });
 }
 
 #[test]
 fn a_true_nine_and_a_half_is_not_certified_as_tenfold() {
-    let (told, notes) = factor(9.5, false, TENFOLD);
-    assert_ne!(ratio_agrees(&told, &notes), [Verdict::Met]);
+    amid_noise(|| {
+        let (told, notes) = factor(9.5, false, TENFOLD);
+        assert_ne!(ratio_agrees(&told, &notes), [Verdict::Met]);
+    });
 }
 
 /// Both the pairs and the A/A repeats say that nothing changed.
 #[test]
 fn equal_arms_are_told_equal() {
-    let (told, notes) = factor(
-        1.0,
-        true,
-        "
+    amid_noise(|| {
+        let (told, notes) = factor(
+            1.0,
+            true,
+            "
 [[target]]
 id     = \"better\"
 metric = \"p.throughput@128\"
@@ -197,51 +208,65 @@ id     = \"worse\"
 metric = \"p.throughput@128\"
 ratio  = \"<= 0.9\"
 ",
-    );
-    assert_eq!(ratio_agrees(&told, &notes), [Verdict::Missed, Verdict::Missed]);
-    let row = &told.comparison.phases[0].rows[0];
-    assert_eq!(words::mark(&row.ratio, row.aa_floor), "·");
-    assert!(row.aa_floor.is_some_and(|floor| floor < 0.15), "{:?}", row.aa_floor);
+        );
+        assert_eq!(ratio_agrees(&told, &notes), [Verdict::Missed, Verdict::Missed]);
+        let row = &told.comparison.phases[0].rows[0];
+        assert_eq!(words::mark(&row.ratio, row.aa_floor), "·");
+        assert!(row.aa_floor.is_some_and(|floor| floor < 0.15), "{:?}", row.aa_floor);
+    });
 }
 
 /// N clients, and one lock that each holds for H of its cycle and leaves alone for R: it is waited for during the rest, N·H − H − R.
 #[test]
 fn a_lock_costs_what_it_costs() {
-    let (hold, rest) = (Nanos::from_millis(3), Nanos::from_millis(2));
-    let fakes = Fakes::new(|_, _| Nature::Lock { hold, rest });
-    let told = run(&once("6", "800ms"), &fakes);
-    assert!(told.failure.is_none(), "{:?}", told.failure);
-    for (trial, notes) in told.run.trials.iter().zip(fakes.notes()) {
-        let (said, truth) = (&trial.cells[0].locks[0], notes.lock_use(0));
-        near("taken", said.acquisitions as f64, truth.acquisitions as f64, 0.0, 1.0).unwrap();
-        near("wait", said.wait_ns as f64, truth.wait_ns as f64, 0.05, 0.0).unwrap();
-        near("hold", said.hold_ns as f64, truth.hold_ns as f64, 0.05, 0.0).unwrap();
-        let calls = ended(&notes);
-        let within =
-            agree(&calls, &trial.cells[0], |within| within.has(&trial.cells[0].service, service));
-        let held_ns = truth.hold_ns as f64 / truth.acquisitions as f64;
-        let rested_ns = within.mean_ns(|call| call.finished.since(call.started)) - held_ns;
-        let waited_ns = said.wait_ns as f64 / said.acquisitions as f64;
-        near("wait", waited_ns, 5.0 * held_ns - rested_ns, 0.05, 0.0).unwrap();
-        assert!(said.contended as f64 > 0.9 * said.acquisitions as f64, "{said:?}");
-    }
-    let costs = &told.comparison.phases[0].rows[0].arms[0].costs;
-    let (cell, cost) =
-        (&told.run.trials.iter().find(|t| t.arm == "before").unwrap().cells[0], &costs.locks[0]);
-    near("per op", cost.wait_ns_per_op, cell.locks[0].wait_ns as f64 / cell.ops as f64, 1e-9, 0.0)
+    amid_noise(|| {
+        let (hold, rest) = (Nanos::from_millis(3), Nanos::from_millis(2));
+        let fakes = Fakes::new(|_, _| Nature::Lock { hold, rest });
+        let told = run(&once("6", "800ms"), &fakes);
+        assert!(told.failure.is_none(), "{:?}", told.failure);
+        for (trial, notes) in told.run.trials.iter().zip(fakes.notes()) {
+            let (said, truth) = (&trial.cells[0].locks[0], notes.lock_use(0));
+            near("taken", said.acquisitions as f64, truth.acquisitions as f64, 0.0, 1.0).unwrap();
+            near("wait", said.wait_ns as f64, truth.wait_ns as f64, 0.05, 0.0).unwrap();
+            near("hold", said.hold_ns as f64, truth.hold_ns as f64, 0.05, 0.0).unwrap();
+            let calls = ended(&notes);
+            let within = agree(&calls, &trial.cells[0], |within| {
+                within.has(&trial.cells[0].service, service)
+            });
+            let held_ns = truth.hold_ns as f64 / truth.acquisitions as f64;
+            let rested_ns = within.mean_ns(|call| call.finished.since(call.started)) - held_ns;
+            let waited_ns = said.wait_ns as f64 / said.acquisitions as f64;
+            near("wait", waited_ns, 5.0 * held_ns - rested_ns, 0.05, 0.0).unwrap();
+            assert!(said.contended as f64 > 0.9 * said.acquisitions as f64, "{said:?}");
+        }
+        let costs = &told.comparison.phases[0].rows[0].arms[0].costs;
+        let (cell, cost) = (
+            &told.run.trials.iter().find(|t| t.arm == "before").unwrap().cells[0],
+            &costs.locks[0],
+        );
+        near(
+            "per op",
+            cost.wait_ns_per_op,
+            cell.locks[0].wait_ns as f64 / cell.ops as f64,
+            1e-9,
+            0.0,
+        )
         .unwrap();
+    });
 }
 
 /// A client whose call failed sends no more, and the run says how many did and why.
 #[test]
 fn every_error_is_counted() {
-    let fakes = Fakes::new(|_, _| Nature::Law(Law::fixed(Nanos(200_000)))).failing_every(50);
-    let told = run(&once("5", "400ms"), &fakes);
-    let failed: u64 = fakes.notes().iter().map(|notes| notes.failed()).sum();
-    let Some(RunError::Operations { errors, first, .. }) = &told.failure else {
-        panic!("{:?}", told.failure);
-    };
-    assert_eq!((*errors, failed), (5, 5));
-    assert_eq!(first, "this call was bound to fail");
-    assert!(!told.run.complete && told.run.trials.is_empty());
+    amid_noise(|| {
+        let fakes = Fakes::new(|_, _| Nature::Law(Law::fixed(Nanos(200_000)))).failing_every(50);
+        let told = run(&once("5", "400ms"), &fakes);
+        let failed: u64 = fakes.notes().iter().map(|notes| notes.failed()).sum();
+        let Some(RunError::Operations { errors, first, .. }) = &told.failure else {
+            panic!("{:?}", told.failure);
+        };
+        assert_eq!((*errors, failed), (5, 5));
+        assert_eq!(first, "this call was bound to fail");
+        assert!(!told.run.complete && told.run.trials.is_empty());
+    });
 }

@@ -32,6 +32,8 @@ pub(crate) enum Nature {
     Law(Law),
     /// Every call holds one lock for `hold` and then does something else for `rest`, on its caller's own thread.
     Lock { hold: Nanos, rest: Nanos },
+    /// Every call goes through all stages on its caller's own thread, and is held up in one of them.
+    Stall { stage: Stage, stall: Nanos },
 }
 
 /// Launches fakes, each with what `nature` says of its arm and of the number of fakes launched before it.
@@ -259,6 +261,22 @@ impl Shared {
     }
 }
 
+impl Shared {
+    /// The last stage is over when the client runs again, which is not for a system to say.
+    fn walk_with_stall(&self, arrived: Nanos, stalled: Stage, stall: Nanos) -> Timeline {
+        let mut timeline = Timeline::submitted(arrived);
+        for stage in Stage::ALL {
+            if stage == stalled {
+                self.clock.sleep(stall);
+            }
+            if stage != Stage::Respond {
+                timeline.end(stage, self.clock.now());
+            }
+        }
+        timeline
+    }
+}
+
 /// A way in.
 pub(crate) struct FakeClient(Arc<Shared>);
 
@@ -271,7 +289,12 @@ impl Client for FakeClient {
             shared.notes.failed.fetch_add(1, Ordering::Relaxed);
             return Err(CallError("this call was bound to fail".to_owned()));
         }
+        if let Nature::Stall { stage, stall } = shared.nature {
+            let timeline = shared.walk_with_stall(arrived, stage, stall);
+            return Ok(Delivered { reply: shared.notes.execute(&request)?, timeline });
+        }
         let served = match shared.nature {
+            Nature::Stall { .. } => unreachable!("it has no station"),
             Nature::Lock { hold, rest } => shared.work_under_lock(arrived, hold, rest),
             Nature::Law(_) => {
                 let (served, answer) = shared.take(arrived);
@@ -296,7 +319,7 @@ impl Connect for Fake {
     async fn connect(&self, clients: u32) -> Result<Vec<FakeClient>, CallError> {
         let law = match self.shared.nature {
             Nature::Law(law) => Some(law),
-            Nature::Lock { .. } => None,
+            Nature::Lock { .. } | Nature::Stall { .. } => None,
         };
         let mut counter = held(&self.shared.counter);
         counter.station =
@@ -305,7 +328,7 @@ impl Connect for Fake {
     }
 
     fn blocks_its_caller(&self) -> bool {
-        matches!(self.shared.nature, Nature::Lock { .. })
+        matches!(self.shared.nature, Nature::Lock { .. } | Nature::Stall { .. })
     }
 }
 

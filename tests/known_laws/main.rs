@@ -8,5 +8,6 @@ mod closed;
 mod fake;
 mod laws;
 mod open;
+mod stalls;
 mod tool;
 mod truth;

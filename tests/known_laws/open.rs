@@ -2,7 +2,7 @@
 
 use crate::fake::{Fakes, Nature, Notes};
 use crate::laws::{Law, Stall, StalledConstant};
-use crate::tool::{Told, run, scenario};
+use crate::tool::{Told, amid_noise, run, scenario};
 use crate::truth::{Call, in_flight, near};
 use kvbench::load::Schedule;
 use kvbench::record::{Cell, OpenCell, Trial, Warning};
@@ -131,73 +131,80 @@ fn every_trial_agrees(
 /// (`closed::a_closed_loop_does_not_see_a_stall_in_its_percentiles`).
 #[test]
 fn an_open_loop_finds_the_true_length_of_a_stall() {
-    let stall = Stall { every: Nanos::from_millis(500), length: Nanos::from_millis(120) };
-    let law = Law { stall: Some(stall), ..Law::fixed(Nanos(1_000_000)) };
-    let fakes = Fakes::new(|_, _| Nature::Law(law));
-    let told = run(&paced(RATE, Arrival::Constant, "2s", ""), &fakes);
-    let truth = StalledConstant { rate: RATE, service_s: 1e-3, every_s: 0.5, length_s: 0.12 };
-    every_trial_agrees(&told, &fakes.notes(), &constant(RATE, 2.0), |cell, due| {
-        let lawful = due.sorted(lawful_response);
-        // What a busy host adds on either side: calls that are sent late, and answers that are seen late.
-        let lag_ns = quantile(&due.sorted(|due, call| call.arrived.since(due)), 0.99);
-        let seen_ns = quantile(&due.sorted(|_, call| call.returned.since(call.finished)), 0.99);
-        let said = &open(cell).response;
-        for (q, said) in [(0.9, said.p90_ns), (0.99, said.p99_ns)] {
-            let expected_ns = truth.quantile_s(q) * 1e9;
-            // Four stalls of 60 calls each: neighbouring responses lie a millisecond apart.
-            near("law", quantile(&lawful, q), expected_ns, 0.02, 1e6 + lag_ns).unwrap();
-            near("stall", said as f64, expected_ns, 0.02, 1e6 + lag_ns + seen_ns).unwrap();
-        }
-        assert!(said.max_ns as f64 >= 0.98 * stall.length.0 as f64, "{}", said.max_ns);
+    amid_noise(|| {
+        let stall = Stall { every: Nanos::from_millis(500), length: Nanos::from_millis(120) };
+        let law = Law { stall: Some(stall), ..Law::fixed(Nanos(1_000_000)) };
+        let fakes = Fakes::new(|_, _| Nature::Law(law));
+        let told = run(&paced(RATE, Arrival::Constant, "2s", ""), &fakes);
+        let truth = StalledConstant { rate: RATE, service_s: 1e-3, every_s: 0.5, length_s: 0.12 };
+        every_trial_agrees(&told, &fakes.notes(), &constant(RATE, 2.0), |cell, due| {
+            let lawful = due.sorted(lawful_response);
+            // What a busy host adds on either side: calls that are sent late, and answers that are seen late.
+            let lag_ns = quantile(&due.sorted(|due, call| call.arrived.since(due)), 0.99);
+            let seen_ns = quantile(&due.sorted(|_, call| call.returned.since(call.finished)), 0.99);
+            let said = &open(cell).response;
+            for (q, said) in [(0.9, said.p90_ns), (0.99, said.p99_ns)] {
+                let expected_ns = truth.quantile_s(q) * 1e9;
+                // Four stalls of 60 calls each: neighbouring responses lie a millisecond apart.
+                near("law", quantile(&lawful, q), expected_ns, 0.02, 1e6 + lag_ns).unwrap();
+                near("stall", said as f64, expected_ns, 0.02, 1e6 + lag_ns + seen_ns).unwrap();
+            }
+            assert!(said.max_ns as f64 >= 0.98 * stall.length.0 as f64, "{}", said.max_ns);
+        });
     });
 }
 
 /// The closed form of M/M/1 is what the law gives over millions of calls (`laws::tests`); the tool tells what this law gave.
 #[test]
 fn an_open_loop_tells_the_responses_of_mm1() {
-    let fakes = Fakes::new(|_, _| Nature::Law(Law::exponential(Nanos(1_000_000))));
-    let text = paced(600.0, Arrival::Poisson, "1500ms", "");
-    let told = run(&text, &fakes);
-    let asked = scenario::Options::default();
-    let scenario = scenario::parse("known_law", &text, &asked).unwrap_or_else(|p| panic!("{p}"));
-    let streams = u64::from(told.run.trials[0].cells[0].clients);
-    let seed = Plan::of(&scenario).blocks[0].seed.child("paced", streams);
-    let schedule =
-        Schedule { arrival: Arrival::Poisson, course: Course::Steps, rates_per_s: vec![600.0] };
-    let dues: Vec<Nanos> = schedule.dues(Nanos::from_millis(1500), seed).collect();
-    every_trial_agrees(&told, &fakes.notes(), &dues, |cell, _| {
-        assert!(cell.littles_gap() < 0.05, "{}", cell.littles_gap());
-        assert!(cell.is_sustained());
+    amid_noise(|| {
+        let fakes = Fakes::new(|_, _| Nature::Law(Law::exponential(Nanos(1_000_000))));
+        let text = paced(600.0, Arrival::Poisson, "1500ms", "");
+        let told = run(&text, &fakes);
+        let asked = scenario::Options::default();
+        let scenario =
+            scenario::parse("known_law", &text, &asked).unwrap_or_else(|p| panic!("{p}"));
+        let streams = u64::from(told.run.trials[0].cells[0].clients);
+        let seed = Plan::of(&scenario).blocks[0].seed.child("paced", streams);
+        let schedule =
+            Schedule { arrival: Arrival::Poisson, course: Course::Steps, rates_per_s: vec![600.0] };
+        let dues: Vec<Nanos> = schedule.dues(Nanos::from_millis(1500), seed).collect();
+        every_trial_agrees(&told, &fakes.notes(), &dues, |cell, _| {
+            assert!(cell.littles_gap() < 0.05, "{}", cell.littles_gap());
+            assert!(cell.is_sustained());
+        });
     });
 }
 
 /// A server that takes 1 ms cannot answer 1500 calls a second: the report says so and shows no percentile.
 #[test]
 fn a_rate_beyond_the_capacity_has_no_percentile() {
-    let fakes = Fakes::new(|_, _| Nature::Law(Law::fixed(Nanos(1_000_000))));
-    let target = "
+    amid_noise(|| {
+        let fakes = Fakes::new(|_, _| Nature::Law(Law::fixed(Nanos(1_000_000))));
+        let target = "
 [[target]]
 id     = \"quick\"
 metric = \"paced.p99\"
 ratio  = \"<= 2\"
 ";
-    let told = run(&paced(1500.0, Arrival::Constant, "600ms", target), &fakes);
-    for (trial, notes) in told.run.trials.iter().zip(fakes.notes()) {
-        let said = open(&trial.cells[0]);
-        assert_eq!((said.scheduled, said.unsent), (900, 0), "nothing is skipped");
-        assert_eq!(
-            trial.end.writes_acked,
-            notes.calls().len() as u64,
-            "what was sent late is answered"
-        );
-        assert!(said.achieved() < 0.75 && !said.is_sustained(), "{}", said.achieved());
-    }
-    let behind = |warning: &&Warning| matches!(warning, Warning::Unsustained { .. });
-    assert_eq!(told.run.warnings.iter().filter(behind).count(), 2);
-    told.shows("unsustainable");
-    for arm in &told.comparison.phases[0].rows[0].arms {
-        assert_eq!(arm.costs.p99_ns, None);
-    }
-    let verdict = &told.comparison.verdicts[0];
-    assert_eq!(verdict.verdict, kvbench::compare::Verdict::Inconclusive);
+        let told = run(&paced(1500.0, Arrival::Constant, "600ms", target), &fakes);
+        for (trial, notes) in told.run.trials.iter().zip(fakes.notes()) {
+            let said = open(&trial.cells[0]);
+            assert_eq!((said.scheduled, said.unsent), (900, 0), "nothing is skipped");
+            assert_eq!(
+                trial.end.writes_acked,
+                notes.calls().len() as u64,
+                "what was sent late is answered"
+            );
+            assert!(said.achieved() < 0.75 && !said.is_sustained(), "{}", said.achieved());
+        }
+        let behind = |warning: &&Warning| matches!(warning, Warning::Unsustained { .. });
+        assert_eq!(told.run.warnings.iter().filter(behind).count(), 2);
+        told.shows("unsustainable");
+        for arm in &told.comparison.phases[0].rows[0].arms {
+            assert_eq!(arm.costs.p99_ns, None);
+        }
+        let verdict = &told.comparison.verdicts[0];
+        assert_eq!(verdict.verdict, kvbench::compare::Verdict::Inconclusive);
+    });
 }

@@ -16,7 +16,7 @@ const LOCKS: std::ops::RangeInclusive<usize> = 8..=4096;
 /// The drawing; nothing unless there are enough locks of that name, and not too many to tell apart.
 pub(in crate::report) fn render(profile: &LockProfile, lock: &ProfiledLock) -> Option<String> {
     let taken = &lock.acquisitions_each;
-    let all: u64 = taken.iter().sum();
+    let all = lock.acquisitions();
     if !LOCKS.contains(&taken.len()) || all == 0 {
         return None;
     }
@@ -68,7 +68,7 @@ fn tip(lock: &ProfiledLock, place: usize, count: u64, all: u64) -> String {
 /// The hottest, and how much more than its share it has.
 fn describe(lock: &ProfiledLock) -> String {
     let taken = &lock.acquisitions_each;
-    let all: u64 = taken.iter().sum();
+    let all = lock.acquisitions();
     let hottest = taken.iter().enumerate().max_by_key(|(_, count)| **count);
     let told = |(place, count): (usize, &u64)| {
         let of_even = *count as f64 * taken.len() as f64 / all as f64;

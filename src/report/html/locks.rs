@@ -104,9 +104,9 @@ fn sites(out: &mut String, profiles: &[LockProfile]) {
     for profile in profiles {
         for lock in &profile.locks {
             for (what, sites) in [("waits", &lock.waiters), ("holds", &lock.holders)] {
-                let all: u64 = sites.iter().map(|site| site.nanos).sum();
+                let all: f64 = sites.iter().map(|site| site.nanos as f64).sum();
                 let row = |site: &LockSite| {
-                    let share = percent(site.nanos as f64 / all as f64);
+                    let share = percent(site.nanos as f64 / all);
                     let (arm, name) = (profile.arm.clone(), lock.name.clone());
                     let (function, samples) = (site.function.clone(), site.samples.to_string());
                     vec![arm, name, what.to_string(), function, share, samples]

@@ -31,7 +31,7 @@ pub fn render(run: &Run, cmp: &Comparison, flames: &Flames) -> String {
     let frames = flames::frames(flames);
     let mut out = String::with_capacity(1 << 17);
     head(&mut out, run, &policy::meta(&frames));
-    if view::is_profile(run) {
+    if profiles::is_all_there_is(run) {
         profiled(&mut out, run);
     } else {
         verdict(&mut out, run, cmp);
@@ -39,7 +39,7 @@ pub fn render(run: &Run, cmp: &Comparison, flames: &Flames) -> String {
     }
     locks::section(&mut out, run);
     flames::section(&mut out, run, flames, &frames);
-    if !view::is_profile(run) {
+    if !profiles::is_all_there_is(run) {
         sections::checks(&mut out, run, cmp);
     }
     sections::warnings(&mut out, run);
@@ -121,9 +121,8 @@ fn profiled(out: &mut String, run: &Run) {
     out.push_str("<header>\n");
     out.push_str(&format!("<p class=\"kicker\">kvbench · {}</p>\n", text(&scenario.workload)));
     out.push_str(&format!("<h1>Profile of {}</h1>\n", text(&scenario.name)));
-    let lead = "Where time goes. Nothing here says how fast an arm is: no trial was measured.";
-    out.push_str(&format!("<p class=\"lead\">{lead}</p>\n"));
-    for line in profiles::lines(run) {
+    out.push_str(&format!("<p class=\"lead\">{}</p>\n", profiles::NOT_MEASURED));
+    for line in profiles::cpu_lines(run) {
         sections::paragraph(out, &line);
     }
     out.push_str("</header>\n");

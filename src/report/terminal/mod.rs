@@ -27,6 +27,12 @@ pub struct Style {
 /// The whole answer as text, with a line end after each line.
 pub fn render(run: &Run, cmp: &Comparison, style: Style) -> String {
     let mut page = Page::new(style);
+    if profiles::is_all_there_is(run) {
+        page.title(&format!("profile of {}", run.scenario.name));
+        page.prose(profiles::NOT_MEASURED);
+        profiles::lines(run).iter().for_each(|text| page.prose(text));
+        return page.finish();
+    }
     header(&mut page, run, cmp);
     for table in cmp.phases.iter().filter(|table| !view::is_open(table)) {
         tables::throughput(&mut page, run, table);

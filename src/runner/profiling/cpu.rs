@@ -139,9 +139,12 @@ fn draw_one(
 }
 
 fn draw_diff(run: &Run, before: &Profiled, after: &Profiled) -> Result<Files, ProfileError> {
-    let title = format!("{}: after against before, CPU per operation", run.scenario.name);
-    let subtitle = "widths: after, ns CPU per op; red: more than before, blue: less";
+    let names = (&after.arm, &before.arm);
+    let title =
+        format!("{}: {} against {}, CPU per operation", run.scenario.name, names.0, names.1);
+    let subtitle =
+        format!("widths: {}, ns CPU per op; red: more than {}, blue: less", names.0, names.1);
     let (before, after) = (before.sampled(), after.sampled());
-    let svg = profile::flame_diff(&title, subtitle, Doing::OnCpu, before, after)?;
+    let svg = profile::flame_diff(&title, &subtitle, Doing::OnCpu, before, after)?;
     Ok(vec![("flame-diff.svg".to_owned(), svg)])
 }

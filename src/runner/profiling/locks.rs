@@ -38,9 +38,6 @@ pub(super) fn profile<L: Launch>(
     offered: &Offered,
 ) -> Result<Option<Profiled>, RunError> {
     let mut arm = arm.clone();
-    if !arm.system.instruments {
-        return Ok(None);
-    }
     arm.system.lock_profile = true;
     let subject = Subject::start(stage, &arm, offered)?;
     let mut ends = Ends { target: &subject.target, begin: None, end: None, contention: Vec::new() };
@@ -215,8 +212,11 @@ fn flame(run: &Run, one: &Profiled) -> Result<Vec<u8>, ProfileError> {
 }
 
 fn draw_diff(run: &Run, before: &Profiled, after: &Profiled) -> Result<Files, ProfileError> {
-    let title = format!("{}: after against before, lock waits per operation", run.scenario.name);
-    let subtitle = "widths: after, ns waited per op; red: more than before, blue: less";
+    let names = (&after.arm, &before.arm);
+    let title =
+        format!("{}: {} against {}, lock waits per operation", run.scenario.name, names.0, names.1);
+    let subtitle =
+        format!("widths: {}, ns waited per op; red: more than {}, blue: less", names.0, names.1);
     let (left, right) = (before.waits.folded(), after.waits.folded());
     let sampled = |folded, arm: &Profiled| profile::Sampled {
         folded,
@@ -224,7 +224,7 @@ fn draw_diff(run: &Run, before: &Profiled, after: &Profiled) -> Result<Files, Pr
         ops: arm.ops,
     };
     let (before, after) = (sampled(&left, before), sampled(&right, after));
-    let svg = profile::flame_diff(&title, subtitle, Doing::Waiting, before, after)?;
+    let svg = profile::flame_diff(&title, &subtitle, Doing::Waiting, before, after)?;
     Ok(vec![("flame-lock-wait-diff.svg".to_owned(), svg)])
 }
 

@@ -68,7 +68,10 @@ pub(super) fn profiles<L: Launch>(
             return Ok(Vec::new());
         }
         stage.step(&format!("profiling the locks of {}", arm.name));
-        of_locks.extend(locks::profile(stage, arm, &offered)?);
+        match arm.system.instruments {
+            true => of_locks.extend(locks::profile(stage, arm, &offered)?),
+            false => run.warnings.push(without_clocks(arm)),
+        }
         if stage.stopped() {
             return Ok(Vec::new());
         }
@@ -77,6 +80,11 @@ pub(super) fn profiles<L: Launch>(
     cpu::draw(run, on_cpu, offered.clients, wanted.frequency_hz, &mut files);
     locks::draw(run, &of_locks, &mut files);
     Ok(files)
+}
+
+fn without_clocks(arm: &Arm) -> Warning {
+    let reason = format!("{} has instruments = false, so its locks tell nothing", arm.name);
+    Warning::NoProfile { reason }
 }
 
 /// Adds what a drawing gave to `files`; if it failed, a warning.
@@ -171,6 +179,9 @@ impl Offered {
 
 /// How many steps the profiles take: two for each arm.
 pub(super) fn steps(scenario: &Scenario, wanted: &Profiling) -> u64 {
+    if scenario.before().system.layer.is_remote() {
+        return 0;
+    }
     2 * arms(scenario, wanted).len() as u64
 }
 

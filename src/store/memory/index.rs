@@ -78,7 +78,10 @@ impl Index {
             let records: Vec<_> = fresh.drain(..some).collect();
             drop(fresh);
             sorted.extend(records.into_iter().map(ByKey));
-            left = if some == 0 { 0 } else { left.saturating_sub(some) };
+            if some == 0 {
+                return;
+            }
+            left = left.saturating_sub(some);
         }
     }
 
@@ -115,3 +118,69 @@ impl PartialEq for ByKey {
 }
 
 impl Eq for ByKey {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+    use std::sync::atomic::{AtomicUsize, Ordering as Order};
+
+    fn record(number: usize) -> Record {
+        let written = Written { create: 1, modified: 1, version: 1, lease: 0, sub: 0 };
+        Record::new(Kv::new(format!("{number:08}").as_bytes(), b"v", written))
+    }
+
+    fn keys(index: &Index) -> Vec<usize> {
+        let mut keys = Vec::new();
+        index.scan(b"", None, &mut |record| {
+            keys.push(std::str::from_utf8(record.newest().key()).unwrap().parse().unwrap());
+            Flow::On
+        });
+        keys
+    }
+
+    /// Many times a stride of new keys, two that walk meanwhile and one that takes keys out: whoever walks sees all that was there.
+    #[test]
+    fn a_walk_finds_whatever_was_there_when_it_began() {
+        const KEYS: usize = 40 * STRIDE;
+        const REMOVED_EVERY: usize = 7;
+        let (index, entered) = (Index::default(), AtomicUsize::new(0));
+        let records: BTreeMap<usize, Record> = (0..KEYS).map(|n| (n, record(n))).collect();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for (number, record) in &records {
+                    index.insert(record.clone());
+                    entered.store(number + 1, Order::Release);
+                }
+            });
+            scope.spawn(|| {
+                for number in (0..KEYS).step_by(REMOVED_EVERY) {
+                    while entered.load(Order::Acquire) <= number {
+                        std::thread::yield_now();
+                    }
+                    index.remove(&records[&number]);
+                }
+            });
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    loop {
+                        let before = entered.load(Order::Acquire);
+                        let seen = keys(&index);
+                        assert!(seen.is_sorted());
+                        let must = (0..before).filter(|number| number % REMOVED_EVERY != 0);
+                        let mut seen = seen.iter().filter(|number| *number % REMOVED_EVERY != 0);
+                        assert!(
+                            must.clone().all(|number| seen.next() == Some(&number)),
+                            "{before}"
+                        );
+                        if before == KEYS {
+                            return;
+                        }
+                    }
+                });
+            }
+        });
+        let left: Vec<_> = (0..KEYS).filter(|number| number % REMOVED_EVERY != 0).collect();
+        assert_eq!(keys(&index), left);
+    }
+}
