@@ -7,6 +7,7 @@ use crate::report::words::{self, percent};
 
 const LEFT: f64 = 190.0;
 const RIGHT: f64 = 16.0;
+const LEGEND: f64 = 48.0;
 const BAR: f64 = 22.0;
 const STEP: f64 = 28.0;
 const TOP: f64 = 6.0;
@@ -51,7 +52,7 @@ pub(in crate::report) fn render(profiles: &[LockProfile]) -> Option<String> {
         bar(&mut svg, profile, role, TOP + STEP * place as f64);
     }
     for (place, (name, class)) in PARTS.iter().enumerate() {
-        let x = LEFT + 138.0 * place as f64;
+        let x = LEGEND + 164.0 * place as f64;
         svg.rect(&format!("stage {class}"), (x, legend), (14.0, 14.0), "");
         svg.text("small", (x + 20.0, legend + 12.0), Anchor::Start, name);
     }
