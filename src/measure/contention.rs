@@ -134,6 +134,14 @@ impl Sampled {
         true
     }
 
+    /// By what the spans that the stacks stand for have to be multiplied to be as many as there were. What a short span stands
+    /// for varies much, so their sum is off by up to a factor of two; their number is known.
+    pub fn spans_scale(&self) -> f64 {
+        let counted: u64 = self.times.values_ns().map(|(_, count)| count).sum();
+        let told: f64 = self.stacks.values().map(|weight| weight.spans).sum();
+        if told > 0.0 { counted as f64 / told } else { 0.0 }
+    }
+
     /// Takes in what another lock of the name saw.
     pub fn merge(&mut self, other: Sampled) {
         self.times.merge(&other.times);
@@ -218,5 +226,7 @@ mod tests {
         let longest = PERIOD_NS << 8;
         assert!(sum.nanos.abs_diff(spans * each) <= longest, "{sum:?}");
         assert!((sum.spans / spans as f64 - 1.0).abs() < 0.01, "{sum:?}");
+        assert!((sum.spans * sampled.spans_scale() - spans as f64).abs() < 1e-3, "{sum:?}");
+        assert!(Sampled::default().spans_scale() < 1e-9);
     }
 }

@@ -121,9 +121,11 @@ fn profiled(
 }
 
 fn add(stacks: &mut LockStacks, lock: &str, sampled: &Sampled) {
+    let scale = sampled.spans_scale();
     for (stack, weight) in &sampled.stacks {
         let frames = stack.frames().into_iter().map(|frame| (frame.name, frame.file));
-        stacks.add(stack.thread(), frames, lock, (weight.samples, weight.nanos, weight.spans));
+        let times = weight.spans * scale;
+        stacks.add(stack.thread(), frames, lock, (weight.samples, weight.nanos, times));
     }
 }
 
