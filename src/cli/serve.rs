@@ -66,6 +66,9 @@ pub(super) struct ServeArgs {
     /// Where /metrics and /health are served over plain HTTP [default: nowhere]
     #[arg(long, value_name = "URL", value_delimiter = ',')]
     listen_metrics_urls: Vec<ListenUrl>,
+    /// Give profiles of this process under /debug/pprof/ of the metrics' address, to whoever asks on this machine
+    #[arg(long, requires = "listen_metrics_urls")]
+    enable_pprof: bool,
     #[command(flatten)]
     cluster: ClusterArgs,
     #[command(flatten)]
@@ -205,6 +208,7 @@ fn config(
     Ok(Config {
         clients: addresses(&args.listen_client_urls),
         metrics: addresses(&args.listen_metrics_urls),
+        profiles: args.enable_pprof,
         peers: addresses(&args.cluster.listen_peer_urls),
         peer_tls: args.cluster.tls()?,
         peer_security,

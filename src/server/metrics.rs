@@ -3,8 +3,11 @@
 
 use super::context::Context;
 use super::health::trouble;
+use super::profiling::{self, Page, Profiler};
 use super::tally::Tally;
 use crate::raft::Role;
+use bytes::Bytes;
+use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::CONTENT_TYPE;
 use hyper::http::Error;
@@ -13,6 +16,7 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::fmt::Write;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -28,19 +32,27 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pause after a connection could not be taken.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// What answers come from.
+pub(super) struct Sources {
+    pub(super) context: Arc<Context>,
+    pub(super) tally: Arc<Tally>,
+    /// Absent unless profiles were asked for.
+    pub(super) profiler: Option<Profiler>,
+}
+
 /// Answers scrapers until the server ends.
-pub(super) async fn serve(listener: TcpListener, context: Arc<Context>, tally: Arc<Tally>) {
+pub(super) async fn serve(listener: TcpListener, sources: Arc<Sources>) {
     let slots = Arc::new(Semaphore::new(SCRAPERS_MAX));
     loop {
         let taken = tokio::select! {
             taken = listener.accept() => taken,
-            () = context.stopped() => return,
+            () = sources.context.stopped() => return,
         };
         match (taken, slots.clone().try_acquire_owned()) {
-            (Ok((stream, _)), Ok(slot)) => {
-                let (context, tally) = (context.clone(), tally.clone());
+            (Ok((stream, from)), Ok(slot)) => {
+                let sources = sources.clone();
                 tokio::spawn(async move {
-                    answer_all(stream, &context, &tally).await;
+                    answer_all(stream, from.ip(), &sources).await;
                     drop(slot);
                 });
             }
@@ -51,10 +63,8 @@ pub(super) async fn serve(listener: TcpListener, context: Arc<Context>, tally: A
     }
 }
 
-async fn answer_all(stream: TcpStream, context: &Context, tally: &Tally) {
-    let service = service_fn(|request: Request<Incoming>| async move {
-        answer(request.method(), request.uri().path(), context, tally)
-    });
+async fn answer_all(stream: TcpStream, from: IpAddr, sources: &Sources) {
+    let service = service_fn(|request| answer(request, from, sources));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
@@ -64,29 +74,45 @@ async fn answer_all(stream: TcpStream, context: &Context, tally: &Tally) {
     let _ = connection.await;
 }
 
-fn answer(
-    method: &Method,
-    path: &str,
-    context: &Context,
-    tally: &Tally,
-) -> Result<Response<String>, Error> {
-    let (status, kind, text) = match (method, path) {
+async fn answer(
+    request: Request<Incoming>,
+    from: IpAddr,
+    sources: &Sources,
+) -> Result<Response<Full<Bytes>>, Error> {
+    let uri = request.uri();
+    let page = match (request.method(), uri.path()) {
         (&Method::GET, "/metrics") => {
-            (StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", page(context, tally))
+            let kind = "text/plain; version=0.0.4; charset=utf-8";
+            let body = page(&sources.context, &sources.tally).into_bytes();
+            Page { status: StatusCode::OK, kind, body }
         }
-        (&Method::GET, "/health") => {
-            let trouble = trouble(&context.node);
-            let (status, word) = match trouble {
-                None => (StatusCode::OK, "true"),
-                Some(_) => (StatusCode::SERVICE_UNAVAILABLE, "false"),
-            };
-            let reason = trouble.unwrap_or_default();
-            let text = format!("{{\"health\":\"{word}\",\"reason\":\"{reason}\"}}");
-            (status, "application/json", text)
-        }
-        _ => (StatusCode::NOT_FOUND, "text/plain", "try /metrics or /health\n".to_owned()),
+        (&Method::GET, "/health") => health(&sources.context),
+        (&Method::GET, path) => match (path.strip_prefix(profiling::FOLDER), &sources.profiler) {
+            (Some(name), Some(profiler)) => profiler.answer(from, name, uri.query()).await,
+            _ => unknown(),
+        },
+        _ => unknown(),
     };
-    Response::builder().status(status).header(CONTENT_TYPE, kind).body(text)
+    Response::builder()
+        .status(page.status)
+        .header(CONTENT_TYPE, page.kind)
+        .body(Full::new(Bytes::from(page.body)))
+}
+
+fn health(context: &Context) -> Page {
+    let trouble = trouble(&context.node);
+    let (status, word) = match trouble {
+        None => (StatusCode::OK, "true"),
+        Some(_) => (StatusCode::SERVICE_UNAVAILABLE, "false"),
+    };
+    let reason = trouble.unwrap_or_default();
+    let body = format!("{{\"health\":\"{word}\",\"reason\":\"{reason}\"}}").into_bytes();
+    Page { status, kind: "application/json", body }
+}
+
+fn unknown() -> Page {
+    let body = b"try /metrics or /health\n".to_vec();
+    Page { status: StatusCode::NOT_FOUND, kind: "text/plain", body }
 }
 
 /// The numbers, in Prometheus's text format.

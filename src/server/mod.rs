@@ -27,6 +27,7 @@ mod listen;
 mod lock;
 mod maintenance;
 mod metrics;
+mod profiling;
 mod queue;
 mod quota;
 mod routes;
@@ -39,6 +40,8 @@ pub use quota::Quota;
 pub use tls::{Tls, TlsError};
 
 use context::Context;
+use metrics::Sources;
+use profiling::Profiler;
 use tally::Tally;
 
 /// How long open requests may take to end once the server stops; streams are told at once.
@@ -57,6 +60,8 @@ pub struct Config {
     pub clients: Vec<SocketAddr>,
     /// Where numbers are scraped over plain HTTP.
     pub metrics: Vec<SocketAddr>,
+    /// Whether profiles of this process are given there, to whoever asks on this machine.
+    pub profiles: bool,
     /// Who it is.
     pub identity: Identity,
     /// Certificates; without them clients connect in the clear.
@@ -160,13 +165,12 @@ impl Server {
                     let _ = router.serve_with_incoming_shutdown(incoming, stopped).await;
                 }));
             }
+            let profiler = config.profiles.then(|| Profiler::new(&config.identity.name));
+            let sources = Sources { context: context.clone(), tally: tally.clone(), profiler };
+            let sources = Arc::new(sources);
             for listener in metrics_listeners {
                 let listener = tokio::net::TcpListener::from_std(listener)?;
-                serving.push(runtime.spawn(metrics::serve(
-                    listener,
-                    context.clone(),
-                    tally.clone(),
-                )));
+                serving.push(runtime.spawn(metrics::serve(listener, sources.clone())));
             }
             serving
         };

@@ -91,6 +91,7 @@ fn serve(node: Arc<Node>, identity: Identity, quota: Quota) -> Server {
         tls: None,
         progress_interval: Duration::from_millis(300),
         connections_max: 100,
+        profiles: false,
         quota,
     };
     Server::start(node, config).unwrap()
