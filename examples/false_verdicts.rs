@@ -11,7 +11,7 @@
 #[path = "../tests/campaign/mod.rs"]
 mod campaign;
 
-use campaign::{Law, Noise, Rates, Sittings, Sweep, World, ratio};
+use campaign::{Gates, Law, Noise, Rates, Sittings, Sweep, World, ratio};
 use kvbench::seed::Seed;
 use std::error::Error;
 
@@ -43,6 +43,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     order(sittings);
     scalability((sittings / SITTINGS_PER_SWEEP).max(1));
     two_sittings((sittings / SITTINGS_PER_COMPARISON).max(1));
+    gates((sittings / SITTINGS_PER_COMPARISON).max(1));
     Ok(())
 }
 
@@ -181,6 +182,31 @@ fn two_sittings(campaigns: u64) {
         let alike = [same.worse, same.better, same.not_worse].map(|count| same.share(count));
         let shares = alike.into_iter().chain([slower, slowest, a_little, more]);
         row(host, &shares.map(percent).collect::<Vec<_>>());
+    }
+    println!();
+}
+
+/// `kvbench gate`: four scenarios, ten turns, 5 % let pass, what looks worse once more.
+fn gates(campaigns: u64) {
+    heading(
+        "gate, 10 turns of 4 scenarios; host",
+        &[
+            "alike: suspected",
+            "alike: fails",
+            "alike: passes",
+            "one 5 % slower: fails for it",
+            "8 % slower",
+            "15 % slower",
+        ],
+    );
+    for (host, noise) in HOSTS {
+        let alike = Gates::alike(noise);
+        let of = |gates: Gates| gates.campaign(campaigns, &format!("gate; {host}"));
+        let same = of(alike);
+        let found = |change| of(Gates { change, ..alike });
+        let slower = [0.95, 0.92, 0.85].map(found).map(|gated| gated.share(gated.found));
+        let alike = [same.suspected, same.failed, same.passed].map(|count| same.share(count));
+        row(host, &alike.into_iter().chain(slower).map(percent).collect::<Vec<_>>());
     }
     println!();
 }

@@ -2,10 +2,15 @@
 
 use kvbench::cli::{self, Exit, Terminal};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Counts, for `allocs_per_op`.
+#[cfg(feature = "count-allocations")]
+#[global_allocator]
+static ALLOCATOR: &stats_alloc::StatsAlloc<std::alloc::System> = &stats_alloc::INSTRUMENTED_SYSTEM;
 
 /// Columns where the terminal does not tell.
 const WIDTH: usize = 100;
@@ -22,6 +27,7 @@ fn main() -> ExitCode {
         out: &mut out,
         err: &mut err,
         interrupted,
+        end: end_with,
     };
     ExitCode::from(cli::run(std::env::args_os(), &mut terminal).code())
 }
@@ -42,6 +48,13 @@ fn raise_handles() {
     let limit = getrlimit(Resource::Nofile);
     // Where that is not allowed, whoever needs many says so.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+}
+
+#[expect(clippy::exit, clippy::disallowed_methods, reason = "a thread that hangs cannot be joined")]
+fn end_with(said: &str, exit: Exit) {
+    // A reader that went away changes nothing now.
+    let _ = writeln!(io::stderr(), "{said}");
+    std::process::exit(i32::from(exit.code()));
 }
 
 #[expect(clippy::exit, clippy::disallowed_methods, reason = "a second Ctrl-C waits for nobody")]

@@ -49,13 +49,14 @@ impl From<Duration> for Nanos {
     }
 }
 
-const TIME_UNITS: [(&str, u64); 6] = [
+const TIME_UNITS: [(&str, u64); 7] = [
     ("ns", 1),
     ("us", 1_000),
     ("µs", 1_000),
     ("ms", 1_000_000),
     ("s", 1_000_000_000),
     ("m", 60_000_000_000),
+    ("h", 3_600_000_000_000),
 ];
 
 const SIZE_UNITS: [(&str, u64); 4] =
@@ -65,7 +66,7 @@ const COUNT_UNITS: [(&str, u64); 3] = [("", 1), ("k", 1_000), ("M", 1_000_000)];
 
 /// Reads a time such as `"10s"`, `"1.5ms"`. The error says which units exist.
 pub fn parse_nanos(text: &str) -> Result<Nanos, String> {
-    parse_scaled(text, &TIME_UNITS, "a time such as \"500ms\" or \"10s\" (ns, us, ms, s, m)")
+    parse_scaled(text, &TIME_UNITS, "a time such as \"500ms\" or \"10s\" (ns, us, ms, s, m, h)")
         .map(Nanos)
 }
 
@@ -121,12 +122,14 @@ pub enum Unit {
     Time,
     /// A share of a whole; values are fractions.
     Share,
+    /// A size; values are in bytes.
+    Bytes,
     /// A count, or a ratio of counts.
     Count,
 }
 
 impl Unit {
-    /// Reads a value as it is typed: `10k/s`, `5ms`, `1%`, `512`. Never negative.
+    /// Reads a value as it is typed: `10k/s`, `5ms`, `1%`, `64MiB`, `512`. Never negative.
     pub fn parse(self, text: &str) -> Result<f64, String> {
         let text = text.trim();
         match self {
@@ -139,6 +142,7 @@ impl Unit {
                 share if share >= 0.0 => Ok(share),
                 _ => Err("a share is not negative".to_owned()),
             },
+            Unit::Bytes => parse_bytes(text).map(|size| size.0 as f64),
             Unit::Count => {
                 let number = text.parse().ok().filter(|n: &f64| n.is_finite() && *n >= 0.0);
                 number.ok_or_else(|| "expected a number such as 512 or 0.05".to_owned())
@@ -152,6 +156,7 @@ impl Unit {
             Unit::PerSecond => format!("{value}/s"),
             Unit::Time => Nanos(value as u64).to_string(),
             Unit::Share => format!("{}%", (value * 1e8).round() / 1e6),
+            Unit::Bytes => format!("{}B", value as u64),
             Unit::Count => value.to_string(),
         }
     }
@@ -249,6 +254,7 @@ mod tests {
             (Unit::PerSecond, "10k/s", 10_000.0, "10000/s"),
             (Unit::Time, "5ms", 5e6, "5ms"),
             (Unit::Share, "1%", 0.01, "1%"),
+            (Unit::Bytes, "64MiB", 67_108_864.0, "67108864B"),
             (Unit::Count, "512", 512.0, "512"),
         ] {
             assert_eq!(unit.parse(text), Ok(value));

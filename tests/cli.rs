@@ -91,6 +91,7 @@ fn kvbench_while(args: &[&str], interrupted: bool) -> Ran {
         live: false,
         width: 100,
         interrupted: Arc::new(AtomicBool::new(interrupted)),
+        end: |said, _| panic!("{said}"),
     };
     let args = ["kvbench"].iter().chain(args).map(OsString::from);
     let exit = cli::run(args, &mut terminal);

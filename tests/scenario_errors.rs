@@ -608,6 +608,25 @@ fn targets_are_checked() {
     one_mistake("ratio = \">= 1\"\n", again, 15, "an earlier target has the id `t`");
 }
 
+#[test]
+fn gates_are_checked() {
+    let gate = |lines: &str, line, expected| {
+        let to = format!("ratio = \">= 1\"\n[[gate]]\n{lines}");
+        one_mistake("ratio = \">= 1\"\n", &to, line, expected);
+    };
+    gate("worse = \"5%\"\n", 14, "missing key `metric` in [[gate]]");
+    gate("metric = \"a.througput@50\"\n", 15, "did you mean `throughput`?");
+    gate("metric = \"a.in_flight@50\"\n", 15, "more in_flight is neither better nor worse");
+    let metric = "metric = \"a.p99@50\"\n";
+    gate(&format!("{metric}worse = \"0%\"\n"), 16, "allowed: above 0% to 1000%");
+    gate(&format!("{metric}worse = 0.05\n"), 16, "worse is a float");
+    gate(&format!("{metric}least = \"100\"\n"), 16, "the unit is missing");
+    gate(&format!("{metric}least = \"1%\"\n"), 16, "it is in the unit of p99");
+    gate(&format!("{metric}arm = \"aftr\"\n"), 16, "did you mean `after`?");
+    gate(&format!("{metric}ratio = \">= 1\"\n"), 16, "unknown key `ratio` in [[gate]]");
+    gate(&format!("{metric}[[gate]]\n{metric}"), 17, "an earlier gate is on a.p99@50 of after");
+}
+
 /// What a target may be about besides a ratio: one arm's own value, and a check.
 #[test]
 fn targets_on_values_and_checks_are_checked() {

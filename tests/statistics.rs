@@ -6,7 +6,7 @@
 
 mod campaign;
 
-use campaign::{Law, Noise, Rates, Sittings, Sweep, World, ratio};
+use campaign::{Gates, Law, Noise, Rates, Sittings, Sweep, World, ratio};
 use kvbench::compare::compare;
 use kvbench::seed::Seed;
 use kvbench::stats;
@@ -26,6 +26,9 @@ const ONE_SIDE: f64 = 0.025;
 fn with_slack(rate: f64) -> f64 {
     rate + 3.0 * (rate * (1.0 - rate) / WORLDS as f64).sqrt()
 }
+
+/// Gates of a kind; each has up to eight sittings.
+const GATES: u64 = 200;
 
 /// A campaign with the target of ten times.
 fn tenfold(world: World, name: &str) -> (f64, f64, Rates) {
@@ -115,6 +118,22 @@ fn a_host_that_slowed_down_between_two_sittings_is_taken_for_a_change() {
     let called = slower.campaign(TWO_SITTINGS, "slower host, 3 %");
     println!("a host 10 % slower: {called:?}");
     assert!(called.share(called.worse) > 0.9, "{called:?}");
+}
+
+/// `kvbench gate`, ten turns of four scenarios: what is told of a change that is there, and of none.
+#[test]
+fn a_gate_fails_for_a_change_and_not_for_a_host_that_slows_down() {
+    for noise in [QUIET, NOISY, Noise::SLOW.drifting(0.10)] {
+        let gated = Gates::alike(noise).campaign(GATES, "alike");
+        println!("alike, {noise:?}: {gated:?}");
+        assert!(gated.share(gated.failed) <= 0.01, "{gated:?}");
+    }
+    for noise in [QUIET, Noise::SLOW.drifting(0.10)] {
+        let slower = Gates { change: 0.85, ..Gates::alike(noise) };
+        let gated = slower.campaign(GATES, "15 % slower");
+        println!("15 % slower, {noise:?}: {gated:?}");
+        assert!(gated.share(gated.found) >= 0.9, "{gated:?}");
+    }
 }
 
 /// The order of a pair decides whether a drifting host favours an arm: with before always first, it does.

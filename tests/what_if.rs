@@ -43,6 +43,7 @@ fn plan(scenario: &str, more: &[&str], interrupted: bool) -> (Ran, Option<usize>
         live: false,
         width: 100,
         interrupted: Arc::new(AtomicBool::new(interrupted)),
+        end: |said, _| panic!("{said}"),
     };
     let (path, data_arg) = (path.to_str().unwrap(), data.to_str().unwrap());
     let args = ["kvbench", "plan", path, "--data", data_arg];

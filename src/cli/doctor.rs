@@ -185,6 +185,7 @@ mod tests {
             live: false,
             width: 100,
             interrupted: std::sync::Arc::default(),
+            end: |said, _| panic!("{said}"),
         };
         let finding = |gravity, reason: &str, hint| Finding {
             name: "turbo",

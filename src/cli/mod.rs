@@ -7,6 +7,7 @@ mod compare;
 mod doctor;
 mod exit;
 mod explain;
+mod gate;
 mod listening;
 mod new;
 mod plan;
@@ -56,6 +57,8 @@ enum Command {
     Report(report::ReportArgs),
     /// Hold arms of bundles against each other, from their raw trials: did anything get worse?
     Compare(compare::CompareArgs),
+    /// Did a change make anything worse? Base and head by turns, a verdict for a pipeline
+    Gate(Box<gate::GateArgs>),
     /// Flame graphs of arms: on CPU and waiting for locks, before, after and what changed
     Profile(profile::ProfileArgs),
     /// Serve etcd's API v3, alone or as a member of a cluster, until stopped
@@ -106,6 +109,8 @@ pub struct Terminal<'a> {
     pub width: usize,
     /// Set from outside to end early.
     pub interrupted: Arc<AtomicBool>,
+    /// Says this and ends the process, whatever its other threads do: for when one of them will never return.
+    pub end: fn(&str, Exit),
 }
 
 /// Runs the command in `args` (the program's name first).
@@ -120,6 +125,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, terminal: &mut Terminal<'_>
         Command::Check(args) => check::check(&args, terminal),
         Command::Report(args) => report::report(&args, terminal),
         Command::Compare(args) => compare::compare(&args, terminal),
+        Command::Gate(args) => gate::gate(&args, terminal),
         Command::Profile(args) => profile::profile(&args, terminal),
         Command::Serve(args) => serve::serve(&args, terminal),
         Command::Agent(args) => agent::agent(&args, terminal),

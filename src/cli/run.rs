@@ -6,6 +6,7 @@ use super::scoreboard::{self, Form};
 use super::{Exit, ScenarioArgs, Terminal, load_all};
 use crate::agent::AgentError;
 use crate::compare::{self, Comparison, Outcome};
+use crate::record::Warning;
 use crate::record::bundle::Bundle;
 use crate::record::scoreboard::Scoreboard;
 use crate::report::scoreboard::Builder;
@@ -13,13 +14,16 @@ use crate::runner::{self, Finished, RunError};
 use crate::scenario::missing;
 use crate::scenario::spec::Scenario;
 use crate::target::{Builtin, LaunchError};
+use crate::units::{Nanos, parse_nanos};
 use clap::Args;
 use std::io;
 use std::path::{Path, PathBuf};
 
 mod agents;
+mod watchdog;
 
 use agents::AgentsArgs;
+use watchdog::{Hung, Watched};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -47,6 +51,9 @@ pub(super) struct RunArgs {
     /// Print the record as JSON in place of the report
     #[arg(long)]
     json: bool,
+    /// End the run (exit 5, finished blocks are kept) if a measurement takes so much longer than planned: the system hangs
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = parse_nanos)]
+    stalled_after: Nanos,
     #[command(flatten)]
     agents: AgentsArgs,
 }
@@ -86,7 +93,7 @@ fn leave_scoreboard(
     exit: Exit,
     terminal: &mut Terminal<'_>,
 ) -> anyhow::Result<()> {
-    let folder = Bundle::create_for_scoreboard(&args.out, &board.started_at)?;
+    let folder = Bundle::create_for("scoreboard", &args.out, &board.started_at)?;
     scoreboard::write(&board, &folder)?;
     if !args.json {
         scoreboard::print(&board, Form::Text, terminal)?;
@@ -137,9 +144,13 @@ fn run_one(
         interrupted: terminal.interrupted.clone(),
     };
     let finished = {
-        let mut shown = Shown::new(terminal.live, terminal.err);
+        let shown = Shown::new(terminal.live, terminal.err);
+        let (out, end) = (args.out.clone(), terminal.end);
+        let mut watched = Watched::new(shown, args.stalled_after, move |hung| {
+            end(&leave_hung(hung, &out), Exit::Failed);
+        })?;
         let launch = Builtin { program: std::env::current_exe()? };
-        runner::run(scenario, &options, &launch, &mut shown)
+        runner::run(scenario, &options, &launch, &mut watched)
             .map_err(|error| with_hint(&error, &options))?
     };
     let bundle = Bundle::create(&args.out, &finished.run)?;
@@ -164,6 +175,32 @@ fn run_one(
     let to: &mut dyn io::Write = if args.json { terminal.err } else { terminal.out };
     writeln!(to, " {}   exit {}", bundle.folder().join("report.html").display(), exit.code())?;
     Ok(exit)
+}
+
+/// Keeps what was finished before the system hung; what there is to say, with what to do.
+fn leave_hung(hung: Hung, out: &Path) -> String {
+    let Hung { place, waited, kept } = hung;
+    let failure = format!(
+        "the system does not answer any more: {place} began {:.0} s ago and has not ended",
+        waited.as_secs_f64()
+    );
+    let left = kept.map(|mut run| -> anyhow::Result<String> {
+        (run.complete, run.elapsed_s) = (false, run.elapsed_s.max(waited.as_secs_f64()));
+        run.warnings.push(Warning::Failed { reason: failure.clone() });
+        let bundle = Bundle::create(out, &run)?;
+        bundle.write_run(&run)?;
+        report::write_all(&bundle, &run, &compare::compare(&run), &Files::default())?;
+        Ok(bundle.folder().join("report.html").display().to_string())
+    });
+    let left = match left {
+        None => "no block was finished before".to_owned(),
+        Some(Ok(page)) => format!("finished blocks are in {page}"),
+        Some(Err(error)) => format!("finished blocks are lost: {error:#}"),
+    };
+    format!(
+        "error: {failure}; {left}\n  hint: run it again with a larger --stalled-after and look at its threads meanwhile \
+         (gdb -p PID, thread apply all bt)"
+    )
 }
 
 fn exit(finished: &Finished, comparison: &Comparison) -> Exit {

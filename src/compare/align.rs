@@ -5,7 +5,8 @@
 
 use super::Estimate;
 use super::invalid::{self, Invalid};
-use super::metric::{self, Measure};
+use super::metric::Measure;
+use super::reading;
 use crate::record::{Cell, Run, Trial};
 use crate::stats;
 
@@ -71,7 +72,7 @@ pub(super) fn repeats<'a>(run: &'a Run, place: Place<'_>) -> Vec<Pair<'a>> {
 
 /// One ln(other / base) per pair in which both values are above zero.
 pub(super) fn log_ratios(pairs: &[Pair<'_>], measure: Measure) -> Vec<f64> {
-    log_ratios_of(pairs, |cell| metric::value(cell, measure))
+    log_ratios_of(pairs, |cell| reading::value(cell, measure))
 }
 
 /// The same for any value of a cell.
@@ -87,7 +88,7 @@ pub(super) fn log_ratios_of(pairs: &[Pair<'_>], value: impl Fn(&Cell) -> Option<
 /// How far an arm differs from itself at a place, as a fraction: `exp(max(|lower|, |upper|)) - 1` of the interval
 /// of the A/A log-ratios of throughput. None below [`stats::PAIRS_MIN`] pairs; those of an invalid arm are none.
 pub(super) fn aa_floor(run: &Run, place: Place<'_>) -> Option<f64> {
-    aa_floor_of(run, place, |cell| metric::value(cell, Measure::Throughput))
+    aa_floor_of(run, place, |cell| reading::value(cell, Measure::Throughput))
 }
 
 /// The same for any value of a cell.

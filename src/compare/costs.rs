@@ -4,7 +4,8 @@
 //! all trials' counters would let the longest trial speak for the others.
 
 use super::align::{self, Place};
-use super::metric::{self, Measure, Percentile};
+use super::metric::{Measure, Percentile};
+use super::reading;
 use super::{ArmSummary, Costs, LockCost, invalid, steadiness};
 use crate::record::{Cell, HostUse, LockUse, Run, StageTime};
 use crate::stats;
@@ -14,7 +15,7 @@ pub(super) fn summary(run: &Run, arm: &str, place: Place<'_>) -> ArmSummary {
     let trials = run.trials.iter().filter(|trial| trial.arm == arm && !trial.aa);
     let cells: Vec<&Cell> = trials.filter_map(|trial| align::cell(trial, place)).collect();
     let rates: Vec<f64> =
-        cells.iter().filter_map(|cell| metric::value(cell, Measure::Throughput)).collect();
+        cells.iter().filter_map(|cell| reading::value(cell, Measure::Throughput)).collect();
     let invalid = invalid::of_arm(run, arm, place);
     let location = stats::geometric_location(&rates).filter(|_| invalid.is_none());
     ArmSummary {
@@ -53,9 +54,9 @@ fn costs(cells: &[&Cell]) -> Costs {
     let sustained: Vec<&Cell> = cells.iter().copied().filter(|cell| cell.is_sustained()).collect();
     Costs {
         fsyncs_per_op: typical(cells, |cell| cell.counters.fsyncs as f64 / cell.ops as f64),
-        cpu_us_per_op: typical(cells, |cell| metric::cpu_ns(cell) / 1e3 / cell.ops as f64),
+        cpu_us_per_op: typical(cells, |cell| reading::cpu_ns(cell) / 1e3 / cell.ops as f64),
         cpu_roles: cpu_roles(cells),
-        cores_busy: typical(cells, |cell| metric::cpu_ns(cell) / 1e9 / cell.elapsed_s),
+        cores_busy: typical(cells, |cell| reading::cpu_ns(cell) / 1e9 / cell.elapsed_s),
         requests_per_ready: typical(cells, |cell| per_ready(cell, cell.counters.requests)),
         entries_per_ready: typical(cells, |cell| per_ready(cell, cell.counters.entries)),
         service_mean_ns: mean_of(cells.iter().map(|cell| cell.service.mean_ns)),
@@ -64,6 +65,11 @@ fn costs(cells: &[&Cell]) -> Costs {
         stages: stages(cells),
         stage_spreads: stage_spreads(cells),
         locks: locks(cells),
+        resident_peak_bytes: told(cells, Measure::ResidentPeak),
+        io_calls_per_op: told(cells, Measure::IoCallsPerOp),
+        disk_bytes_per_op: told(cells, Measure::DiskBytesPerOp),
+        allocs_per_op: told(cells, Measure::AllocsPerOp),
+        alloc_bytes_per_op: told(cells, Measure::AllocBytesPerOp),
         load_share: typical(cells, Cell::load_share),
         load_wait: typical(cells, Cell::load_wait),
         littles_gap: typical(&sustained, Cell::littles_gap),
@@ -83,6 +89,12 @@ fn typical_of(values: impl Iterator<Item = f64>) -> f64 {
 }
 
 /// Median over the trials in which it could be seen.
+fn told(cells: &[&Cell], measure: Measure) -> Option<f64> {
+    let values = cells.iter().filter_map(|cell| reading::of(cell, measure));
+    stats::median(&values.collect::<Vec<_>>())
+}
+
+/// The same of what the machine did beside a measurement.
 fn seen(cells: &[&Cell], value: impl Fn(&HostUse) -> Option<f64>) -> Option<f64> {
     let values = cells.iter().filter_map(|cell| value(cell.host.as_ref()?));
     stats::median(&values.filter(|value| value.is_finite()).collect::<Vec<_>>())

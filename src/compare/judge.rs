@@ -4,7 +4,8 @@
 //! It refuses to decide from a point estimate, from fewer than six pairs, from a percentile with too few
 //! observations beyond it, or below the precision that the scenario demanded.
 
-use super::metric::{Bound, Measure, Metric, Percentile, Scarcest};
+use super::bound::Bound;
+use super::metric::{Measure, Metric, Percentile, Scarcest};
 use super::{Estimate, Ladder, Outcome, TargetVerdict, Verdict, align, invalid, value};
 use crate::record::{Cell, Plan, Run, Target, Warning};
 use crate::stats::{self, BEYOND_JUDGED_MIN, BEYOND_SHOWN_MIN};

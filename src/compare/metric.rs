@@ -1,8 +1,9 @@
-//! What a target names: `phase.measure@clients` and a bound, read back from the record, and the value of a
-//! measure in one cell. It refuses a percentile that too few observations lie beyond.
+//! What a target names: `phase.measure@clients`, read back from the record, and what there is to know about a measure.
+//! It refuses a percentile that too few observations lie beyond.
 
 use super::align::Place;
-use crate::record::{Cell, Latency, LockUse, OpCell, Run};
+use super::reading;
+use crate::record::{Cell, Latency, OpCell, Run};
 use crate::stats::{self, Admission};
 use crate::units::Unit;
 
@@ -62,6 +63,22 @@ pub(super) enum Measure {
     LocksPerOp,
     /// Events given to all watchers per second.
     WatchEvents,
+    /// Throughput of the last third of the span over that of the first.
+    ThroughputDrift,
+    /// The typical 99th percentile of a slot of the last third of the span over that of the first.
+    P99Drift,
+    /// Memory that the processes held at the end of the span over that at its begin.
+    ResidentDrift,
+    /// The most memory that the processes held within the span, bytes.
+    ResidentPeak,
+    /// Calls of read and write and their kin per operation, of everybody.
+    IoCallsPerOp,
+    /// Bytes sent to storage per operation.
+    DiskBytesPerOp,
+    /// Allocations per operation, of everybody in this process.
+    AllocsPerOp,
+    /// Bytes allocated per operation, of everybody in this process.
+    AllocBytesPerOp,
 }
 
 /// A percentile that the record summarises.
@@ -86,17 +103,6 @@ pub(super) struct Metric<'a> {
     pub(super) op: Option<&'a str>,
     /// What.
     pub(super) measure: Measure,
-}
-
-/// The good side of a ratio or a value; the bound itself is good.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Bound {
-    /// `>= least`.
-    AtLeast(f64),
-    /// `<= most`.
-    AtMost(f64),
-    /// `least .. most`.
-    Within(f64, f64),
 }
 
 /// The trial with the fewest observations beyond a percentile.
@@ -132,8 +138,8 @@ impl<'a> Metric<'a> {
     /// Its reading in a cell: finite and not below zero.
     pub(super) fn reading(&self, cell: &Cell) -> Option<f64> {
         match self.op {
-            None => reading(cell, self.measure),
-            Some(op) => reading_of_op(of_kind(cell, op)?, self.measure),
+            None => reading::of(cell, self.measure),
+            Some(op) => reading::of_op(of_kind(cell, op)?, self.measure),
         }
     }
 
@@ -190,6 +196,14 @@ impl Measure {
             "lock_contended" => Measure::LockContended,
             "locks_per_op" => Measure::LocksPerOp,
             "watch_events" => Measure::WatchEvents,
+            "throughput_drift" => Measure::ThroughputDrift,
+            "p99_drift" => Measure::P99Drift,
+            "resident_drift" => Measure::ResidentDrift,
+            "resident_peak" => Measure::ResidentPeak,
+            "io_calls_per_op" => Measure::IoCallsPerOp,
+            "disk_bytes_per_op" => Measure::DiskBytesPerOp,
+            "allocs_per_op" => Measure::AllocsPerOp,
+            "alloc_bytes_per_op" => Measure::AllocBytesPerOp,
             _ => return None,
         })
     }
@@ -212,7 +226,10 @@ impl Measure {
     /// Whether more is better; none where more is neither.
     pub(super) fn higher_is_better(self) -> Option<bool> {
         match self {
-            Measure::Throughput | Measure::MaxRate | Measure::WatchEvents => Some(true),
+            Measure::Throughput
+            | Measure::MaxRate
+            | Measure::WatchEvents
+            | Measure::ThroughputDrift => Some(true),
             Measure::Mean
             | Measure::Percentile(_)
             | Measure::Max
@@ -224,7 +241,14 @@ impl Measure {
             | Measure::SwitchesPerOp
             | Measure::LockWaitShare
             | Measure::LockContended
-            | Measure::LocksPerOp => Some(false),
+            | Measure::LocksPerOp
+            | Measure::P99Drift
+            | Measure::ResidentDrift
+            | Measure::ResidentPeak
+            | Measure::IoCallsPerOp
+            | Measure::DiskBytesPerOp
+            | Measure::AllocsPerOp
+            | Measure::AllocBytesPerOp => Some(false),
             Measure::CoresBusy
             | Measure::SystemCoresBusy
             | Measure::InFlight
@@ -243,6 +267,7 @@ impl Measure {
             | Measure::CpuPerOp
             | Measure::SystemCpuPerOp => Unit::Time,
             Measure::LockWaitShare | Measure::LockContended => Unit::Share,
+            Measure::ResidentPeak => Unit::Bytes,
             Measure::CoresBusy
             | Measure::SystemCoresBusy
             | Measure::FsyncsPerOp
@@ -252,7 +277,14 @@ impl Measure {
             | Measure::InFlight
             | Measure::AppliersMean
             | Measure::AppliersMax
-            | Measure::LocksPerOp => Unit::Count,
+            | Measure::LocksPerOp
+            | Measure::ThroughputDrift
+            | Measure::P99Drift
+            | Measure::ResidentDrift
+            | Measure::IoCallsPerOp
+            | Measure::DiskBytesPerOp
+            | Measure::AllocsPerOp
+            | Measure::AllocBytesPerOp => Unit::Count,
         }
     }
 }
@@ -294,167 +326,6 @@ impl Percentile {
     }
 }
 
-impl Bound {
-    /// Reads the bound of a ratio: `>= 10`, `<= 0.1` or `2 .. 5`, all above zero.
-    pub(super) fn of_ratio(text: &str) -> Option<Bound> {
-        Bound::parse(text, |text| {
-            let ratio: f64 = text.trim().parse().ok()?;
-            (ratio.is_normal() && ratio > 0.0).then_some(ratio)
-        })
-    }
-
-    /// Reads the bound of a value: `<= 5ms`, `1% .. 2%`.
-    pub(super) fn of_value(text: &str, unit: Unit) -> Option<Bound> {
-        Bound::parse(text, |text| unit.parse(text).ok())
-    }
-
-    fn parse(text: &str, number: impl Fn(&str) -> Option<f64>) -> Option<Bound> {
-        let text = text.trim();
-        if let Some(least) = text.strip_prefix(">=") {
-            return number(least).map(Bound::AtLeast);
-        }
-        if let Some(most) = text.strip_prefix("<=") {
-            return number(most).map(Bound::AtMost);
-        }
-        let (least, most) = text.split_once("..")?;
-        let (least, most) = (number(least)?, number(most)?);
-        (least <= most).then_some(Bound::Within(least, most))
-    }
-
-    /// The edge that a ratio is nearer to, by factors.
-    pub(super) fn nearest(self, ratio: f64) -> f64 {
-        match self {
-            Bound::AtLeast(edge) | Bound::AtMost(edge) => edge,
-            Bound::Within(least, most) if ratio * ratio < least * most => least,
-            Bound::Within(_, most) => most,
-        }
-    }
-
-    /// How far a value is from the nearer edge.
-    pub(super) fn distance(self, value: f64) -> f64 {
-        match self {
-            Bound::AtLeast(edge) | Bound::AtMost(edge) => (value - edge).abs(),
-            Bound::Within(least, most) => (value - least).abs().min((value - most).abs()),
-        }
-    }
-
-    /// The larger edge: the scale on which a value is wanted.
-    pub(super) fn scale(self) -> f64 {
-        match self {
-            Bound::AtLeast(edge) | Bound::AtMost(edge) | Bound::Within(_, edge) => edge,
-        }
-    }
-
-    /// Whether all of an interval is on the good side; touching the bound is good.
-    pub(super) fn holds(self, (lower, upper): (f64, f64)) -> bool {
-        match self {
-            Bound::AtLeast(least) => least <= lower,
-            Bound::AtMost(most) => upper <= most,
-            Bound::Within(least, most) => least <= lower && upper <= most,
-        }
-    }
-
-    /// Whether all of an interval is on the bad side.
-    pub(super) fn broken(self, (lower, upper): (f64, f64)) -> bool {
-        match self {
-            Bound::AtLeast(least) => upper < least,
-            Bound::AtMost(most) => most < lower,
-            Bound::Within(least, most) => upper < least || most < lower,
-        }
-    }
-}
-
-/// The value of a measure in a cell, if it has one above zero.
-pub(super) fn value(cell: &Cell, measure: Measure) -> Option<f64> {
-    reading(cell, measure).filter(|value| *value > 0.0)
-}
-
-/// The value of a measure in a cell, if it has one that is finite and not below zero.
-fn reading(cell: &Cell, measure: Measure) -> Option<f64> {
-    let value = match measure {
-        Measure::Throughput => cell.throughput_per_s,
-        Measure::Mean | Measure::Percentile(_) | Measure::Max if !cell.is_sustained() => {
-            return None;
-        }
-        Measure::Mean => cell.latency().mean_ns,
-        Measure::Percentile(percentile) => percentile.ns(cell.latency()) as f64,
-        Measure::Max => cell.latency().max_ns as f64,
-        Measure::MaxRate => cell.search.as_ref()?.found_per_s?,
-        Measure::CpuPerOp => cpu_ns(cell) / cell.ops as f64,
-        Measure::SystemCpuPerOp => system_cpu_ns(cell) / cell.ops as f64,
-        Measure::CoresBusy => cpu_ns(cell) / 1e9 / cell.elapsed_s,
-        Measure::SystemCoresBusy => system_cpu_ns(cell) / 1e9 / cell.elapsed_s,
-        Measure::FsyncsPerOp => cell.counters.fsyncs as f64 / cell.ops as f64,
-        Measure::EntriesPerOp => cell.counters.entries as f64 / cell.ops as f64,
-        Measure::LogBytesPerOp => cell.counters.log_bytes as f64 / cell.ops as f64,
-        Measure::SwitchesPerOp => {
-            let switches: Option<u64> = cell.cpu.iter().map(|role| role.switches).sum();
-            switches? as f64 / cell.ops as f64
-        }
-        Measure::InFlight => in_stages(cell, &IN_THE_LOG)?,
-        Measure::AppliersMean => in_stages(cell, &["apply"])?,
-        Measure::AppliersMax => f64::from(cell.appliers_max?),
-        Measure::LockWaitShare => {
-            let waited: u64 = store_locks(cell)?.map(|lock| lock.wait_ns).sum();
-            waited as f64 / cell.ops as f64 / cell.service.mean_ns
-        }
-        Measure::LockContended => {
-            let lock = store_lock(cell)?;
-            lock.contended as f64 / lock.acquisitions as f64
-        }
-        Measure::LocksPerOp => store_lock(cell)?.acquisitions as f64 / cell.ops as f64,
-        Measure::WatchEvents => cell.watch.as_ref()?.events_per_s,
-    };
-    (value.is_finite() && value >= 0.0).then_some(value)
-}
-
-/// The same for one kind of operation; costs and counts are known for the whole mix alone.
-fn reading_of_op(op: &OpCell, measure: Measure) -> Option<f64> {
-    let value = match measure {
-        Measure::Throughput => op.throughput_per_s,
-        Measure::Mean => op.service.mean_ns,
-        Measure::Percentile(percentile) => percentile.ns(&op.service) as f64,
-        Measure::Max => op.service.max_ns as f64,
-        _ => return None,
-    };
-    (value.is_finite() && value >= 0.0).then_some(value)
-}
-
-/// From being taken by the proposer to being committed.
-const IN_THE_LOG: [&str; 5] = ["propose", "append", "fsync", "replicate", "commit"];
-
-/// Mean number of operations in these stages: their rate times the mean time in them (Little 1961). None without stages.
-fn in_stages(cell: &Cell, stages: &[&str]) -> Option<f64> {
-    let within = cell.stages.iter().filter(|stage| stages.contains(&stage.stage.as_str()));
-    let ns: f64 = within.map(|stage| stage.mean_ns).sum();
-    (!cell.stages.is_empty()).then_some(cell.throughput_per_s * ns / 1e9)
-}
-
-/// Every lock of the state machine. None if they do not show.
-fn store_locks(cell: &Cell) -> Option<impl Iterator<Item = &LockUse>> {
-    let of_the_store = |lock: &&LockUse| lock.name != "inbox";
-    store_lock(cell).map(|_| cell.locks.iter().filter(of_the_store))
-}
-
-/// The locks that guard keys.
-fn store_lock(cell: &Cell) -> Option<&LockUse> {
-    cell.locks.iter().find(|lock| lock.name == "store")
-}
-
-/// CPU time of everybody in a cell, ns.
-pub(super) fn cpu_ns(cell: &Cell) -> f64 {
-    cell.cpu.iter().map(|role| role.cpu_ns as f64).sum()
-}
-
-/// Roles that are the harness's own. What is left over in this process counts as the system's: an engine has threads too.
-const OF_HARNESS: [&str; 2] = ["load", "watch"];
-
-/// CPU time of the system under test in a cell, ns.
-fn system_cpu_ns(cell: &Cell) -> f64 {
-    let of_system = cell.cpu.iter().filter(|role| !OF_HARNESS.contains(&role.role.as_str()));
-    of_system.map(|role| role.cpu_ns as f64).sum()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -472,39 +343,6 @@ mod tests {
         for broken in ["", "saturate", "throughput@5", "a.speed@5", "a.speed", "a.p99@-1"] {
             assert_eq!(parse(broken), None, "{broken}");
         }
-    }
-
-    #[test]
-    fn a_bound_holds_includes_itself() {
-        let bound = Bound::of_ratio(">= 10").unwrap();
-        assert!(bound.holds((10.0, 11.0)) && !bound.broken((10.0, 11.0)));
-        assert!(!bound.holds((9.9, 10.1)) && !bound.broken((9.9, 10.1)));
-        assert!(!bound.holds((9.0, 10.0)) && !bound.broken((9.0, 10.0)));
-        assert!(bound.broken((9.0, 9.9)));
-        let bound = Bound::of_ratio("<=0.1").unwrap();
-        assert!(bound.holds((0.05, 0.1)) && bound.broken((0.11, 0.2)));
-        let within = Bound::of_ratio("2 .. 5").unwrap();
-        assert!(within.holds((2.0, 5.0)) && !within.holds((1.9, 3.0)) && !within.holds((3.0, 5.1)));
-        assert!(
-            within.broken((1.0, 1.9)) && within.broken((5.1, 6.0)) && !within.broken((1.0, 2.0))
-        );
-        assert_eq!((within.nearest(3.0), within.nearest(4.0)), (2.0, 5.0));
-        for broken in
-            ["10", "> 10", ">= ten", ">= 0", "<= -1", ">= inf", ">= NaN", "5 .. 2", "1 ..", ".."]
-        {
-            assert_eq!(Bound::of_ratio(broken), None, "{broken}");
-        }
-    }
-
-    #[test]
-    fn values_are_bounded_in_their_unit() {
-        let share = Measure::parse("lock_wait_share").unwrap().unit();
-        assert_eq!(Bound::of_value("<= 1%", share), Some(Bound::AtMost(0.01)));
-        assert_eq!(Bound::of_value("<= 0%", share), Some(Bound::AtMost(0.0)));
-        assert_eq!(Bound::of_value("<= 1", share), None);
-        let count = Measure::parse("locks_per_op").unwrap().unit();
-        assert_eq!(Bound::of_value("1 .. 5", count), Some(Bound::Within(1.0, 5.0)));
-        assert!((Bound::Within(1.0, 5.0).distance(4.5) - 0.5).abs() < 1e-12);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! comparison without intervals.
 
 mod align;
+mod bound;
 mod by_op;
 pub mod contrast;
 mod costs;
@@ -15,10 +16,12 @@ mod looks;
 mod metric;
 mod open;
 mod overall;
+mod percentiles;
+mod reading;
 mod scaling;
 mod steadiness;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod value;
 mod watch;
 
@@ -26,6 +29,7 @@ pub use crate::stats::{Figure, Scalability, Unfit};
 pub use invalid::{Invalid, disturbed, invalidates, left_out};
 pub use looks::{looks, precision_reached};
 pub use overall::{Kind, Share, overall, shares};
+pub use percentiles::{PercentilePoint, percentiles};
 
 use crate::record;
 pub use crate::units::Unit;
@@ -270,6 +274,16 @@ pub struct Costs {
     pub stage_spreads: Vec<(String, f64, f64)>,
     /// Per lock name: wait ns per op, hold ns per op, share of acquisitions contended.
     pub locks: Vec<LockCost>,
+    /// The most resident memory within the span, bytes; absent where that cannot be seen.
+    pub resident_peak_bytes: Option<f64>,
+    /// Calls of read and write and their kin per operation; absent where that cannot be seen.
+    pub io_calls_per_op: Option<f64>,
+    /// Bytes sent to storage per operation; absent where that cannot be seen.
+    pub disk_bytes_per_op: Option<f64>,
+    /// Allocations per operation; absent unless the build counts them.
+    pub allocs_per_op: Option<f64>,
+    /// Bytes allocated per operation; absent unless the build counts them.
+    pub alloc_bytes_per_op: Option<f64>,
     /// Share of load threads' time on CPU, 0..=1.
     pub load_share: f64,
     /// Share of load threads' time that they were ready and had no CPU, 0..=1.

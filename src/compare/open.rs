@@ -4,7 +4,8 @@
 //! whatever is read off says how long that was.
 
 use super::align::{self, Place};
-use super::metric::{self, Measure, Percentile};
+use super::metric::{Measure, Percentile};
+use super::reading;
 use super::{Estimate, FoundRate, OpenArm, OpenRow, SearchRow, invalid};
 use crate::record::{Cell, OpenCell, Run};
 use crate::stats;
@@ -81,7 +82,7 @@ fn search(run: &Run, place: Place<'_>) -> Option<SearchRow> {
     let found = |name: &str| {
         let cells = of_arm(run, name, place);
         let rates: Vec<f64> =
-            cells.iter().filter_map(|cell| metric::value(cell, Measure::MaxRate)).collect();
+            cells.iter().filter_map(|cell| reading::value(cell, Measure::MaxRate)).collect();
         let location = stats::geometric_location(&rates);
         let is_at_limit = |cell: &&Cell| {
             let search = cell.search.as_ref();

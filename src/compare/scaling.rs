@@ -1,10 +1,7 @@
 //! How each arm's throughput grows with clients, in phases that measured enough client counts for a law.
 
 use super::align::{self, Place};
-use super::{
-    Scaling, invalid,
-    metric::{self, Measure},
-};
+use super::{Scaling, invalid, metric::Measure, reading};
 use crate::record::Run;
 use crate::seed::Seed;
 use crate::stats::{self, ALPHA, LEVELS_MIN};
@@ -31,7 +28,7 @@ pub(super) fn of_phase(run: &Run, phase: &str, clients: &[u32]) -> Vec<Scaling> 
 fn sweeps(run: &Run, arm: &str, phase: &str, clients: &[u32]) -> Vec<Vec<f64>> {
     let trials = run.trials.iter().filter(|trial| trial.arm == arm && !trial.aa);
     let throughput = |trial, clients| {
-        metric::value(align::cell(trial, Place { phase, clients })?, Measure::Throughput)
+        reading::value(align::cell(trial, Place { phase, clients })?, Measure::Throughput)
     };
     let sweep = |trial| clients.iter().map(|clients| throughput(trial, *clients)).collect();
     trials.filter_map(sweep).collect()

@@ -12,7 +12,7 @@ pub(super) const STEADY: [f64; 8] = [98.0, 101.0, 100.0, 103.0, 99.0, 97.0, 102.
 /// Ratios around 10 that do not decide `>= 10`.
 const AROUND_TEN: [f64; 8] = [9.6, 10.5, 9.9, 10.6, 9.8, 10.3, 10.2, 10.4];
 
-pub(super) fn cell(clients: u32, throughput_per_s: f64) -> Cell {
+pub(crate) fn cell(clients: u32, throughput_per_s: f64) -> Cell {
     let stage = |stage: &str, mean_ns| StageTime {
         stage: stage.into(),
         mean_ns,
@@ -78,12 +78,14 @@ pub(super) fn cell(clients: u32, throughput_per_s: f64) -> Cell {
             },
         ],
         load_threads: 1,
+        process: None,
+        allocations: None,
         host: None,
         agents: Vec::new(),
     }
 }
 
-pub(super) fn trial(block: u32, arm: &str, throughput_per_s: f64) -> Trial {
+pub(crate) fn trial(block: u32, arm: &str, throughput_per_s: f64) -> Trial {
     Trial {
         block,
         arm: arm.into(),
@@ -109,7 +111,7 @@ pub(super) fn trial(block: u32, arm: &str, throughput_per_s: f64) -> Trial {
 }
 
 /// A record of these arms without trials and targets.
-pub(super) fn empty(arms: &[&str]) -> Run {
+pub(crate) fn empty(arms: &[&str]) -> Run {
     let arm = |name: &&str| Arm {
         name: name.to_string(),
         lever: String::new(),

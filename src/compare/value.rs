@@ -4,8 +4,9 @@
 //! set, and for reading, not for speed.
 
 use super::align;
+use super::bound::Bound;
 use super::judge::{self, undecided};
-use super::metric::{Bound, Metric};
+use super::metric::Metric;
 use super::{ArmValue, TargetVerdict, Verdict, invalid};
 use crate::record::{Cell, Plan, Run, Target};
 use crate::stats;

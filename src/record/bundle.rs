@@ -1,7 +1,7 @@
 //! The folder a run leaves: `result.json`, reports, histograms, profiles. Each file is written beside its final
 //! name, synced and renamed, so a reader never meets half a file and a failed write leaves the old one.
 
-use super::{Arm, Run, SCHEMA};
+use super::{Arm, Latency, Run, SCHEMA};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use hdrhistogram::Histogram;
@@ -68,10 +68,15 @@ impl Bundle {
         Bundle::create_named(root, &name)
     }
 
-    /// A new folder under `root` for the scoreboard of a sitting that began at `started_at`.
-    pub fn create_for_scoreboard(root: &Path, started_at: &str) -> Result<Bundle, BundleError> {
+    /// A new folder under `root` for what several runs of a sitting that began at `started_at` say together: a `scoreboard`, a `gate`.
+    pub fn create_for(what: &str, root: &Path, started_at: &str) -> Result<Bundle, BundleError> {
         let time = started_at.replace(['-', ':', 'Z'], "");
-        Bundle::create_named(root, &format!("scoreboard-{time}"))
+        Bundle::create_named(root, &format!("{what}-{time}"))
+    }
+
+    /// A folder of that name under `root`, or of that name with a number if there is one already.
+    pub fn create_in(root: &Path, name: &str) -> Result<Bundle, BundleError> {
+        Bundle::create_named(root, name)
     }
 
     /// A folder of that name, or of that name with a number if there is one already.
@@ -205,6 +210,14 @@ fn histogram(text: &str) -> Result<Histogram<u64>, BundleError> {
     Deserializer::new()
         .deserialize(&mut bytes.as_slice())
         .map_err(|error| BundleError::Histogram(format!("{error:?}")))
+}
+
+impl Latency {
+    /// The values at these quantiles, each within 0..=1, ns; none if the histogram cannot be read.
+    pub fn quantiles_ns(&self, quantiles: &[f64]) -> Option<Vec<u64>> {
+        let histogram = histogram(&self.histogram).ok()?;
+        Some(quantiles.iter().map(|quantile| histogram.value_at_quantile(*quantile)).collect())
+    }
 }
 
 /// A serialized histogram as it stands in a run file.

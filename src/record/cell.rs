@@ -1,6 +1,6 @@
 //! What was measured at one phase and client count of one trial, and what follows from it alone.
 
-use super::{Counters, LockUse, OpenCell, RoleCpu, SearchCell, StageTime};
+use super::{Allocations, Counters, LockUse, OpenCell, ProcessUse, RoleCpu, SearchCell, StageTime};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -59,6 +59,12 @@ pub struct Cell {
     pub cpu: Vec<RoleCpu>,
     /// Threads that offered load.
     pub load_threads: u32,
+    /// What the processes held and asked of the kernel; absent in records of versions that did not look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<ProcessUse>,
+    /// What this process allocated; absent unless the build counts allocations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allocations: Option<Allocations>,
     /// What else happened on the machine over the span; absent in records of versions that did not look.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<HostUse>,

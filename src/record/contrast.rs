@@ -88,6 +88,12 @@ pub struct ContrastRow {
     pub p_value: Option<f64>,
     /// The same, adjusted for all metrics that are judged at once (Benjamini and Hochberg).
     pub q_value: Option<f64>,
+    /// Least change that counts, as it was asked for; fraction.
+    #[serde(default)]
+    pub asked_floor: f64,
+    /// Least change of the means that counts, in the row's unit; 0 for any.
+    #[serde(default)]
+    pub least: f64,
     /// What the ratio has to exceed to be called a change: the floor asked for, or what the arms of either run differed from
     /// themselves by, whichever is larger; fraction.
     pub floor: f64,
@@ -118,6 +124,8 @@ pub enum ContrastUnit {
     Ns,
     /// A fraction of a whole.
     Share,
+    /// Bytes.
+    Bytes,
     /// A count, or a ratio of counts.
     Count,
 }
@@ -159,6 +167,7 @@ impl From<Unit> for ContrastUnit {
             Unit::PerSecond => ContrastUnit::PerSecond,
             Unit::Time => ContrastUnit::Ns,
             Unit::Share => ContrastUnit::Share,
+            Unit::Bytes => ContrastUnit::Bytes,
             Unit::Count => ContrastUnit::Count,
         }
     }
@@ -170,6 +179,7 @@ impl From<ContrastUnit> for Unit {
             ContrastUnit::PerSecond => Unit::PerSecond,
             ContrastUnit::Ns => Unit::Time,
             ContrastUnit::Share => Unit::Share,
+            ContrastUnit::Bytes => Unit::Bytes,
             ContrastUnit::Count => Unit::Count,
         }
     }

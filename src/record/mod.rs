@@ -4,6 +4,7 @@
 pub mod bundle;
 mod cell;
 pub mod contrast;
+pub mod gate;
 mod host;
 mod lock_profile;
 mod open;
@@ -22,7 +23,7 @@ pub use host::{
 };
 pub use lock_profile::{LockProfile, LockSite, ProfiledLock, RoleTime, Spread};
 pub use open::{Lag, OpenCell, SearchCell, SearchProbe};
-pub use pipeline::{Counters, LockUse, RoleCpu, StageTime};
+pub use pipeline::{Allocations, Counters, LockUse, ProcessUse, RoleCpu, StageTime};
 pub use question::{Arm, Plan, ScenarioText, StepBothWays, Target};
 pub use surroundings::{BlockHost, Disturbance, HostSpan};
 pub use trial::{Bank, LeasesFound, Replayed, Sharing, Trial, TrialEnd, Versions};

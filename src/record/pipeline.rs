@@ -67,3 +67,30 @@ pub struct RoleCpu {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub switches: Option<u64>,
 }
+
+/// What this process, and those of the system under test on this machine, held and asked of the kernel over the span.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ProcessUse {
+    /// Resident memory when the span began, bytes. What an allocator keeps of an earlier trial is in it.
+    pub resident_begin_bytes: u64,
+    /// Resident memory when the span ended, bytes.
+    pub resident_end_bytes: u64,
+    /// The most of it within the span, bytes, each process at its own moment; absent where the kernel does not reset its mark.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resident_peak_bytes: Option<u64>,
+    /// Calls of read and write and their kin; other calls of the kernel are not counted. Absent where that cannot be seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub io_calls: Option<u64>,
+    /// Bytes that were sent to storage, by whoever wrote them; absent where that cannot be seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk_bytes: Option<u64>,
+}
+
+/// What this process asked of its allocator over the span, load included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Allocations {
+    /// Allocations and reallocations.
+    pub count: u64,
+    /// Bytes that were allocated, and those that reallocations added.
+    pub bytes: u64,
+}

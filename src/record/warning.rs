@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 pub enum Warning {
     /// Not a release build: numbers mean little.
     DebugBuild,
+    /// The build counts what it asks of its allocator, which costs time.
+    CountsAllocations,
     /// The log was not really synced in this arm.
     FsyncNotReal {
         /// Which arm.
@@ -157,4 +159,55 @@ pub enum Warning {
         /// 1-minute load average.
         load_average: f64,
     },
+}
+
+impl Warning {
+    /// The arm it is about, if it is about one.
+    pub fn arm_mut(&mut self) -> Option<&mut String> {
+        match self {
+            Warning::FsyncNotReal { arm, .. }
+            | Warning::LoadGeneratorBusy { arm, .. }
+            | Warning::Unsustained { arm, .. }
+            | Warning::SendLag { arm, .. }
+            | Warning::LoadWaited { arm, .. }
+            | Warning::LittlesLaw { arm, .. }
+            | Warning::StageGap { arm, .. }
+            | Warning::AgentsOutOfStep { arm, .. }
+            | Warning::Disturbed { arm, .. } => Some(arm),
+            Warning::DebugBuild
+            | Warning::CountsAllocations
+            | Warning::BlocksVoided { .. }
+            | Warning::BlocksRepeated { .. }
+            | Warning::BlocksDisturbed { .. }
+            | Warning::NoProfile { .. }
+            | Warning::NoDisk { .. }
+            | Warning::Failed { .. }
+            | Warning::DoubtfulDisk { .. }
+            | Warning::SlowGovernor { .. }
+            | Warning::BareFrames
+            | Warning::BusyHost { .. } => None,
+        }
+    }
+
+    /// Whether it says the same of the same place, if with other numbers.
+    pub fn is_like(&self, other: &Warning) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(other)
+            && self.place() == other.place()
+    }
+
+    /// The arm and the `phase@clients` it is about; empty where it names none.
+    fn place(&self) -> (&str, &str) {
+        match self {
+            Warning::FsyncNotReal { arm, .. } => (arm, ""),
+            Warning::LoadGeneratorBusy { arm, cell, .. }
+            | Warning::Unsustained { arm, cell, .. }
+            | Warning::SendLag { arm, cell, .. }
+            | Warning::LoadWaited { arm, cell, .. }
+            | Warning::LittlesLaw { arm, cell, .. }
+            | Warning::StageGap { arm, cell, .. }
+            | Warning::AgentsOutOfStep { arm, cell, .. }
+            | Warning::Disturbed { arm, cell, .. } => (arm, cell),
+            _ => ("", ""),
+        }
+    }
 }

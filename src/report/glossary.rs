@@ -172,6 +172,38 @@ pub const GLOSSARY: &[(&str, &str)] = &[
         "CPU time of the whole process divided by elapsed time: how many cores it kept busy on average.",
     ),
     (
+        "resident peak",
+        "The most memory that this process, and those of the system on this machine, held within the measured span (VmHWM, set back at its begin). What the allocator keeps of earlier trials and what the load generator holds are in it.",
+    ),
+    (
+        "resident drift",
+        "Resident memory at the end of the measured span divided by that at its begin. 1 means that nothing grew.",
+    ),
+    (
+        "throughput drift",
+        "Operations of the last third of the measured span divided by those of the first, by the slots of its time series. 1 means no change.",
+    ),
+    (
+        "p99 drift",
+        "The median over the slots of the last third of the measured span of what the 99th percentile was in each, divided by that of the first third. A slot's percentile is known to one digit, so a drift below 7 % is none.",
+    ),
+    (
+        "io calls per op",
+        "Calls of read, write and their kin by all threads, load included, divided by operations (/proc/PID/io). Other system calls are not counted: that takes tracing, which would slow what it counts.",
+    ),
+    (
+        "disk bytes per op",
+        "Bytes that the processes caused to be sent to storage within the measured span, divided by operations (write_bytes of /proc/PID/io): whole pages, so small syncs cost more than they hold.",
+    ),
+    (
+        "allocs per op",
+        "Calls of the allocator that give memory, by all threads of the process, load included, divided by operations. Told by builds with feature count-allocations, whose speed means nothing.",
+    ),
+    (
+        "alloc bytes per op",
+        "Bytes asked of the allocator by all threads of the process, load included, divided by operations. Told by builds with feature count-allocations.",
+    ),
+    (
         "requests per Ready",
         "Requests taken through one round of the raft library's Ready loop, over rounds that had log entries. How well group commit fills.",
     ),

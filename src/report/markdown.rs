@@ -246,6 +246,9 @@ fn costs(out: &mut String, headline: &Headline<'_>) {
     if before.fsyncs_per_op + after.fsyncs_per_op > 0.0 {
         costs.insert(0, change("fsyncs", before.fsyncs_per_op, after.fsyncs_per_op));
     }
+    if let (Some(a), Some(b)) = (before.allocs_per_op, after.allocs_per_op) {
+        costs.push(change("allocations", a, b));
+    }
     line(
         out,
         &format!(

@@ -7,6 +7,7 @@
 
 mod chart;
 pub mod contrast;
+pub mod gate;
 mod glossary;
 pub mod html;
 pub mod markdown;

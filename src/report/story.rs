@@ -473,6 +473,9 @@ pub(super) fn warning(warning: &Warning) -> String {
         Warning::DebugBuild => {
             "debug build: these numbers mean little; build with --release".to_string()
         }
+        Warning::CountsAllocations => {
+            "this build counts allocations, which costs time: take no speed from it".to_string()
+        }
         Warning::NoDisk { filesystem } => format!(
             "the log was on {filesystem}, which keeps files in memory: its syncs reach no disk"
         ),

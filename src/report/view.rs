@@ -1,8 +1,8 @@
 //! Which part of a comparison a reader sees first, chosen once for all forms.
 //! It selects and aligns what is there; it computes nothing.
 
-use crate::compare::{ArmSummary, Comparison, Ladder, PhaseTable, Row};
-use crate::record::{Arm, Cell, Run, Trial, Warning};
+use crate::compare::{ArmSummary, Comparison, Costs, Ladder, PhaseTable, Row};
+use crate::record::{Arm, Cell, HostUse, Run, Trial, Warning};
 use crate::report::words;
 use std::collections::BTreeSet;
 
@@ -22,6 +22,35 @@ impl<'a> Headline<'a> {
         self.row.arms.iter().filter(|arm| arm.trials > 0)
     }
 }
+
+/// A cost that some hosts and builds tell and others do not.
+pub(super) struct Asked {
+    /// As a table heads it.
+    pub(super) name: &'static str,
+    /// Its word in the glossary.
+    pub(super) word: &'static str,
+    /// Its value in the unit of its name.
+    pub(super) of: fn(&Costs) -> Option<f64>,
+}
+
+const MIB: f64 = (1 << 20) as f64;
+
+/// What processes held, and asked of kernel and allocator.
+pub(super) const ASKED: &[Asked] = &[
+    Asked {
+        name: "peak memory MiB",
+        word: "resident peak",
+        of: |costs| costs.resident_peak_bytes.map(|bytes| bytes / MIB),
+    },
+    Asked { name: "I/O calls per op", word: "io calls per op", of: |costs| costs.io_calls_per_op },
+    Asked { name: "disk B per op", word: "disk bytes per op", of: |costs| costs.disk_bytes_per_op },
+    Asked { name: "allocs per op", word: "allocs per op", of: |costs| costs.allocs_per_op },
+    Asked {
+        name: "alloc B per op",
+        word: "alloc bytes per op",
+        of: |costs| costs.alloc_bytes_per_op,
+    },
+];
 
 /// What the first ladder is about, else the most clients of the first closed loop, else the first open load; nothing unless
 /// both its first and its last arm were measured.
@@ -180,6 +209,74 @@ pub(super) fn pairs(run: &Run, phase: &str, clients: u32) -> Vec<PairPoint> {
         })
         .filter(|point| point.before.is_some() || point.after.is_some())
         .collect()
+}
+
+/// A measurement on the run's clock.
+pub(super) struct Instant {
+    pub(super) block: u32,
+    pub(super) arm: String,
+    pub(super) is_first_arm: bool,
+    /// Whether it was measured again and does not count.
+    pub(super) is_voided: bool,
+    pub(super) from_s: f64,
+    pub(super) until_s: f64,
+    pub(super) throughput_per_s: f64,
+    pub(super) p99_ms: Option<f64>,
+    /// Cores that others kept busy or that the hypervisor gave away.
+    pub(super) cores_lost: Option<f64>,
+}
+
+/// The run over time, at one place.
+pub(super) struct Strip {
+    pub(super) trials: Vec<Instant>,
+    /// Median syncs without load: when, in seconds, and how long, in ms.
+    pub(super) syncs: Vec<(f64, f64)>,
+}
+
+/// What the first and the last arm did at a phase and client count, and what the host did around it.
+pub(super) fn strip(run: &Run, phase: &str, clients: u32) -> Strip {
+    let ends = [run.arms.first(), run.arms.last()].map(|arm| arm.map(|arm| arm.name.as_str()));
+    let voided = run.voided.iter().flat_map(|voided| &voided.trials).map(|trial| (trial, true));
+    let all = run.trials.iter().map(|trial| (trial, false)).chain(voided);
+    let of_ends = all.filter(|(trial, _)| ends.contains(&Some(trial.arm.as_str())));
+    let instant = |(trial, is_voided): (&Trial, bool)| {
+        let cell = trial.cells.iter().find(|c| c.phase == phase && c.clients == clients)?;
+        Some(Instant {
+            block: trial.block,
+            arm: trial.arm.clone(),
+            is_first_arm: ends[0] == Some(trial.arm.as_str()),
+            is_voided,
+            from_s: cell.started_s,
+            until_s: cell.started_s + cell.elapsed_s,
+            throughput_per_s: cell.throughput_per_s,
+            p99_ms: (cell.latency().count >= OBSERVED_MIN && cell.is_sustained())
+                .then(|| cell.latency().p99_ns as f64 / 1e6),
+            cores_lost: cell.host.as_ref().and_then(HostUse::disturbance),
+        })
+    };
+    let mut trials: Vec<Instant> = of_ends.filter_map(instant).collect();
+    trials.sort_by(|a, b| a.from_s.total_cmp(&b.from_s));
+    Strip { trials, syncs: syncs(run) }
+}
+
+/// Observations without which a 99th percentile is not shown: ten beyond it.
+const OBSERVED_MIN: u64 = 1000;
+
+/// The probes of each block, spread evenly over its time: when exactly each was is not in the record.
+fn syncs(run: &Run) -> Vec<(f64, f64)> {
+    let mut syncs = Vec::new();
+    for block in &run.blocks {
+        let of_block = run.trials.iter().filter(|trial| trial.block == block.block);
+        let cells = || of_block.clone().flat_map(|trial| &trial.cells);
+        let from = cells().map(|cell| cell.started_s).fold(f64::INFINITY, f64::min);
+        let until = cells().map(|cell| cell.started_s + cell.elapsed_s).fold(0.0, f64::max);
+        let probes = &block.host.probes_ns;
+        for (place, ns) in probes.iter().enumerate().filter(|_| from.is_finite()) {
+            let share = place as f64 / (probes.len().max(2) - 1) as f64;
+            syncs.push((from + (until - from) * share, *ns as f64 / 1e6));
+        }
+    }
+    syncs
 }
 
 fn throughput(trial: &Trial, phase: &str, clients: u32) -> Option<f64> {

@@ -196,6 +196,7 @@ fn quantity_towards(value: f64, unit: Unit, round: Round) -> String {
         Unit::PerSecond => (1.0, "/s"),
         Unit::Time => (1e-6, " ms"),
         Unit::Share => (100.0, " %"),
+        Unit::Bytes => (1.0 / f64::from(1 << 20), " MiB"),
         Unit::Count => (1.0, ""),
     };
     format!("{}{unit}", significant_towards(value * scale, round))

@@ -2,18 +2,22 @@
 
 use super::{RunError, Stage};
 use crate::agent::{AgentError, AgentSeen, Driven, Fleet};
-use crate::load::{self, Acked, Due, Fanout, FanoutError, Pace, Seen, Share, Span, Watched};
+use crate::load::{
+    self, Acked, Due, Fanout, FanoutError, Pace, Seen, Share, Span, WARMUP_STRETCH_MAX, Watched,
+};
+use crate::measure::allocations::{self, AllocationCounts};
 use crate::measure::cpu::{CpuSample, LOAD};
 use crate::measure::host::HostSample;
 use crate::measure::lock::NamedLocks;
 use crate::measure::pipeline::PipelineCounts;
+use crate::measure::process::{self, ProcessSample};
 use crate::measure::recorder::{Recorder, Services};
 use crate::measure::series::{Series, Slot};
 use crate::measure::stage::Stage as PipelineStage;
 use crate::record::bundle::histogram_text;
 use crate::record::{
-    AgentCell, Cell, Counters, HostUse, Lag, Latency, LockUse, OpCell, OpenCell, RoleCpu,
-    SeriesCell, StageTime, WatchCell,
+    AgentCell, Allocations, Cell, Counters, HostUse, Lag, Latency, LockUse, OpCell, OpenCell,
+    ProcessUse, RoleCpu, SeriesCell, StageTime, WatchCell,
 };
 use crate::scenario::spec::{OpKind, Phase, Scenario};
 use crate::seed::Seed;
@@ -71,20 +75,31 @@ pub(super) fn measure<L: Launch>(
     let watching = || Fanout::start(&target.watched(), watchers, stage.clock);
     let deaf = |source| at.failed(source);
     let fanout = (watchers > 0).then(watching).transpose().map_err(deaf)?;
-    let mut ends =
-        Ends { target, fanout: fanout.as_ref(), clock: stage.clock, begin: None, end: None };
+    let mut ends = Ends {
+        target,
+        fanout: fanout.as_ref(),
+        clock: stage.clock,
+        peaks_are_marked: false,
+        begin: None,
+        end: None,
+    };
     let stop = &stage.options.interrupted;
-    let Driven { seen, by_agent } = match &mut stage.fleet {
-        Some(fleet) => drive(fleet, target, stage.scenario, &span, stop, &mut ends)?,
+    stage.watcher.measuring(&format!("{} {}", at.name(), at.arm), longest(&span));
+    let driven = match &mut stage.fleet {
+        Some(fleet) => drive(fleet, target, stage.scenario, &span, stop, &mut ends),
         None => {
             let workload = Workload::of(stage.scenario);
-            let seen = load::offer(target, &workload, &span, stage.clock, stop, &mut ends)?;
-            Driven { seen, by_agent: Vec::new() }
+            let seen = load::offer(target, &workload, &span, stage.clock, stop, &mut ends);
+            let alone = seen.map(|seen| Driven { seen, by_agent: Vec::new() });
+            alone.map_err(RunError::from)
         }
     };
-    let (begin, end) = ends.both();
+    stage.watcher.measured();
+    let Driven { seen, by_agent } = driven?;
+    let (begin, end, peaks_are_marked) = ends.both();
     let watched = fanout.map(|fanout| fanout.finish(stop)).transpose().map_err(deaf);
     let mut cell = cell(at, &seen, &begin, &end);
+    cell.process = process(&begin, &end, peaks_are_marked);
     add_agents(&mut cell, &by_agent);
     if let Some(first) = seen.first_error {
         return Err(at.broken(&cell, first));
@@ -101,9 +116,14 @@ fn drive(
     span: &Span,
     stop: &AtomicBool,
     watcher: &mut dyn load::Watcher,
-) -> Result<Driven, AgentError> {
+) -> Result<Driven, RunError> {
     let dial = target.dial().ok_or(AgentError::NoWayIn)?;
-    fleet.drive(&dial, scenario, span, stop, watcher)
+    Ok(fleet.drive(&dial, scenario, span, stop, watcher)?)
+}
+
+/// How long a measurement lasts at most, beside the answers that are under way at its end.
+fn longest(span: &Span) -> Nanos {
+    Nanos(span.warmup.0.saturating_mul(WARMUP_STRETCH_MAX)).after(span.duration)
 }
 
 /// Notes what each agent did; their load threads are the load's.
@@ -138,6 +158,8 @@ struct Reading {
     appliers_max: Option<u32>,
     cpu: CpuSample,
     host: HostSample,
+    process: Option<ProcessSample>,
+    allocations: Option<AllocationCounts>,
     /// Events given to watchers since they listen.
     delivered: u64,
 }
@@ -147,30 +169,38 @@ struct Ends<'a, T> {
     target: &'a T,
     fanout: Option<&'a Fanout>,
     clock: crate::clock::Clock,
+    /// Whether the processes' memory marks were set back at the begin.
+    peaks_are_marked: bool,
     begin: Option<Reading>,
     end: Option<Reading>,
 }
 
 impl<T: Target> Ends<'_, T> {
     fn read(&self) -> Reading {
+        let processes = self.target.processes();
         Reading {
             at: self.clock.now(),
             counts: self.target.counts(),
             locks: self.target.locks(),
             appliers_max: self.target.take_most_appliers(),
-            cpu: CpuSample::with(&self.target.processes()),
+            cpu: CpuSample::with(&processes),
             host: HostSample::now(),
+            process: ProcessSample::with(&processes),
+            allocations: allocations::counted(),
             delivered: self.fanout.map_or(0, Fanout::delivered),
         }
     }
 
-    fn both(self) -> (Reading, Reading) {
-        self.begin.zip(self.end).expect("the load calls both ends")
+    /// Both readings, and whether the memory's peak lies between them.
+    fn both(self) -> (Reading, Reading, bool) {
+        let (begin, end) = self.begin.zip(self.end).expect("the load calls both ends");
+        (begin, end, self.peaks_are_marked)
     }
 }
 
 impl<T: Target> load::Watcher for Ends<'_, T> {
     fn begin(&mut self) {
+        self.peaks_are_marked = process::mark_peaks(&self.target.processes());
         self.begin = Some(self.read());
     }
 
@@ -212,6 +242,8 @@ fn cell(at: &At<'_>, seen: &Seen, begin: &Reading, end: &Reading) -> Cell {
         appliers_max: end.appliers_max,
         cpu: cpu(begin, end),
         load_threads: seen.threads,
+        process: None,
+        allocations: allocations(begin, end),
         host: Some(host(begin, end)),
         agents: Vec::new(),
     }
@@ -340,6 +372,23 @@ fn locks(begin: &Reading, end: &Reading) -> Vec<LockUse> {
         }
     })
     .collect()
+}
+
+fn process(begin: &Reading, end: &Reading, peaks_are_marked: bool) -> Option<ProcessUse> {
+    let (before, after) = (begin.process?, end.process?);
+    let gone = |now: Option<u64>, then: Option<u64>| Some(now?.saturating_sub(then?));
+    Some(ProcessUse {
+        resident_begin_bytes: before.resident_bytes,
+        resident_end_bytes: after.resident_bytes,
+        resident_peak_bytes: peaks_are_marked.then_some(after.peak_bytes),
+        io_calls: gone(after.io_calls, before.io_calls),
+        disk_bytes: gone(after.disk_bytes, before.disk_bytes),
+    })
+}
+
+fn allocations(begin: &Reading, end: &Reading) -> Option<Allocations> {
+    let AllocationCounts { count, bytes } = end.allocations?.since(begin.allocations?);
+    Some(Allocations { count, bytes })
 }
 
 fn cpu(begin: &Reading, end: &Reading) -> Vec<RoleCpu> {

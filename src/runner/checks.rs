@@ -377,6 +377,8 @@ mod tests {
             appliers_max: None,
             cpu: Vec::new(),
             load_threads: 1,
+            process: None,
+            allocations: None,
             host: None,
             agents: Vec::new(),
         };

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 /// Now, UTC, to the second.
 #[expect(clippy::disallowed_methods, reason = "the one place where a date enters a run")]
-pub(super) fn utc_now() -> String {
+pub fn utc_now() -> String {
     humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
 }
 

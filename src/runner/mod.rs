@@ -16,6 +16,7 @@ mod tests;
 mod validity;
 mod warnings;
 
+pub use facts::utc_now;
 pub use profiling::Profiling;
 pub use surroundings::Surroundings;
 
@@ -79,6 +80,19 @@ pub struct Progress<'a> {
 pub trait Watcher {
     /// Called before every step; cheap.
     fn progress(&mut self, progress: &Progress<'_>);
+
+    /// A measurement begins, and ends within `longest` and the time that answers under way take; after that the system hangs.
+    fn measuring(&mut self, place: &str, longest: Nanos) {
+        let _ = (place, longest);
+    }
+
+    /// It has ended.
+    fn measured(&mut self) {}
+
+    /// Everything measured so far; called after each block.
+    fn kept(&mut self, run: &Run) {
+        let _ = run;
+    }
 }
 
 /// What a run leaves.
@@ -298,6 +312,7 @@ impl<'a, L: Launch> Stage<'a, L> {
                 None => return Ok(Ended::Early),
             }
             self.ratio = ratio_so_far(run);
+            self.watcher.kept(run);
         }
         Ok(Ended::Complete)
     }

@@ -3,6 +3,7 @@
 
 mod arms;
 mod field;
+mod gates;
 mod levers;
 mod load;
 mod ops;
@@ -60,6 +61,7 @@ pub(super) fn scenario(
     let trials = trials::read(&mut root, findings);
     arms::report_shared(&arms, trials.aa, findings);
     let targets = targets::read(&mut root, &known, findings);
+    let gates = gates::read(&mut root, &known, findings);
     root.finish(findings);
     Scenario {
         name,
@@ -73,6 +75,7 @@ pub(super) fn scenario(
         phases,
         trials,
         targets,
+        gates,
         checks,
         text,
         set,

@@ -2,7 +2,7 @@
 //! planned anywhere; only running it is refused, before anything is started.
 
 use super::problem::{Problem, Problems};
-use super::spec::{Engine, Layer, Scenario, System};
+use super::spec::{Engine, Layer, Measure, Scenario, System, Target};
 
 /// The program that layer `etcd` starts where no endpoints are named.
 const ETCD: &str = "etcd";
@@ -22,12 +22,25 @@ pub fn missing(file_name: &str, scenario: &Scenario) -> Option<Problems> {
             "etcd is not in the path",
             "./scripts/setup etcd installs Debian's; or name running servers in etcd.endpoints",
         )
+    } else if !cfg!(feature = "count-allocations") && judges_allocations(scenario) {
+        (
+            "allocations are not counted in this build",
+            "build with `cargo build --release --features count-allocations`; take no speed from that build",
+        )
     } else {
         return None;
     };
     let mut problem = Problem::of_file(file_name, message.to_owned());
     problem.hint = Some(hint.to_owned());
     Some(Problems::single(problem))
+}
+
+fn judges_allocations(scenario: &Scenario) -> bool {
+    let of_targets = scenario.targets.iter().filter_map(Target::metric);
+    let of_gates = scenario.gates.iter().map(|gate| &gate.metric);
+    of_targets
+        .chain(of_gates)
+        .any(|metric| matches!(metric.measure, Measure::AllocsPerOp | Measure::AllocBytesPerOp))
 }
 
 fn starts_etcd(system: &System) -> bool {

@@ -67,6 +67,8 @@ pub struct Scenario {
     pub trials: Trials,
     /// What is expected; may be empty.
     pub targets: Vec<Target>,
+    /// What may not get worse from revision to revision; may be empty.
+    pub gates: Vec<Gate>,
     /// What is checked besides what every run checks.
     pub checks: Checks,
     /// The text of the file after `--set`, kept for the record.
@@ -209,6 +211,19 @@ pub struct Target {
     pub expectation: Expectation,
 }
 
+/// One metric that may not get worse than at the base.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gate {
+    /// Of what.
+    pub metric: MetricRef,
+    /// Name of the arm.
+    pub arm: String,
+    /// Least change that counts, fraction above 0.
+    pub worse: f64,
+    /// Least change that counts, in the measure's own unit; 0 for any.
+    pub least: f64,
+}
+
 /// What a target expects.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Expectation {
@@ -295,6 +310,22 @@ pub enum Measure {
     LocksPerOp,
     /// Events given to all watchers per second.
     WatchEvents,
+    /// Throughput of the last third of the span over that of the first.
+    ThroughputDrift,
+    /// The typical 99th percentile of a slot of the last third of the span over that of the first.
+    P99Drift,
+    /// Resident memory at the end of the span over that at its begin.
+    ResidentDrift,
+    /// The most resident memory within the span.
+    ResidentPeak,
+    /// Calls of read and write and their kin per operation, of everybody.
+    IoCallsPerOp,
+    /// Bytes sent to storage per operation.
+    DiskBytesPerOp,
+    /// Allocations per operation, where the build counts them.
+    AllocsPerOp,
+    /// Bytes allocated per operation, where the build counts them.
+    AllocBytesPerOp,
 }
 
 impl Measure {
@@ -311,6 +342,7 @@ impl Measure {
             | Measure::CpuPerOp
             | Measure::SystemCpuPerOp => Unit::Time,
             Measure::LockWaitShare | Measure::LockContended => Unit::Share,
+            Measure::ResidentPeak => Unit::Bytes,
             Measure::CoresBusy
             | Measure::SystemCoresBusy
             | Measure::FsyncsPerOp
@@ -320,8 +352,21 @@ impl Measure {
             | Measure::InFlight
             | Measure::AppliersMean
             | Measure::AppliersMax
-            | Measure::LocksPerOp => Unit::Count,
+            | Measure::LocksPerOp
+            | Measure::ThroughputDrift
+            | Measure::P99Drift
+            | Measure::ResidentDrift
+            | Measure::IoCallsPerOp
+            | Measure::DiskBytesPerOp
+            | Measure::AllocsPerOp
+            | Measure::AllocBytesPerOp => Unit::Count,
         }
+    }
+
+    /// Whether more or less of it is better; else it cannot get worse.
+    pub fn has_a_good_side(self) -> bool {
+        use Measure::{AppliersMax, AppliersMean, CoresBusy, InFlight, SystemCoresBusy};
+        !matches!(self, CoresBusy | SystemCoresBusy | InFlight | AppliersMean | AppliersMax)
     }
 
     /// Whether it is known for each kind of operation apart.
@@ -452,6 +497,14 @@ words!(Measure {
     LockContended = "lock_contended",
     LocksPerOp = "locks_per_op",
     WatchEvents = "watch_events",
+    ThroughputDrift = "throughput_drift",
+    P99Drift = "p99_drift",
+    ResidentDrift = "resident_drift",
+    ResidentPeak = "resident_peak",
+    IoCallsPerOp = "io_calls_per_op",
+    DiskBytesPerOp = "disk_bytes_per_op",
+    AllocsPerOp = "allocs_per_op",
+    AllocBytesPerOp = "alloc_bytes_per_op",
 });
 
 words!(OnDisturbed { Retry = "retry", Keep = "keep", Abort = "abort" });

@@ -49,6 +49,15 @@ pub struct Scalability {
     pub worst_residual: f64,
 }
 
+impl Scalability {
+    /// What the law gives so many clients, per second: X(N) = λN / (1 + σ(N - 1) + κN(N - 1)) (Gunther 1993).
+    pub fn throughput_per_s(&self, clients: f64) -> f64 {
+        let (contention, coherency) = (self.contention.value, self.coherency.value);
+        let held_up = 1.0 + contention * (clients - 1.0) + coherency * clients * (clients - 1.0);
+        self.per_client.value * clients / held_up
+    }
+}
+
 /// Why there is no law.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Unfit {

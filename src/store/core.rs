@@ -31,6 +31,9 @@ pub(super) struct Core<E> {
     leases: AtomicU64,
     pub(super) hash_seed: u64,
     pub(super) appliers: Appliers,
+    /// Only for scripts/gate_demo, as is every line that names this feature.
+    #[cfg(feature = "slowed-apply")]
+    slowed: super::slowed::Slowed,
 }
 
 /// What a path has locked for a request.
@@ -93,7 +96,17 @@ impl<E: Engine> Core<E> {
         engine.compact(kept.compacted);
         let appliers = Appliers::new(probe.is_on());
         let (alarms, leases) = (Alarms::of(&kept.alarms), AtomicU64::new(kept.leases.len() as u64));
-        Core { engine, publication, compactions, alarms, leases, hash_seed, appliers }
+        Core {
+            engine,
+            publication,
+            compactions,
+            alarms,
+            leases,
+            hash_seed,
+            appliers,
+            #[cfg(feature = "slowed-apply")]
+            slowed: super::slowed::Slowed::from_environment(),
+        }
     }
 
     #[cfg(feature = "seeded-bugs")]
@@ -117,6 +130,18 @@ impl<E: Engine> Core<E> {
     }
 
     fn evaluate(&self, request: Request, locked: &mut impl Locked<E::Part>, turn: Turn) -> Effects {
+        #[cfg(feature = "slowed-apply")]
+        return self.slowed.draw_out(|| self.evaluate_at_speed(request, locked, turn));
+        #[cfg(not(feature = "slowed-apply"))]
+        self.evaluate_at_speed(request, locked, turn)
+    }
+
+    fn evaluate_at_speed(
+        &self,
+        request: Request,
+        locked: &mut impl Locked<E::Part>,
+        turn: Turn,
+    ) -> Effects {
         match self.alarms.refusal(&request) {
             Some(refusal) => Effects::refused(refusal),
             None => evaluate(request, &mut Newest { core: self, locked }, turn),

@@ -52,6 +52,8 @@ mod rocks;
 mod seeded;
 mod sharded;
 mod size;
+#[cfg(feature = "slowed-apply")]
+mod slowed;
 mod tickets;
 mod watch;
 

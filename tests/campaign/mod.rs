@@ -1,10 +1,12 @@
 //! Simulated sittings with a known truth, judged by the same code as real records: blocks are added, looked at and
 //! ended as `runner` does it. Only the system and the host are invented. All draws come from seeds.
 
+mod gates;
 mod record;
 mod sittings;
 mod sweep;
 
+pub(crate) use gates::Gates;
 use kvbench::compare::{Comparison, Estimate, Verdict, compare, looks, precision_reached};
 use kvbench::record::Run;
 use kvbench::report::words;

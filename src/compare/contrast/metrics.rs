@@ -1,6 +1,6 @@
 //! Which metrics are compared: those asked for, or the usual ones of every place that both sides measured.
 
-use super::UnknownMetric;
+use super::{Limit, UnknownMetric};
 use crate::compare::align::{self, Place};
 use crate::compare::metric::{Measure, Metric};
 use crate::compare::places;
@@ -20,18 +20,24 @@ pub(super) struct Asked<'a> {
     pub(super) higher_is_better: bool,
     /// Whether somebody asked for it by name, and so is told if it is not there.
     pub(super) is_explicit: bool,
+    /// Least change that counts, fraction.
+    pub(super) floor: f64,
+    /// The same in the metric's own unit.
+    pub(super) least: f64,
 }
 
-/// Those of `names`, or the usual ones if there are none. Fails if a name is no metric that can get worse.
+/// Those of `limits`, or the usual ones against `floor` if there are none. Fails if a name is no metric that can get worse.
 pub(super) fn of<'a>(
     base: &'a Run,
     other: &'a Run,
-    names: &'a [String],
+    limits: &'a [Limit],
+    floor: f64,
 ) -> Result<Vec<Asked<'a>>, UnknownMetric> {
-    if names.is_empty() {
-        return Ok(usual(base, other));
+    if limits.is_empty() {
+        return Ok(usual(base, other, floor));
     }
-    let explicit = |name: &'a String| {
+    let explicit = |limit: &'a Limit| {
+        let Limit { metric: name, floor, least } = limit;
         let wrong = |reason| UnknownMetric { metric: name.clone(), reason };
         let metric = Metric::parse(name, base).ok_or_else(|| wrong("it is no metric"))?;
         // A phase with an open load may be known to one side alone.
@@ -43,18 +49,19 @@ pub(super) fn of<'a>(
             .measure
             .higher_is_better()
             .ok_or_else(|| wrong("more of it is neither better nor worse"))?;
-        Ok(Asked { name: name.clone(), metric, higher_is_better, is_explicit: true })
+        let (name, floor, least) = (name.clone(), *floor, *least);
+        Ok(Asked { name, metric, higher_is_better, is_explicit: true, floor, least })
     };
-    names.iter().map(explicit).collect()
+    limits.iter().map(explicit).collect()
 }
 
-fn usual<'a>(base: &'a Run, other: &'a Run) -> Vec<Asked<'a>> {
+fn usual<'a>(base: &'a Run, other: &'a Run, floor: f64) -> Vec<Asked<'a>> {
     let there = places(other);
     let shared = places(base).into_iter().filter(|place| there.contains(place));
-    shared.flat_map(|place| of_place(base, place)).collect()
+    shared.flat_map(|place| of_place(base, place, floor)).collect()
 }
 
-fn of_place<'a>(run: &'a Run, place: Place<'a>) -> Vec<Asked<'a>> {
+fn of_place<'a>(run: &'a Run, place: Place<'a>, floor: f64) -> Vec<Asked<'a>> {
     let cells = || run.trials.iter().filter_map(move |trial| align::cell(trial, place));
     let words: &[&str] = match () {
         () if cells().any(|cell| cell.search.is_some()) => &SEARCH,
@@ -70,6 +77,8 @@ fn of_place<'a>(run: &'a Run, place: Place<'a>) -> Vec<Asked<'a>> {
             metric: Metric { place, op: None, measure },
             higher_is_better: measure.higher_is_better()?,
             is_explicit: false,
+            floor,
+            least: 0.0,
         })
     };
     words.iter().chain(watch).filter_map(asked).collect()

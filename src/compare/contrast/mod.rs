@@ -48,6 +48,28 @@ pub struct Question<'a> {
     pub metrics: &'a [String],
 }
 
+/// One metric and what counts as a change of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Limit {
+    /// As targets name it.
+    pub metric: String,
+    /// Least change that counts, fraction above zero.
+    pub floor: f64,
+    /// Least change of the means that counts, in the metric's own unit; 0 for any.
+    pub least: f64,
+}
+
+/// Two sides, and what is asked of them.
+#[derive(Clone, Copy, Debug)]
+pub struct Match<'a> {
+    /// What is divided by.
+    pub base: Entrant<'a>,
+    /// What is divided.
+    pub other: Entrant<'a>,
+    /// What is compared; empty for what is usual.
+    pub limits: &'a [Limit],
+}
+
 /// A metric that cannot be compared, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownMetric {
@@ -62,15 +84,25 @@ pub fn contrasts(
     opponents: &[(Entrant<'_>, Entrant<'_>)],
     question: &Question<'_>,
 ) -> Result<Contrasts, UnknownMetric> {
-    let contrast = |(base, other): &(Entrant<'_>, Entrant<'_>)| contrast(*base, *other, question);
-    let mut contrasts = opponents.iter().map(contrast).collect::<Result<Vec<_>, _>>()?;
-    judge(&mut contrasts, question.floor);
+    let limit = |name: &String| Limit { metric: name.clone(), floor: question.floor, least: 0.0 };
+    let limits: Vec<Limit> = question.metrics.iter().map(limit).collect();
+    let matches: Vec<Match<'_>> = opponents
+        .iter()
+        .map(|(base, other)| Match { base: *base, other: *other, limits: &limits })
+        .collect();
+    matched(&matches, question.floor, question.force)
+}
+
+/// The same with limits of its own for each metric; `floor` is for what is usual. All judged metrics of all matches are one family.
+pub fn matched(matches: &[Match<'_>], floor: f64, force: bool) -> Result<Contrasts, UnknownMetric> {
+    let contrast = |one: &Match<'_>| contrast(one, floor, force);
+    let mut contrasts = matches.iter().map(contrast).collect::<Result<Vec<_>, _>>()?;
+    judge(&mut contrasts);
     Ok(Contrasts {
         schema: SCHEMA,
         kvbench_version: env!("CARGO_PKG_VERSION").to_owned(),
-        floor: question.floor,
-        forced: question.force
-            && contrasts.iter().any(|contrast| !contrast.not_comparable.is_empty()),
+        floor,
+        forced: force && contrasts.iter().any(|contrast| !contrast.not_comparable.is_empty()),
         contrasts,
     })
 }
@@ -103,11 +135,8 @@ impl<'a> Entrant<'a> {
     }
 }
 
-fn contrast(
-    base: Entrant<'_>,
-    other: Entrant<'_>,
-    question: &Question<'_>,
-) -> Result<Contrast, UnknownMetric> {
+fn contrast(asked: &Match<'_>, floor: f64, force: bool) -> Result<Contrast, UnknownMetric> {
+    let Match { base, other, limits } = *asked;
     let is_one_run = std::ptr::eq(base.run, other.run);
     let sides =
         [("A", base.run), ("B", other.run)].into_iter().take(if is_one_run { 1 } else { 2 });
@@ -125,12 +154,12 @@ fn contrast(
         withheld: Vec::new(),
         not_comparable,
     };
-    let metrics = metrics::of(base.run, other.run, question.metrics)?;
-    if !contrast.not_comparable.is_empty() && !question.force {
+    let metrics = metrics::of(base.run, other.run, limits, floor)?;
+    if !contrast.not_comparable.is_empty() && !force {
         return Ok(contrast);
     }
     for asked in &metrics {
-        match row(base, other, asked, contrast.basis, question.floor) {
+        match row(base, other, asked, contrast.basis) {
             Found::Row(row) => contrast.rows.push(*row),
             Found::Withheld(why) => contrast.withheld.push(why),
             Found::Nothing => {}
@@ -155,13 +184,7 @@ enum Found {
 }
 
 /// One metric, not yet judged: that takes the whole family.
-fn row(
-    base: Entrant<'_>,
-    other: Entrant<'_>,
-    asked: &Asked<'_>,
-    basis: Basis,
-    floor: f64,
-) -> Found {
+fn row(base: Entrant<'_>, other: Entrant<'_>, asked: &Asked<'_>, basis: Basis) -> Found {
     let metric = asked.metric;
     let (of_base, of_other) = (base.cells(metric), other.cells(metric));
     let (before, after) = (readings(metric, &of_base), readings(metric, &of_other));
@@ -186,7 +209,9 @@ fn row(
         interval: None,
         p_value: None,
         q_value: None,
-        floor: floor.max(repeats(base.run, metric)).max(repeats(other.run, metric)),
+        asked_floor: asked.floor,
+        least: asked.least,
+        floor: asked.floor.max(repeats(base.run, metric)).max(repeats(other.run, metric)),
         verdict: RowVerdict::Undecided,
         why: String::new(),
     };
@@ -302,7 +327,7 @@ fn fill(row: &mut ContrastRow, compared: Option<Compared>, basis: Basis) -> Stri
 }
 
 /// Adjusts all p-values at once, and judges.
-fn judge(contrasts: &mut [Contrast], floor: f64) {
+fn judge(contrasts: &mut [Contrast]) {
     let mut family: Vec<&mut ContrastRow> = contrasts
         .iter_mut()
         .flat_map(|contrast| &mut contrast.rows)
@@ -312,7 +337,7 @@ fn judge(contrasts: &mut [Contrast], floor: f64) {
     let Some(q_values) = stats::benjamini_hochberg(&p_values) else { return };
     for (row, q_value) in family.iter_mut().zip(q_values) {
         row.q_value = Some(q_value);
-        row.verdict = verdict(row, q_value, floor);
+        row.verdict = verdict(row, q_value);
         if row.verdict == RowVerdict::Undecided {
             row.why = "more trials would narrow the interval".to_owned();
         }
@@ -324,18 +349,24 @@ fn harm(row: &ContrastRow, ratio: f64) -> f64 {
     if row.higher_is_better { -ratio.ln() } else { ratio.ln() }
 }
 
-/// A change has to be significant *and* larger than the floor; no change has to be shown, too, against the floor that was asked for:
-/// a noisy host must not make that easier.
-fn verdict(row: &ContrastRow, q_value: f64, floor: f64) -> RowVerdict {
+/// A change has to be significant *and* larger than the floor *and* than what counts in the metric's own unit; no change has to be
+/// shown, too, against the floor that was asked for: a noisy host must not make that easier.
+fn verdict(row: &ContrastRow, q_value: f64) -> RowVerdict {
     let (Some(ratio), Some((lower, upper))) = (row.ratio, row.interval) else {
         return RowVerdict::Undecided;
     };
     let harmful = harm(row, ratio);
     let at_worst = harm(row, lower).max(harm(row, upper));
-    match q_value <= stats::ALPHA {
+    match q_value <= stats::ALPHA && !is_slight(row) {
         true if harmful > row.floor.ln_1p() => RowVerdict::Worse,
         true if harmful < -row.floor.ln_1p() => RowVerdict::Better,
-        _ if at_worst < floor.ln_1p() => RowVerdict::NotWorse,
+        _ if at_worst < row.asked_floor.ln_1p() || is_slight(row) => RowVerdict::NotWorse,
         _ => RowVerdict::Undecided,
     }
+}
+
+/// Whether the means differ by less than counts in the metric's own unit.
+fn is_slight(row: &ContrastRow) -> bool {
+    let means = row.base.zip(row.other);
+    means.is_some_and(|(base, other)| (other.value - base.value).abs() < row.least)
 }

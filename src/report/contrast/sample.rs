@@ -39,6 +39,8 @@ fn row(
         interval: Some((ratio * 0.98, ratio * 1.02)),
         p_value: Some(0.0002),
         q_value: Some(0.0008),
+        asked_floor: 0.05,
+        least: 0.0,
         floor: 0.05,
         verdict,
         why: String::new(),

@@ -6,6 +6,7 @@
 
 mod appendix;
 mod by_op;
+mod curves;
 mod flames;
 mod locks;
 mod open_loop;
@@ -22,6 +23,7 @@ use crate::report::profiles;
 use crate::report::story;
 use crate::report::view;
 pub use flames::{Flame, Flames};
+pub(in crate::report) use table::Table;
 
 /// The look of every page.
 pub(super) const CSS: &str = include_str!("style.css");
@@ -65,7 +67,10 @@ fn measured(out: &mut String, run: &Run, cmp: &Comparison) {
         let withheld = story::withheld(&headline);
         match &withheld {
             Some(why) => sections::paragraph(out, why),
-            None => sections::pairs(out, run, &headline),
+            None => {
+                sections::pairs(out, run, &headline);
+                curves::over_time(out, run, &headline);
+            }
         }
         sections::ladders(out, run, cmp);
         if withheld.is_none() {
@@ -73,6 +78,9 @@ fn measured(out: &mut String, run: &Run, cmp: &Comparison) {
             sections::costs(out, run, &headline);
         }
         sections::latency(out, run, cmp);
+        if withheld.is_none() {
+            curves::percentiles(out, run, &headline);
+        }
     }
 }
 
@@ -126,6 +134,22 @@ fn profiled(out: &mut String, run: &Run) {
         sections::paragraph(out, &line);
     }
     out.push_str("</header>\n");
+}
+
+/// A relative path as it may stand in a link: everything but plain letters, digits and separators as its bytes in hexadecimal, so
+/// that it can name no scheme and end no attribute.
+pub(super) fn address(path: &str) -> String {
+    let mut out = String::new();
+    for byte in path.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'/' => {
+                out.push(char::from(byte));
+            }
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    // Two slashes at the beginning would name a host.
+    if out.starts_with("//") { format!(".{out}") } else { out }
 }
 
 pub(super) fn capital(sentence: &str) -> String {

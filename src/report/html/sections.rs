@@ -1,6 +1,7 @@
 //! The sections between the verdict and the flame graphs, in the order a doubting reader asks for them.
 
 use super::capital;
+use super::curves;
 use super::table::{Table, help};
 use crate::compare::{
     ArmSummary, Comparison, Ladder, LockCost, Outcome, PhaseTable, TargetVerdict, Verdict,
@@ -96,6 +97,7 @@ pub(super) fn throughput(out: &mut String, run: &Run, cmp: &Comparison) {
     for table in cmp.phases.iter().filter(is_shown) {
         throughput_table(out, run, table);
     }
+    curves::by_clients(out, run, cmp);
     close(out);
 }
 
@@ -340,6 +342,7 @@ pub(super) fn costs(out: &mut String, run: &Run, headline: &Headline<'_>) {
         ]);
     }
     table.write(out);
+    asked(out, run, headline);
     roles(out, run, headline);
     locks(out, run, headline);
     close(out);
@@ -348,6 +351,28 @@ pub(super) fn costs(out: &mut String, run: &Run, headline: &Headline<'_>) {
 /// What a system does not tell is nothing, not 0.
 fn told(number: f64) -> String {
     if number > 0.0 { significant(number) } else { "–".to_string() }
+}
+
+/// Memory, and what was asked of kernel and allocator; columns that nobody could see are left out.
+fn asked(out: &mut String, run: &Run, headline: &Headline<'_>) {
+    let seen =
+        |asked: &&view::Asked| headline.measured().any(|arm| (asked.of)(&arm.costs).is_some());
+    let columns: Vec<&view::Asked> = view::ASKED.iter().filter(seen).collect();
+    if columns.is_empty() {
+        return;
+    }
+    let aligned = format!("l{}", "r".repeat(columns.len()));
+    let mut table = Table::new("memory, and what was asked of kernel and allocator", &aligned);
+    table.column("arm", "arm");
+    columns.iter().for_each(|asked| table.column(asked.name, asked.word));
+    for arm in headline.measured() {
+        let told =
+            |asked: &&view::Asked| (asked.of)(&arm.costs).map_or("–".to_string(), significant);
+        let mut cells = vec![view::arm_label(run, &arm.arm)];
+        cells.extend(columns.iter().map(told));
+        table.row(cells);
+    }
+    table.write(out);
 }
 
 fn roles(out: &mut String, run: &Run, headline: &Headline<'_>) {
@@ -429,6 +454,7 @@ pub(super) fn latency(out: &mut String, run: &Run, cmp: &Comparison) {
         }
     }
     table.write(out);
+    curves::latency_by_throughput(out, run, cmp);
     close(out);
 }
 

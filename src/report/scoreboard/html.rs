@@ -4,7 +4,7 @@ use super::{
     OVERALL_NOTE, REFUTED_NOTE, claims, is_any_refuted, mark, overall, subject, totals, word,
 };
 use crate::record::scoreboard::{BoardRun, BoardTarget, BoardVerdict, Scoreboard};
-use crate::report::html::{CSS, policy_without_scripts};
+use crate::report::html::{CSS, address, policy_without_scripts};
 use crate::report::markup::text;
 
 /// The whole page.
@@ -127,22 +127,6 @@ fn notes(out: &mut String, board: &Scoreboard) {
         }
         out.push_str("</ul>\n</section>\n");
     }
-}
-
-/// A relative path as it may stand in a link: everything but plain letters, digits and separators as its bytes in hexadecimal, so
-/// that it can name no scheme and end no attribute.
-fn address(path: &str) -> String {
-    let mut out = String::new();
-    for byte in path.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'/' => {
-                out.push(char::from(byte));
-            }
-            _ => out.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    // Two slashes at the beginning would name a host.
-    if out.starts_with("//") { format!(".{out}") } else { out }
 }
 
 #[cfg(test)]

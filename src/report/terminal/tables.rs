@@ -317,6 +317,16 @@ pub(super) fn costs(page: &mut Page, headline: &Headline<'_>) {
         ));
         cells.push(("entries per Ready", told(before.entries_per_ready, after.entries_per_ready)));
     }
+    for asked in view::ASKED {
+        let told =
+            |arm: &ArmSummary| (asked.of)(&arm.costs).map_or(NOTHING.to_string(), significant);
+        if headline.measured().any(|arm| (asked.of)(&arm.costs).is_some()) {
+            cells.push((
+                asked.name,
+                format!("{} → {}", told(headline.before), told(headline.after)),
+            ));
+        }
+    }
     let mut grid = Grid::new("llll", &["", "", "", ""]);
     for pair in cells.chunks(2) {
         grid.row(

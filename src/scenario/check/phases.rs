@@ -12,7 +12,7 @@ const WARMUP_DEFAULT: Nanos = Nanos::from_millis(150);
 const WARMUP_MAX: Nanos = Nanos::from_millis(60_000);
 const DURATION_DEFAULT: Nanos = Nanos::from_millis(500);
 const DURATION_MIN: Nanos = Nanos::from_millis(50);
-const DURATION_MAX: Nanos = Nanos::from_millis(600_000);
+const DURATION_MAX: Nanos = Nanos::from_millis(24 * 3_600_000);
 
 /// The phases in the order of the file; their loads fit `arms` and `ops`, and `room`, the most connections that a server here takes.
 pub(super) fn read(

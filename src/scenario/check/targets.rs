@@ -118,7 +118,11 @@ fn claim_of(field: &Field<'_>, findings: &mut Findings) -> Option<String> {
     Some(text.to_owned())
 }
 
-fn arm_of(field: &Field<'_>, known: &Known<'_>, findings: &mut Findings) -> Option<String> {
+pub(super) fn arm_of(
+    field: &Field<'_>,
+    known: &Known<'_>,
+    findings: &mut Findings,
+) -> Option<String> {
     let typed = field.text(findings)?;
     let names = || known.arms.iter().map(|arm| arm.name.as_str());
     if names().any(|name| name == typed) {
@@ -179,7 +183,11 @@ fn id_of(field: &Field<'_>, ids: &mut Vec<String>, findings: &mut Findings) -> O
     Some(id)
 }
 
-fn metric_of(field: &Field<'_>, known: &Known<'_>, findings: &mut Findings) -> Option<MetricRef> {
+pub(super) fn metric_of(
+    field: &Field<'_>,
+    known: &Known<'_>,
+    findings: &mut Findings,
+) -> Option<MetricRef> {
     let text = field.text(findings)?;
     let Some((phase, measure, clients)) = parts(text) else {
         let message =
@@ -369,6 +377,7 @@ fn value_bound(field: &Field<'_>, unit: Unit, findings: &mut Findings) -> Option
         Unit::PerSecond => "write \">= 10k/s\"",
         Unit::Time => "write \"<= 5ms\"",
         Unit::Share => "write \"<= 1%\"",
+        Unit::Bytes => "write \"<= 64MiB\"",
         Unit::Count => "write \">= 512\" or \"1 .. 5\"",
     };
     bound_of(field, |text| unit.parse(text), example, findings)

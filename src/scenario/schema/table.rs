@@ -120,6 +120,11 @@ pub(super) const ROOT: Section = Section {
         key("phase", Is::Tables { of: &PHASE, least: 1, most: 16 }, "How they send it.").required(),
         key("trials", Is::Table(&TRIALS), "How often, and in which order."),
         key("target", Is::Tables { of: &TARGET, least: 0, most: 64 }, "What is expected."),
+        key(
+            "gate",
+            Is::Tables { of: &GATE, least: 0, most: 64 },
+            "What may not get worse from revision to revision, for `kvbench gate`.",
+        ),
         key("check", Is::Table(&CHECK), "What is checked besides what every run checks."),
     ],
 };
@@ -342,7 +347,7 @@ const PHASE: Section = Section {
         .or("150ms"),
         key(
             "duration",
-            Is::Time { least: 50 * MS, most: 600_000 * MS },
+            Is::Time { least: 50 * MS, most: 24 * 3_600_000 * MS },
             "Length of each measurement.",
         )
         .or("500ms"),
@@ -450,7 +455,7 @@ const SEARCH: Section = Section {
         .required(),
         key(
             "until",
-            Is::Like(r"^[ \t]*p(50|90|99)[ \t]*<=[ \t]*[0-9.]+(ns|us|ms|s|m)[ \t]*$"),
+            Is::Like(r"^[ \t]*p(50|90|99)[ \t]*<=[ \t]*[0-9.]+(ns|us|ms|s|m|h)[ \t]*$"),
             "What has to hold, e.g. `p99 <= 5ms`.",
         )
         .required(),
@@ -508,6 +513,22 @@ const TARGET: Section = Section {
         ),
         key("arm", LABEL, "Whose value."),
         key("check", Is::Words(CheckId::WORDS), "A check of the answers; met if it passed."),
+    ],
+};
+
+const GATE: Section = Section {
+    name: "gate",
+    says: "One metric that `kvbench gate` watches: how much worse it may be than at the base.",
+    keys: &[
+        key(
+            "metric",
+            Is::Metric(Measure::WORDS),
+            "`phase.measure@clients`, as in a target; of a measure of which more is better or worse.",
+        )
+        .required(),
+        key("arm", LABEL, "Whose value.").or("after"),
+        key("worse", Is::Percent, "Least change that counts, as a share.").or("5%"),
+        key("least", Is::Text, "Least change that counts, in the metric's own unit, e.g. `100us`."),
     ],
 };
 

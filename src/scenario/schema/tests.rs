@@ -23,6 +23,8 @@ load = { closed = { clients = [1, 50] } }
 id = "t"
 metric = "a.throughput@50"
 ratio = ">= 1"
+[[gate]]
+metric = "a.throughput@50"
 "#;
 
 /// A key that is close to no other.

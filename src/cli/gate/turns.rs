@@ -1,0 +1,251 @@
+//! Base and head by turns: each turn runs both programs on one block of the scenario, in random order, and one of them a second time.
+//! Both are processes started the same way with the same arguments, so that nothing differs but the program.
+
+use super::GateArgs;
+use crate::clock::Clock;
+use crate::gate::{Program, Shot};
+use crate::record::Run;
+use crate::record::bundle::Bundle;
+use crate::runner::{Progress, Watcher};
+use crate::scenario::spec::Scenario;
+use crate::seed::Seed;
+use crate::units::Nanos;
+use rand::seq::SliceRandom;
+use rustix::process::{Pid, Signal, kill_process};
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Between two looks at whether a run has ended.
+const NAP: Nanos = Nanos::from_millis(20);
+/// Exit codes of `kvbench run` after which there is a whole record: verdicts on a single pair are not what is asked here.
+const MEASURED: [i32; 4] = [0, 1, 3, 4];
+/// Lines of a run's last words that are quoted.
+const LAST_WORDS: usize = 4;
+
+/// A copy of this program that no build changes while it is measured.
+pub(super) fn own_program(scratch: &Path) -> io::Result<PathBuf> {
+    let copy = scratch.join("kvbench-head");
+    fs::copy(std::env::current_exe()?, &copy)?;
+    Ok(copy)
+}
+
+/// What turns left, and why they ended early, if head or base failed.
+pub(super) struct Ended {
+    pub(super) shots: Vec<Shot>,
+    pub(super) failure: Option<String>,
+}
+
+/// The turns of one scenario.
+pub(super) struct Turns<'a> {
+    pub(super) scenario: &'a Path,
+    pub(super) name: &'a str,
+    pub(super) seed: Seed,
+    /// Base, head.
+    pub(super) programs: [&'a Path; 2],
+    pub(super) pairs: u32,
+    /// Number of the first turn; seeds and orders follow from it.
+    pub(super) from: u32,
+    pub(super) args: &'a GateArgs,
+    pub(super) scratch: &'a Path,
+    pub(super) clock: Clock,
+}
+
+impl Turns<'_> {
+    /// Runs them; ends early if it is interrupted or a program fails, with the turns that were finished.
+    pub(super) fn run(
+        &self,
+        interrupted: &AtomicBool,
+        watcher: &mut dyn Watcher,
+    ) -> io::Result<Ended> {
+        let mut shots: Vec<Shot> = Vec::new();
+        let planned = u64::from(self.pairs) * 3;
+        for block in 0..self.pairs {
+            let mut turn = Vec::new();
+            for (program, repeat) in self.order(block) {
+                let doing = format!("{} {}", self.name, program.name());
+                watcher.progress(&Progress {
+                    doing: &doing,
+                    pair: block + 1,
+                    pairs: self.pairs,
+                    done: shots.len() as u64 + turn.len() as u64,
+                    planned,
+                    ratio: ratio(&shots),
+                });
+                let began_s = self.clock.now().as_secs_f64();
+                match self.shot(program, block).run(self.clock, interrupted)? {
+                    Ok(run) => turn.push(Shot { program, block, repeat, began_s, run }),
+                    Err(_) if interrupted.load(Ordering::Relaxed) => {
+                        return Ok(Ended { shots, failure: None });
+                    }
+                    Err(why) => {
+                        let failure = Some(format!("{} failed: {why}", program.name()));
+                        return Ok(Ended { shots, failure });
+                    }
+                }
+            }
+            // A turn counts whole or not at all.
+            shots.append(&mut turn);
+        }
+        Ok(Ended { shots, failure: None })
+    }
+
+    /// Both, and one of them again: base in even turns, head in odd ones. The first of two runs of one program is its own, the second
+    /// is for the A/A floor.
+    fn order(&self, block: u32) -> Vec<(Program, bool)> {
+        let again = if block.is_multiple_of(2) { Program::Base } else { Program::Head };
+        let mut programs = [Program::Base, Program::Head, again];
+        programs.shuffle(&mut self.seed.stream("gate", u64::from(self.from + block)));
+        let repeats = |place: usize| programs[..place].contains(&programs[place]);
+        programs.iter().enumerate().map(|(place, program)| (*program, repeats(place))).collect()
+    }
+
+    fn shot(&self, program: Program, block: u32) -> Process<'_> {
+        let path = match program {
+            Program::Base => self.programs[0],
+            Program::Head => self.programs[1],
+        };
+        let seed = self.seed.child("gate", u64::from(self.from + block)).0 >> 1;
+        let settings = [
+            format!("seed={seed}"),
+            "trials.pairs.min=1".to_owned(),
+            "trials.pairs.max=1".to_owned(),
+            "trials.aa=false".to_owned(),
+        ];
+        Process {
+            program: path,
+            scenario: self.scenario,
+            settings: settings.to_vec(),
+            args: self.args,
+            scratch: self.scratch,
+        }
+    }
+}
+
+/// Throughput of head over base so far, at the first place of the last arm: for the progress line alone.
+fn ratio(shots: &[Shot]) -> Option<f64> {
+    let rate = |program: Program| {
+        let its = shots.iter().filter(|shot| shot.program == program && !shot.repeat);
+        let cells = its.filter_map(|shot| shot.run.trials.last()?.cells.first());
+        let rates: Vec<f64> = cells.map(|cell| cell.throughput_per_s.ln()).collect();
+        (!rates.is_empty()).then(|| rates.iter().sum::<f64>() / rates.len() as f64)
+    };
+    Some((rate(Program::Head)? - rate(Program::Base)?).exp())
+}
+
+/// The whole of a scenario on one program, with as many pairs as it asks for.
+pub(super) fn whole<'a>(
+    program: &'a Path,
+    scenario: &'a Path,
+    asked: &'a Scenario,
+    args: &'a GateArgs,
+    scratch: &'a Path,
+) -> Whole<'a> {
+    let process = Process { program, scenario, settings: Vec::new(), args, scratch };
+    Whole { process, name: &asked.name }
+}
+
+/// A run that nothing is interleaved with.
+pub(super) struct Whole<'a> {
+    process: Process<'a>,
+    name: &'a str,
+}
+
+impl Whole<'_> {
+    /// Its record, or why there is none.
+    pub(super) fn run(
+        &self,
+        clock: Clock,
+        interrupted: &AtomicBool,
+        watcher: &mut dyn Watcher,
+    ) -> io::Result<Result<Run, String>> {
+        let doing = format!("{} head", self.name);
+        let (pair, pairs, done, planned) = (1, 1, 0, 1);
+        watcher.progress(&Progress { doing: &doing, pair, pairs, done, planned, ratio: None });
+        self.process.run(clock, interrupted)
+    }
+}
+
+/// Why a program cannot run a scenario, in its own words; none if it can.
+pub(super) fn refuses(
+    program: &Path,
+    scenario: &Path,
+    args: &GateArgs,
+    scratch: &Path,
+) -> io::Result<Option<String>> {
+    let mut command = Command::new(program);
+    command.arg("check").arg(scenario);
+    args.scenarios.overrides.set.iter().for_each(|set| {
+        command.args(["--set", set]);
+    });
+    let output = command.current_dir(".").env("TMPDIR", scratch).output()?;
+    Ok((!output.status.success()).then(|| last_words(&String::from_utf8_lossy(&output.stderr))))
+}
+
+/// One run of a program.
+struct Process<'a> {
+    program: &'a Path,
+    scenario: &'a Path,
+    /// Laid over the scenario after what the user lays over it.
+    settings: Vec<String>,
+    args: &'a GateArgs,
+    scratch: &'a Path,
+}
+
+impl Process<'_> {
+    /// Its record, or why there is none.
+    fn run(&self, clock: Clock, interrupted: &AtomicBool) -> io::Result<Result<Run, String>> {
+        let folder = tempfile::Builder::new().prefix("shot-").tempdir_in(self.scratch)?;
+        let said = folder.path().join("said.txt");
+        let out = folder.path().join("out");
+        let mut child = self.command(&out, &said)?.spawn()?;
+        let status = wait(&mut child, clock, interrupted)?;
+        let measured = status.code().is_some_and(|code| MEASURED.contains(&code));
+        if !measured {
+            let said = last_words(&fs::read_to_string(&said).unwrap_or_default());
+            return Ok(Err(format!("{status}: {said}")));
+        }
+        let Some(bundle) = fs::read_dir(&out)?.flatten().next() else {
+            return Ok(Err("it left no record".to_owned()));
+        };
+        Ok(Bundle::open(&bundle.path()).read_run().map_err(|error| error.to_string()))
+    }
+
+    fn command(&self, out: &Path, said: &Path) -> io::Result<Command> {
+        let mut command = Command::new(self.program);
+        command.arg("run").arg(self.scenario).arg("--no-profile");
+        command.arg("--out").arg(out).arg("--data").arg(self.scratch);
+        for set in self.args.scenarios.overrides.set.iter().chain(&self.settings) {
+            command.args(["--set", set]);
+        }
+        // Its own group: a Ctrl-C at the terminal is for the gate, which passes it on once.
+        command.process_group(0);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(said)?);
+        Ok(command)
+    }
+}
+
+/// Until it has ended; asked to, once, if the gate is interrupted.
+fn wait(child: &mut Child, clock: Clock, interrupted: &AtomicBool) -> io::Result<ExitStatus> {
+    let mut was_asked = false;
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        if interrupted.load(Ordering::Relaxed) && !was_asked {
+            was_asked = true;
+            let id = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+            // It may have ended by itself.
+            let _ = id.map(|id| kill_process(id, Signal::INT));
+        }
+        clock.sleep(NAP);
+    }
+}
+
+fn last_words(said: &str) -> String {
+    let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    lines[lines.len().saturating_sub(LAST_WORDS)..].join(" / ")
+}
