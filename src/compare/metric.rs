@@ -140,7 +140,7 @@ impl<'a> Metric<'a> {
     /// How many observations of a cell lie beyond `percentile`.
     pub(super) fn beyond(&self, cell: &Cell, percentile: Percentile) -> u64 {
         let count = match self.op {
-            None => cell.service.count,
+            None => cell.latency().count,
             Some(op) => of_kind(cell, op).map_or(0, |op| op.service.count),
         };
         stats::beyond(count, percentile.one_in())
