@@ -200,7 +200,8 @@ fn interval_log(run: &Run, arm: &str) -> Result<Vec<u8>, BundleError> {
     Ok(bytes)
 }
 
-fn histogram(text: &str) -> Result<Histogram<u64>, BundleError> {
+/// A histogram as it stands in a run file, read back.
+pub(super) fn histogram(text: &str) -> Result<Histogram<u64>, BundleError> {
     let bytes = BASE64.decode(text).map_err(|error| BundleError::Histogram(error.to_string()))?;
     Deserializer::new()
         .deserialize(&mut bytes.as_slice())

@@ -4,6 +4,7 @@
 pub mod bundle;
 mod cell;
 pub mod contrast;
+pub mod distribution;
 mod host;
 mod lock_profile;
 mod open;
