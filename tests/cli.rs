@@ -1111,6 +1111,7 @@ fn a_reader_that_went_away_is_no_crash() {
         &["report", bundle, "--md"],
         &["report", bundle, "--html"],
         &["report", bundle, "--json"],
+        &["report", bundle, "--csv"],
         &run,
     ] {
         let (reader, writer) = std::io::pipe().unwrap();

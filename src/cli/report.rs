@@ -19,8 +19,8 @@ use std::path::{Path, PathBuf};
 Examples:
   kvbench report reports/put_parallel-20261103T141200-a1b2c3d          print it, rewrite its pages
   kvbench report reports/put_parallel-20261103T141200-a1b2c3d --md     Markdown for a pull request
-  kvbench report reports/put_parallel-20261103T141200-a1b2c3d --benchfmt > trials.txt; benchstat -col /arm trials.txt
-  kvbench report reports/c0*/ --junit > junit.xml                      a suite for each scenario, for CI
+  kvbench report reports/put_parallel-20261103T141200-a1b2c3d --csv    every trial, for a data frame
+  kvbench report reports/c0*/ --junit                                  a suite per scenario, for CI
   kvbench report reports/scoreboard-20261103T141200                    a scoreboard, from its bundles
   kvbench report reports/c0*/ --out reports/board                      a scoreboard of these bundles")]
 pub(super) struct ReportArgs {
