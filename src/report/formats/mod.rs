@@ -1,6 +1,6 @@
 //! The formats that other programs read: one file each. [docs/formats.md](../../../docs/formats.md) shows how each is used.
 //!
-//! All numbers come from [`measured`](crate::compare::measured) and from the verdicts; nothing is computed here but a change of unit.
+//! All numbers come from [`measured`](fn@crate::compare::measured) and from the verdicts; nothing is computed here but a change of unit.
 //! What is invalid or withheld is no number in any of them: it is left out, with a word on why where the format has room for
 //! one. Each says of a run in its own syntax what stands in the way of trusting it ([`Caveat`]). Values keep all their digits,
 //! since programs round by themselves; the same input gives the same bytes.
