@@ -699,6 +699,52 @@ fn a_report_gives_back_what_the_run_printed_and_wrote() {
     assert_eq!(names(&bundle), before);
 }
 
+/// Formats that other programs read, of one run.
+const FOR_PROGRAMS: [&[&str]; 8] = [
+    &["--csv"],
+    &["--benchfmt"],
+    &["--openmetrics"],
+    &["--junit"],
+    &["--bmf"],
+    &["--github-benchmark", "bigger"],
+    &["--github-benchmark", "smaller"],
+    &["--hgrm", "after:a@2"],
+];
+
+#[test]
+fn other_programs_get_their_formats_and_the_verdicts_exit_code() {
+    let desk = Desk::new(TINY);
+    desk.run(&[]);
+    // A busy host may make a load invalid, and then there is nothing to print of it.
+    let folder = &desk.edit(|record| record["warnings"] = json!([]));
+    let ran = kvbench(&["report", folder]);
+    let before = names(desk.bundle());
+    let begins = ["scenario,started_at,", "Unit ", "# TYPE ", "<?xml ", "{\n", "[\n", "[\n", "  "];
+    for (form, begin) in FOR_PROGRAMS.iter().zip(begins) {
+        let of_what = if form[0] == "--junit" { "tiny.target" } else { "after" };
+        let printed = kvbench(&[&["report", folder], *form].concat());
+        assert_eq!((printed.exit, printed.err.as_str()), (ran.exit, ""), "{form:?}");
+        assert!(printed.out.starts_with(begin) && printed.out.ends_with('\n'), "{form:?}");
+        assert!(printed.out.contains(of_what), "{form:?}: {}", printed.out);
+    }
+    assert_eq!(names(desk.bundle()), before, "nothing is written beside the record");
+
+    let nowhere = kvbench(&["report", folder, "--hgrm", "after:a@3"]);
+    assert_eq!((nowhere.exit, nowhere.out.as_str()), (Exit::Usage, ""));
+    assert!(nowhere.err.ends_with("there are: before:a@2, after:a@2\n"), "{}", nowhere.err);
+    for wrong in [&["--csv", "--junit"][..], &["--csv", "--out", "x"], &["--json", "--bmf"]] {
+        let refused = kvbench(&[&["report", folder], wrong].concat());
+        assert_eq!((refused.exit, refused.out.as_str()), (Exit::Usage, ""), "{wrong:?}");
+        assert!(refused.err.contains("cannot be used with"), "{}", refused.err);
+    }
+    let broken = desk.edit(|record| {
+        record["trials"][0]["cells"][0]["service"]["histogram"] = json!("HISTFAAA\u{1b}");
+    });
+    let unreadable = kvbench(&["report", &broken, "--openmetrics"]);
+    assert_eq!((unreadable.exit, unreadable.out.as_str()), (Exit::Usage, ""));
+    assert!(unreadable.err.starts_with("error: a histogram of the run cannot be read: "));
+}
+
 /// Two scenarios that were asked for together end in one board, which the bundles give again.
 #[test]
 fn several_scenarios_end_in_a_scoreboard() {
@@ -738,6 +784,19 @@ fn several_scenarios_end_in_a_scoreboard() {
         (Exit::Missed, of_both.out)
     );
     assert!(read(Path::new(&elsewhere).join(files[0])).contains(&format!("href=\"../out/{tiny}/")));
+
+    let suites = |args: &[&str]| {
+        let printed = kvbench(&[args, &["--junit"]].concat());
+        assert_eq!((printed.exit, printed.err.as_str()), (Exit::Missed, ""));
+        printed.out
+    };
+    let of_board = suites(&["report", folder.to_str().unwrap()]);
+    assert_eq!(of_board, suites(&["report", &bundles[0], &bundles[1]]), "a suite for each bundle");
+    for wanted in ["<testsuite name=\"tiny\"", "<testsuite name=\"other\"", "<failure message="] {
+        assert_eq!(of_board.matches(wanted).count(), 1, "{wanted}: {of_board}");
+    }
+    let one_place = kvbench(&["report", &bundles[0], &bundles[1], "--hgrm", "after:a@2"]);
+    assert_eq!(one_place.exit, Exit::Usage);
 
     fs::remove_dir_all(&bundles[0]).unwrap();
     let gone = kvbench(&["report", folder.to_str().unwrap()]);
@@ -1053,6 +1112,7 @@ fn a_reader_that_went_away_is_no_crash() {
         &["report", bundle, "--md"],
         &["report", bundle, "--html"],
         &["report", bundle, "--json"],
+        &["report", bundle, "--csv"],
         &run,
     ] {
         let (reader, writer) = std::io::pipe().unwrap();

@@ -5,10 +5,12 @@ use super::{Exit, Terminal};
 use crate::compare::{self, Comparison};
 use crate::record::Run;
 use crate::record::bundle::Bundle;
+use crate::report::formats::github::Better;
+use crate::report::formats::{Format, Judged};
 use crate::report::words::plain;
 use crate::report::{html, markdown, profiles, terminal as text};
 use crate::runner::Finished;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -17,24 +19,89 @@ use std::path::{Path, PathBuf};
 Examples:
   kvbench report reports/put_parallel-20261103T141200-a1b2c3d          print it, rewrite its pages
   kvbench report reports/put_parallel-20261103T141200-a1b2c3d --md     Markdown for a pull request
+  kvbench report reports/put_parallel-20261103T141200-a1b2c3d --csv    every trial, for a data frame
+  kvbench report reports/c0*/ --junit                                  a suite per scenario, for CI
   kvbench report reports/scoreboard-20261103T141200                    a scoreboard, from its bundles
   kvbench report reports/c0*/ --out reports/board                      a scoreboard of these bundles")]
 pub(super) struct ReportArgs {
     /// A bundle folder, or the result.json in it; several, or a scoreboard's folder, for a scoreboard
     #[arg(required = true, value_name = "BUNDLE")]
     bundles: Vec<PathBuf>,
+    #[command(flatten)]
+    form: FormArgs,
+    /// Write the scoreboard of several bundles there
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = FOR_PROGRAMS)]
+    out: Option<PathBuf>,
+}
+
+/// In which form; the terminal's if none is asked for.
+#[derive(Debug, Args)]
+#[group(id = "form", multiple = false)]
+struct FormArgs {
     /// Print Markdown
-    #[arg(long, conflicts_with_all = ["html", "json"])]
+    #[arg(long)]
     md: bool,
     /// Print the HTML page
-    #[arg(long, conflicts_with = "json")]
+    #[arg(long)]
     html: bool,
     /// Print the record
     #[arg(long)]
     json: bool,
-    /// Write the scoreboard of several bundles there
-    #[arg(long, value_name = "FOLDER")]
-    out: Option<PathBuf>,
+    /// Print every trial's values as CSV
+    #[arg(long)]
+    csv: bool,
+    /// Print every trial as Go benchmark text, for benchstat
+    #[arg(long)]
+    benchfmt: bool,
+    /// Print OpenMetrics text
+    #[arg(long)]
+    openmetrics: bool,
+    /// Print targets and checks as JUnit XML
+    #[arg(long)]
+    junit: bool,
+    /// Print Bencher Metric Format
+    #[arg(long)]
+    bmf: bool,
+    /// Print a list for github-action-benchmark, of what is better that way
+    #[arg(long, value_name = "DIRECTION")]
+    github_benchmark: Option<Direction>,
+    /// Print percentile text (.hgrm) of one arm at one place: `after:saturate@50`
+    #[arg(long, value_name = "ARM:PLACE")]
+    hgrm: Option<String>,
+}
+
+/// Which way is better.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Direction {
+    /// Throughput and other rates
+    Bigger,
+    /// Latencies and costs
+    Smaller,
+}
+
+/// Forms that are of runs, never of a scoreboard.
+const FOR_PROGRAMS: [&str; 7] =
+    ["csv", "benchfmt", "openmetrics", "junit", "bmf", "github_benchmark", "hgrm"];
+
+impl FormArgs {
+    /// The format for other programs that is asked for, if one is.
+    fn format(&self) -> Option<Format> {
+        Some(match self {
+            FormArgs { csv: true, .. } => Format::Csv,
+            FormArgs { benchfmt: true, .. } => Format::Benchfmt,
+            FormArgs { openmetrics: true, .. } => Format::OpenMetrics,
+            FormArgs { junit: true, .. } => Format::Junit,
+            FormArgs { bmf: true, .. } => Format::Bmf,
+            FormArgs { github_benchmark: Some(Direction::Bigger), .. } => {
+                Format::Github(Better::Bigger)
+            }
+            FormArgs { github_benchmark: Some(Direction::Smaller), .. } => {
+                Format::Github(Better::Smaller)
+            }
+            FormArgs { hgrm: Some(place), .. } => Format::Hgrm(place.clone()),
+            _ => return None,
+        })
+    }
 }
 
 /// The pictures of a bundle.
@@ -101,6 +168,9 @@ fn against<'a>(mut arms: impl DoubleEndedIterator<Item = &'a String>) -> String 
 }
 
 pub(super) fn report(args: &ReportArgs, terminal: &mut Terminal<'_>) -> anyhow::Result<Exit> {
+    if let Some(format) = args.form.format() {
+        return for_programs(&args.bundles, &format, terminal);
+    }
     let again = match (args.bundles.as_slice(), &args.out) {
         ([one], None) => match scoreboard::folder_of(one) {
             Some(folder) => scoreboard::again(&folder).map(|again| (again, Some(folder))),
@@ -119,9 +189,9 @@ pub(super) fn report(args: &ReportArgs, terminal: &mut Terminal<'_>) -> anyhow::
         Err(error) => return unreadable(&format!("{error:#}"), terminal),
     };
     let form = match () {
-        () if args.md => Form::Markdown,
-        () if args.html => Form::Html,
-        () if args.json => Form::Json,
+        () if args.form.md => Form::Markdown,
+        () if args.form.html => Form::Html,
+        () if args.form.json => Form::Json,
         () => Form::Text,
     };
     if let (Some(folder), true) = (folder, form == Form::Text || args.out.is_some()) {
@@ -147,21 +217,66 @@ fn one_bundle(args: &ReportArgs, path: &Path, terminal: &mut Terminal<'_>) -> an
     let comparison = compare::compare(&run);
     let files = Files::of_bundle(&bundle, &run);
     match () {
-        () if args.md => write!(terminal.out, "{}", markdown::render(&run, &comparison))?,
-        () if args.html => {
+        () if args.form.md => write!(terminal.out, "{}", markdown::render(&run, &comparison))?,
+        () if args.form.html => {
             write!(terminal.out, "{}", html::render(&run, &comparison, &files.flames))?;
         }
-        () if args.json => print_record(&run, terminal)?,
+        () if args.form.json => print_record(&run, terminal)?,
         () => {
             write_all(&bundle, &run, &comparison, &files)?;
             print(&run, &comparison, terminal)?;
         }
     }
-    Ok(match run.complete {
+    Ok(exit(&run, &comparison))
+}
+
+/// Prints these bundles, and those of these scoreboards, in one text that other programs read.
+fn for_programs(
+    paths: &[PathBuf],
+    format: &Format,
+    terminal: &mut Terminal<'_>,
+) -> anyhow::Result<Exit> {
+    let runs = match runs(paths) {
+        Ok(runs) => runs,
+        Err(error) => return unreadable(&format!("{error:#}"), terminal),
+    };
+    let judged: Vec<Judged<'_>> =
+        runs.iter().map(|(run, comparison)| Judged { run, comparison }).collect();
+    let text = match format.render(&judged) {
+        Ok(text) => text,
+        Err(error) => {
+            writeln!(terminal.err, "error: {}", plain(&error.to_string()))?;
+            return Ok(Exit::Usage);
+        }
+    };
+    write!(terminal.out, "{text}")?;
+    let exits = runs.iter().map(|(run, comparison)| exit(run, comparison));
+    Ok(exits.fold(Exit::Met, Exit::worse))
+}
+
+fn runs(paths: &[PathBuf]) -> anyhow::Result<Vec<(Run, Comparison)>> {
+    let mut runs = Vec::new();
+    for path in paths {
+        let bundles = match scoreboard::folder_of(path) {
+            Some(folder) => scoreboard::bundles_of(&folder)?,
+            None => vec![path.clone()],
+        };
+        for bundle in bundles {
+            let run = Bundle::open(&bundle).read_run()?;
+            let comparison = compare::compare(&run);
+            runs.push((run, comparison));
+        }
+    }
+    Ok(runs)
+}
+
+/// How the command ends for a run.
+fn exit(run: &Run, comparison: &Comparison) -> Exit {
+    match run.complete {
         false => Exit::Interrupted,
-        true if profiles::is_all_there_is(&run) => Exit::Met,
+        true if profiles::is_all_there_is(run) => Exit::Met,
         true => Exit::from(comparison.outcome),
-    })
+    }
 }
 
 /// Writes the pages of a bundle.

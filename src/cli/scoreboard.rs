@@ -59,14 +59,25 @@ pub(super) fn folder_of(path: &Path) -> Option<PathBuf> {
 
 /// The board in `folder`, made again from the bundles it names. What was not measured then is not measured now.
 pub(super) fn again(folder: &Path) -> anyhow::Result<Again> {
-    let path = folder.join(SCOREBOARD);
-    let json = std::fs::read(&path).with_context(|| format!("{}", path.display()))?;
-    let old = Scoreboard::from_json(&json)
-        .with_context(|| format!("{} is not a scoreboard", path.display()))?;
-    let bundles: Vec<PathBuf> = old.runs.iter().map(|run| folder.join(&run.bundle)).collect();
-    let mut again = of_bundles(&bundles, folder)?;
+    let old = read(folder)?;
+    let mut again = of_bundles(&bundles(&old, folder), folder)?;
     again.board.not_measured = old.not_measured;
     Ok(again)
+}
+
+/// The bundles that the board in `folder` names.
+pub(super) fn bundles_of(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    Ok(bundles(&read(folder)?, folder))
+}
+
+fn read(folder: &Path) -> anyhow::Result<Scoreboard> {
+    let path = folder.join(SCOREBOARD);
+    let json = std::fs::read(&path).with_context(|| format!("{}", path.display()))?;
+    Scoreboard::from_json(&json).with_context(|| format!("{} is not a scoreboard", path.display()))
+}
+
+fn bundles(board: &Scoreboard, folder: &Path) -> Vec<PathBuf> {
+    board.runs.iter().map(|run| folder.join(&run.bundle)).collect()
 }
 
 /// The board of these bundles, with links to them from `folder`.

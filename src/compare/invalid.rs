@@ -3,7 +3,7 @@
 
 use super::align::{self, Place};
 use super::metric::{Measure, Metric};
-use crate::record::{BlockHost, Run, Warning};
+use crate::record::{BlockHost, Run, Target, Warning};
 use crate::stats::PAIRS_MIN;
 use std::borrow::Cow;
 use std::fmt;
@@ -68,6 +68,17 @@ pub(super) fn of_arm(run: &Run, arm: &str, place: Place<'_>) -> Option<Invalid> 
     let found = run.warnings.iter().filter_map(invalidates);
     let mut found = found.filter(|(of, cell, _)| *of == arm && *cell == here);
     found.next().map(|(_, _, why)| why)
+}
+
+/// Why what a target asks for is no number: the load was not what it claims to be, on the arm it is about or on an end of its
+/// ratio. None of a check.
+pub fn invalid_target(run: &Run, target: &Target) -> Option<Invalid> {
+    let metric = Metric::parse(&target.metric, run)?;
+    let of = |arm: &str| of_arm(run, arm, metric.place);
+    match &target.arm {
+        Some(arm) => of(arm),
+        None => [run.arms.first()?, run.arms.last()?].into_iter().find_map(|arm| of(&arm.name)),
+    }
 }
 
 /// Why the load at the metric's place cannot carry a verdict, if an end of the ladder was measured badly there.

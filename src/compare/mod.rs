@@ -13,6 +13,7 @@ mod invalid;
 mod judge;
 mod ladder;
 mod looks;
+mod measured;
 mod metric;
 mod open;
 mod overall;
@@ -26,8 +27,9 @@ mod value;
 mod watch;
 
 pub use crate::stats::{Figure, Scalability, Unfit};
-pub use invalid::{Invalid, disturbed, invalidates, left_out};
+pub use invalid::{Invalid, disturbed, invalid_target, invalidates, left_out};
 pub use looks::{looks, precision_reached};
+pub use measured::{Measured, Reading, Withheld, is_shown, measured};
 pub use overall::{Kind, Share, overall, shares};
 pub use percentiles::{PercentilePoint, percentiles};
 

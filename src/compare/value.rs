@@ -65,7 +65,7 @@ fn values(run: &Run, metric: Metric<'_>, arm: &str) -> Vec<f64> {
 
 impl ArmValue {
     /// Hodges-Lehmann of the trials' values with the signed-rank interval at [`stats::ALPHA`]; none without values.
-    fn of(arm: &str, metric: Metric<'_>, values: &[f64]) -> Option<ArmValue> {
+    pub(super) fn of(arm: &str, metric: Metric<'_>, values: &[f64]) -> Option<ArmValue> {
         let interval = stats::signed_rank_interval(values, stats::ALPHA);
         Some(ArmValue {
             arm: arm.to_owned(),

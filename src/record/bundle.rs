@@ -1,7 +1,7 @@
 //! The folder a run leaves: `result.json`, reports, histograms, profiles. Each file is written beside its final
 //! name, synced and renamed, so a reader never meets half a file and a failed write leaves the old one.
 
-use super::{Arm, Latency, Run, SCHEMA};
+use super::{Arm, Run, SCHEMA};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use hdrhistogram::Histogram;
@@ -205,19 +205,12 @@ fn interval_log(run: &Run, arm: &str) -> Result<Vec<u8>, BundleError> {
     Ok(bytes)
 }
 
-fn histogram(text: &str) -> Result<Histogram<u64>, BundleError> {
+/// A histogram as it stands in a run file, read back.
+pub(super) fn histogram(text: &str) -> Result<Histogram<u64>, BundleError> {
     let bytes = BASE64.decode(text).map_err(|error| BundleError::Histogram(error.to_string()))?;
     Deserializer::new()
         .deserialize(&mut bytes.as_slice())
         .map_err(|error| BundleError::Histogram(format!("{error:?}")))
-}
-
-impl Latency {
-    /// The values at these quantiles, each within 0..=1, ns; none if the histogram cannot be read.
-    pub fn quantiles_ns(&self, quantiles: &[f64]) -> Option<Vec<u64>> {
-        let histogram = histogram(&self.histogram).ok()?;
-        Some(quantiles.iter().map(|quantile| histogram.value_at_quantile(*quantile)).collect())
-    }
 }
 
 /// A serialized histogram as it stands in a run file.

@@ -4,6 +4,7 @@
 pub mod bundle;
 mod cell;
 pub mod contrast;
+pub mod distribution;
 pub mod gate;
 mod host;
 mod lock_profile;

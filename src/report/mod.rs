@@ -1,4 +1,5 @@
-//! Three forms of one answer: the terminal, Markdown for a pull request, and a self-contained HTML page.
+//! Three forms of one answer for people: the terminal, Markdown for a pull request, and a self-contained HTML page. And the
+//! formats that other programs read.
 //!
 //! Everything here renders a [`Run`](crate::record::Run) and its [`Comparison`](crate::compare::Comparison). It
 //! refuses to compute statistics, to read clocks or files, and to print what was not measured: an absent interval is
@@ -7,6 +8,7 @@
 
 mod chart;
 pub mod contrast;
+pub mod formats;
 pub mod gate;
 mod glossary;
 pub mod html;

@@ -62,15 +62,7 @@ fn usual<'a>(base: &'a Run, other: &'a Run, floor: f64) -> Vec<Asked<'a>> {
 }
 
 fn of_place<'a>(run: &'a Run, place: Place<'a>, floor: f64) -> Vec<Asked<'a>> {
-    let cells = || run.trials.iter().filter_map(move |trial| align::cell(trial, place));
-    let words: &[&str] = match () {
-        () if cells().any(|cell| cell.search.is_some()) => &SEARCH,
-        () if cells().any(|cell| cell.open.is_some()) => &OPEN,
-        () => &CLOSED,
-    };
-    let watch: &[&str] =
-        if cells().any(|cell| cell.watch.is_some()) { &["watch_events"] } else { &[] };
-    let asked = |word: &&str| {
+    let asked = |word: &'static str| {
         let measure = Measure::parse(word)?;
         Some(Asked {
             name: name(run, place, word),
@@ -81,7 +73,20 @@ fn of_place<'a>(run: &'a Run, place: Place<'a>, floor: f64) -> Vec<Asked<'a>> {
             least: 0.0,
         })
     };
-    words.iter().chain(watch).filter_map(asked).collect()
+    usual_words(run, place).into_iter().filter_map(asked).collect()
+}
+
+/// The usual measures of a place, as in targets.
+pub(in crate::compare) fn usual_words(run: &Run, place: Place<'_>) -> Vec<&'static str> {
+    let cells = || run.trials.iter().filter_map(move |trial| align::cell(trial, place));
+    let words: &[&str] = match () {
+        () if cells().any(|cell| cell.search.is_some()) => &SEARCH,
+        () if cells().any(|cell| cell.open.is_some()) => &OPEN,
+        () => &CLOSED,
+    };
+    let watch: &[&str] =
+        if cells().any(|cell| cell.watch.is_some()) { &["watch_events"] } else { &[] };
+    words.iter().chain(watch).copied().collect()
 }
 
 /// `saturate.p99@50`, or `paced.p99` where the load was open.

@@ -22,6 +22,7 @@ use crate::record::{Cell, Run, SCHEMA};
 use crate::seed::Seed;
 use crate::stats::{self, Admission, BEYOND_JUDGED_MIN, BEYOND_SHOWN_MIN};
 use metrics::Asked;
+pub(super) use metrics::usual_words;
 
 /// Least change that counts if nothing else is asked for, fraction.
 pub const FLOOR: f64 = 0.05;
