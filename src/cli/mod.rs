@@ -4,10 +4,12 @@
 mod agent;
 mod check;
 mod compare;
+mod completions;
 mod doctor;
 mod exit;
 mod explain;
 mod listening;
+mod man;
 mod new;
 mod plan;
 mod profile;
@@ -70,6 +72,10 @@ enum Command {
     New(new::NewArgs),
     /// Print the JSON Schema of scenario files, for editors, or of records, for programs
     Schema(schema::SchemaArgs),
+    /// Print what a shell needs to complete the command line
+    Completions(completions::CompletionsArgs),
+    /// Print a manual page, or write those of all commands
+    Man(man::ManArgs),
 }
 
 /// Scenarios and what is laid over them.
@@ -127,6 +133,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>, terminal: &mut Terminal<'_>
         Command::Doctor(args) => doctor::doctor(&args, terminal),
         Command::New(args) => new::new(&args, terminal),
         Command::Schema(args) => schema::schema(&args, terminal),
+        Command::Completions(args) => completions::completions(&args, terminal),
+        Command::Man(args) => man::man(&args, terminal),
     };
     outcome.unwrap_or_else(|error| failed(&error, terminal))
 }
