@@ -4,6 +4,7 @@
 pub mod bundle;
 mod cell;
 pub mod contrast;
+pub mod history;
 mod host;
 mod lock_profile;
 mod open;
@@ -12,6 +13,7 @@ mod question;
 pub mod schema;
 pub mod scoreboard;
 mod surroundings;
+pub mod trend;
 mod trial;
 mod warning;
 
