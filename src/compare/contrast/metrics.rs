@@ -13,11 +13,11 @@ const OPEN: [&str; 4] = ["p50", "p99", "p999", "cpu_per_op"];
 const SEARCH: [&str; 1] = ["max_rate"];
 
 /// One metric to compare.
-pub(super) struct Asked<'a> {
+pub(in crate::compare) struct Asked<'a> {
     /// As in targets.
-    pub(super) name: String,
-    pub(super) metric: Metric<'a>,
-    pub(super) higher_is_better: bool,
+    pub(in crate::compare) name: String,
+    pub(in crate::compare) metric: Metric<'a>,
+    pub(in crate::compare) higher_is_better: bool,
     /// Whether somebody asked for it by name, and so is told if it is not there.
     pub(super) is_explicit: bool,
 }
@@ -46,6 +46,20 @@ pub(super) fn of<'a>(
         Ok(Asked { name: name.clone(), metric, higher_is_better, is_explicit: true })
     };
     names.iter().map(explicit).collect()
+}
+
+/// The usual ones of one run, and those that its targets name, each once.
+pub(in crate::compare) fn judged(run: &Run) -> Vec<Asked<'_>> {
+    let mut judged = usual(run, run);
+    for target in &run.targets {
+        let name = std::slice::from_ref(&target.metric);
+        // A target of a check names no metric, and one on a plain count none that gets worse.
+        let asked = of(run, run, name).unwrap_or_default();
+        if judged.iter().all(|known| known.name != target.metric) {
+            judged.extend(asked);
+        }
+    }
+    judged
 }
 
 fn usual<'a>(base: &'a Run, other: &'a Run) -> Vec<Asked<'a>> {
