@@ -8,6 +8,7 @@
 mod chart;
 pub mod contrast;
 mod glossary;
+pub mod history;
 pub mod html;
 pub mod markdown;
 mod markup;

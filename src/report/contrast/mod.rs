@@ -44,7 +44,7 @@ fn verdict(row: &ContrastRow) -> String {
 }
 
 /// `46 900/s ± 2.0 %`: the mean and half its interval.
-fn mean(mean: Option<&SideMean>, unit: Unit) -> String {
+pub(super) fn mean(mean: Option<&SideMean>, unit: Unit) -> String {
     let Some(mean) = mean else { return NOTHING.to_owned() };
     let value = words::quantity(mean.value, unit);
     match mean.interval {

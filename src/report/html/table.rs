@@ -4,7 +4,7 @@ use crate::report::markup::text;
 use crate::report::words;
 
 /// A table under construction; every cell is text and is escaped here.
-pub(super) struct Table {
+pub(in crate::report) struct Table {
     caption: String,
     /// One letter per column: `l` or `r`.
     sides: String,
@@ -14,7 +14,7 @@ pub(super) struct Table {
 
 impl Table {
     /// `sides` has one letter per column, `l` or `r`.
-    pub(super) fn new(caption: &str, sides: &str) -> Table {
+    pub(in crate::report) fn new(caption: &str, sides: &str) -> Table {
         Table {
             caption: caption.to_string(),
             sides: sides.to_string(),
@@ -24,17 +24,17 @@ impl Table {
     }
 
     /// Adds a column header, with the glossary's word that explains it, or "".
-    pub(super) fn column(&mut self, name: &str, word: &str) {
+    pub(in crate::report) fn column(&mut self, name: &str, word: &str) {
         self.head.push((name.to_string(), words::canonical(word)));
     }
 
     /// Adds a row; its first cell is its header.
-    pub(super) fn row(&mut self, cells: Vec<String>) {
+    pub(in crate::report) fn row(&mut self, cells: Vec<String>) {
         self.rows.push(cells);
     }
 
     /// Writes the table, which scrolls on its own if the window is narrow.
-    pub(super) fn write(&self, out: &mut String) {
+    pub(in crate::report) fn write(&self, out: &mut String) {
         out.push_str("<div class=\"scroll\"><table>\n");
         if !self.caption.is_empty() {
             out.push_str(&format!("<caption>{}</caption>\n", text(&self.caption)));
