@@ -8,6 +8,7 @@ mod completions;
 mod doctor;
 mod exit;
 mod explain;
+mod history;
 mod listening;
 mod man;
 mod new;
@@ -58,6 +59,8 @@ enum Command {
     Report(report::ReportArgs),
     /// Hold arms of bundles against each other, from their raw trials: did anything get worse?
     Compare(compare::CompareArgs),
+    /// Keep results over time: add runs, see trends and changes of level, accept a level
+    History(history::HistoryArgs),
     /// Flame graphs of arms: on CPU and waiting for locks, before, after and what changed
     Profile(profile::ProfileArgs),
     /// Serve etcd's API v3, alone or as a member of a cluster, until stopped
@@ -126,6 +129,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, terminal: &mut Terminal<'_>
         Command::Check(args) => check::check(&args, terminal),
         Command::Report(args) => report::report(&args, terminal),
         Command::Compare(args) => compare::compare(&args, terminal),
+        Command::History(args) => history::history(&args, terminal),
         Command::Profile(args) => profile::profile(&args, terminal),
         Command::Serve(args) => serve::serve(&args, terminal),
         Command::Agent(args) => agent::agent(&args, terminal),
