@@ -276,7 +276,18 @@ fn names_that_could_leave_their_place_are_refused() {
 #[test]
 fn help_of_every_command_has_examples() {
     let commands = [
-        "run", "plan", "check", "report", "compare", "serve", "explain", "doctor", "new", "schema",
+        "run",
+        "plan",
+        "check",
+        "report",
+        "compare",
+        "serve",
+        "explain",
+        "doctor",
+        "new",
+        "schema",
+        "completions",
+        "man",
     ];
     for command in commands {
         let ran = kvbench(&[command, "--help"]);
@@ -292,6 +303,49 @@ fn help_of_every_command_has_examples() {
         assert_eq!((ran.exit, ran.out.as_str()), (Exit::Usage, ""), "{wrong:?}");
         assert!(ran.err.contains("Usage: "), "{wrong:?}: {}", ran.err);
     }
+}
+
+#[test]
+fn completions_know_every_command() {
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let ran = kvbench(&["completions", shell]);
+        assert_eq!((ran.exit, ran.err.as_str()), (Exit::Met, ""), "{shell}");
+        for word in ["completions", "compare", "no-profile"] {
+            assert!(ran.out.contains(word), "{shell}: {word}");
+        }
+    }
+    assert_eq!(kvbench(&["completions", "tcsh"]).exit, Exit::Usage);
+}
+
+/// bash itself completes with them.
+#[test]
+fn bash_completes_a_command() {
+    let script = kvbench(&["completions", "bash"]).out;
+    let ask = "COMP_WORDS=(kvbench comp); COMP_CWORD=1; _kvbench kvbench comp kvbench; echo ${COMPREPLY[@]}";
+    let bash = Command::new("bash").arg("-c").arg(format!("{script}\n{ask}")).output();
+    let told = bash.expect("bash is installed");
+    assert_eq!(String::from_utf8_lossy(&told.stdout).trim(), "compare completions");
+}
+
+#[test]
+fn every_command_has_a_manual_page() {
+    let desk = TempDir::new().expect("a folder for the test");
+    let folder = desk.path().join("man1");
+    let folder = folder.to_str().expect("the path is UTF-8");
+    let ran = kvbench(&["man", "--out", folder]);
+    assert_eq!((ran.exit, ran.out.as_str(), ran.err.as_str()), (Exit::Met, "", ""));
+    let pages = names(folder);
+    for page in ["kvbench.1", "kvbench-run.1", "kvbench-man.1"] {
+        assert!(pages.iter().any(|known| known == page), "{page}: {pages:?}");
+    }
+    let page = read(Path::new(folder).join("kvbench-compare.1"));
+    assert!(page.contains(".SH EXAMPLES") && page.contains("\\-\\-floor"), "{page}");
+    let ran = kvbench(&["man", "compare"]);
+    assert_eq!((ran.exit, ran.out), (Exit::Met, page));
+    assert!(kvbench(&["man"]).out.contains("kvbench\\-compare(1)"));
+    let ran = kvbench(&["man", "dance\u{1b}"]);
+    assert_eq!(ran.exit, Exit::Usage);
+    assert!(ran.err.contains("no command \"dance\""), "{}", ran.err);
 }
 
 #[test]

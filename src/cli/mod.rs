@@ -4,11 +4,14 @@
 mod agent;
 mod check;
 mod compare;
+mod completions;
 mod doctor;
 mod exit;
 mod explain;
 mod gate;
+mod history;
 mod listening;
+mod man;
 mod new;
 mod plan;
 mod profile;
@@ -59,6 +62,8 @@ enum Command {
     Compare(compare::CompareArgs),
     /// Did a change make anything worse? Base and head by turns, a verdict for a pipeline
     Gate(Box<gate::GateArgs>),
+    /// Keep results over time: add runs, see trends and changes of level, accept a level
+    History(history::HistoryArgs),
     /// Flame graphs of arms: on CPU and waiting for locks, before, after and what changed
     Profile(profile::ProfileArgs),
     /// Serve etcd's API v3, alone or as a member of a cluster, until stopped
@@ -73,6 +78,10 @@ enum Command {
     New(new::NewArgs),
     /// Print the JSON Schema of scenario files, for editors, or of records, for programs
     Schema(schema::SchemaArgs),
+    /// Print what a shell needs to complete the command line
+    Completions(completions::CompletionsArgs),
+    /// Print a manual page, or write those of all commands
+    Man(man::ManArgs),
 }
 
 /// Scenarios and what is laid over them.
@@ -126,6 +135,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, terminal: &mut Terminal<'_>
         Command::Report(args) => report::report(&args, terminal),
         Command::Compare(args) => compare::compare(&args, terminal),
         Command::Gate(args) => gate::gate(&args, terminal),
+        Command::History(args) => history::history(&args, terminal),
         Command::Profile(args) => profile::profile(&args, terminal),
         Command::Serve(args) => serve::serve(&args, terminal),
         Command::Agent(args) => agent::agent(&args, terminal),
@@ -133,6 +143,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>, terminal: &mut Terminal<'_>
         Command::Doctor(args) => doctor::doctor(&args, terminal),
         Command::New(args) => new::new(&args, terminal),
         Command::Schema(args) => schema::schema(&args, terminal),
+        Command::Completions(args) => completions::completions(&args, terminal),
+        Command::Man(args) => man::man(&args, terminal),
     };
     outcome.unwrap_or_else(|error| failed(&error, terminal))
 }

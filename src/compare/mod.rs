@@ -9,6 +9,7 @@ mod by_op;
 pub mod contrast;
 mod costs;
 pub mod fitness;
+pub mod history;
 mod invalid;
 mod judge;
 mod ladder;

@@ -6,6 +6,7 @@ mod cell;
 pub mod contrast;
 pub mod distribution;
 pub mod gate;
+pub mod history;
 mod host;
 mod lock_profile;
 mod open;
@@ -14,6 +15,7 @@ mod question;
 pub mod schema;
 pub mod scoreboard;
 mod surroundings;
+pub mod trend;
 mod trial;
 mod warning;
 

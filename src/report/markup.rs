@@ -1,5 +1,5 @@
 //! Escaping for HTML and SVG: the one door through which text enters a page.
-//! What comes out may stand between tags and inside a quoted attribute; it may not stand in a script or a URL.
+//! What comes out may stand between tags and inside a quoted attribute; it may not stand in a script, and in a URL only what [`address`] made of it.
 
 use crate::report::words;
 
@@ -27,6 +27,22 @@ pub(super) fn verbatim(text: &str) -> String {
     escape(words::plain_lines(text).chars())
 }
 
+/// A relative path as it may stand in a link: everything but plain letters, digits and separators as its bytes in hexadecimal, so
+/// that it can name no scheme and end no attribute.
+pub(super) fn address(path: &str) -> String {
+    let mut out = String::new();
+    for byte in path.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'/' => {
+                out.push(char::from(byte));
+            }
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    // Two slashes at the beginning would name a host.
+    if out.starts_with("//") { format!(".{out}") } else { out }
+}
+
 /// A whole document as the value of an attribute in double quotes; nothing is filtered.
 pub(super) fn attribute(document: &str) -> String {
     document.replace('&', "&amp;").replace('"', "&quot;")
@@ -50,6 +66,12 @@ fn escape(text: impl Iterator<Item = char>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_names_no_scheme_and_no_host() {
+        assert_eq!(address("javascript:x\"<"), "javascript%3Ax%22%3C");
+        assert_eq!(address("//host/x"), ".//host/x");
+    }
 
     #[test]
     fn nothing_opens_a_tag_or_ends_an_attribute() {

@@ -11,6 +11,7 @@ pub mod contrast;
 pub mod formats;
 pub mod gate;
 mod glossary;
+pub mod history;
 pub mod html;
 pub mod markdown;
 mod markup;

@@ -17,12 +17,13 @@ use crate::seed::Seed;
 /// Resamples behind an interval.
 pub const RESAMPLES: usize = 2000;
 
-/// A mean with its bootstrap interval.
+/// A mean with its interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Mean {
     /// Arithmetic mean, unit of the data.
     pub value: f64,
-    /// BCa interval, unit of the data; absent below [`PAIRS_MIN`] values.
+    /// Its interval, unit of the data: BCa of [`bootstrap_mean`], absent below [`PAIRS_MIN`] values, or Student's of
+    /// [`super::student_mean`], absent below two.
     pub interval: Option<(f64, f64)>,
 }
 

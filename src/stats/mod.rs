@@ -13,6 +13,7 @@
 mod bootstrap;
 mod change_points;
 mod family;
+mod level_changes;
 mod location;
 mod mann_whitney;
 mod overall;
@@ -20,12 +21,14 @@ mod quantile;
 mod scalability;
 mod shift;
 mod signed_rank;
+mod student;
 mod tail;
 mod trend;
 
 pub use bootstrap::{Mean, RESAMPLES, bca_intervals, bootstrap_mean};
 pub use change_points::{change_points, noise};
 pub use family::{benjamini_hochberg, discoveries};
+pub use level_changes::{CHANGE_ALPHA, LEVEL_RUNS_MIN, LevelChange, level_changes};
 pub use location::{
     GeometricLocation, geometric_location, hodges_lehmann, pairs_needed, ratio_half_width,
 };
@@ -35,6 +38,7 @@ pub use quantile::{median, quantile};
 pub use scalability::{Figure, LEVELS_MIN, Scalability, TRIALS_MIN, Unfit, scalability};
 pub use shift::{Shift, UnpairedRatio, shift, unpaired_ratio};
 pub use signed_rank::{Interval, critical_value, signed_rank_interval, signed_rank_p_value};
+pub use student::student_mean;
 pub use tail::{Admission, BEYOND_JUDGED_MIN, BEYOND_SHOWN_MIN, beyond, rank_interval};
 pub use trend::{Trend, trend};
 

@@ -1,6 +1,6 @@
 //! Which metrics are compared: those asked for, or the usual ones of every place that both sides measured.
 
-use super::{Limit, UnknownMetric};
+use super::{FLOOR, Limit, UnknownMetric};
 use crate::compare::align::{self, Place};
 use crate::compare::metric::{Measure, Metric};
 use crate::compare::places;
@@ -13,11 +13,11 @@ const OPEN: [&str; 4] = ["p50", "p99", "p999", "cpu_per_op"];
 const SEARCH: [&str; 1] = ["max_rate"];
 
 /// One metric to compare.
-pub(super) struct Asked<'a> {
+pub(in crate::compare) struct Asked<'a> {
     /// As in targets.
-    pub(super) name: String,
-    pub(super) metric: Metric<'a>,
-    pub(super) higher_is_better: bool,
+    pub(in crate::compare) name: String,
+    pub(in crate::compare) metric: Metric<'a>,
+    pub(in crate::compare) higher_is_better: bool,
     /// Whether somebody asked for it by name, and so is told if it is not there.
     pub(super) is_explicit: bool,
     /// Least change that counts, fraction.
@@ -36,23 +36,44 @@ pub(super) fn of<'a>(
     if limits.is_empty() {
         return Ok(usual(base, other, floor));
     }
-    let explicit = |limit: &'a Limit| {
-        let Limit { metric: name, floor, least } = limit;
-        let wrong = |reason| UnknownMetric { metric: name.clone(), reason };
-        let metric = Metric::parse(name, base).ok_or_else(|| wrong("it is no metric"))?;
-        // A phase with an open load may be known to one side alone.
-        let metric = match metric.place.clients {
-            0 => Metric::parse(name, other).unwrap_or(metric),
-            _ => metric,
-        };
-        let higher_is_better = metric
-            .measure
-            .higher_is_better()
-            .ok_or_else(|| wrong("more of it is neither better nor worse"))?;
-        let (name, floor, least) = (name.clone(), *floor, *least);
-        Ok(Asked { name, metric, higher_is_better, is_explicit: true, floor, least })
+    let each = limits.iter();
+    each.map(|limit| named(base, other, &limit.metric, limit.floor, limit.least)).collect()
+}
+
+/// A metric that somebody asked for.
+fn named<'a>(
+    base: &'a Run,
+    other: &'a Run,
+    name: &'a str,
+    floor: f64,
+    least: f64,
+) -> Result<Asked<'a>, UnknownMetric> {
+    let wrong = |reason| UnknownMetric { metric: name.to_owned(), reason };
+    let metric = Metric::parse(name, base).ok_or_else(|| wrong("it is no metric"))?;
+    // A phase with an open load may be known to one side alone.
+    let metric = match metric.place.clients {
+        0 => Metric::parse(name, other).unwrap_or(metric),
+        _ => metric,
     };
-    limits.iter().map(explicit).collect()
+    let higher_is_better = metric
+        .measure
+        .higher_is_better()
+        .ok_or_else(|| wrong("more of it is neither better nor worse"))?;
+    let name = name.to_owned();
+    Ok(Asked { name, metric, higher_is_better, is_explicit: true, floor, least })
+}
+
+/// The usual ones of one run, and those that its targets name, each once.
+pub(in crate::compare) fn judged(run: &Run) -> Vec<Asked<'_>> {
+    let mut judged = usual(run, run, FLOOR);
+    for target in &run.targets {
+        // A target of a check names no metric, and one on a plain count none that gets worse.
+        let asked = named(run, run, &target.metric, FLOOR, 0.0);
+        if judged.iter().all(|known| known.name != target.metric) {
+            judged.extend(asked);
+        }
+    }
+    judged
 }
 
 fn usual<'a>(base: &'a Run, other: &'a Run, floor: f64) -> Vec<Asked<'a>> {

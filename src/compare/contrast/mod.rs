@@ -21,8 +21,8 @@ use crate::record::contrast::{
 use crate::record::{Cell, Run, SCHEMA};
 use crate::seed::Seed;
 use crate::stats::{self, Admission, BEYOND_JUDGED_MIN, BEYOND_SHOWN_MIN};
-use metrics::Asked;
-pub(super) use metrics::usual_words;
+pub(super) use alike::failure;
+pub(super) use metrics::{Asked, judged as judged_metrics, usual_words};
 
 /// Least change that counts if nothing else is asked for, fraction.
 pub const FLOOR: f64 = 0.05;
@@ -236,6 +236,24 @@ fn row(base: Entrant<'_>, other: Entrant<'_>, asked: &Asked<'_>, basis: Basis) -
         );
     }
     Found::Row(Box::new(row))
+}
+
+/// The value of each trial of one arm, or why the metric is no number; nothing if it was not measured.
+pub(super) fn sample(side: Entrant<'_>, metric: Metric<'_>) -> Option<Result<Vec<f64>, String>> {
+    let cells = side.cells(metric);
+    let values = readings(metric, &cells);
+    if cells.is_empty() {
+        return None;
+    }
+    if let Some((Admission::Withheld, _)) = admission(metric, cells.iter().copied()) {
+        return Some(Err(format!(
+            "fewer than {BEYOND_SHOWN_MIN} observations beyond it in a trial"
+        )));
+    }
+    Some(match without_number(side, side.arm, metric, &cells, &values) {
+        Some(why) => Err(why),
+        None => Ok(values),
+    })
 }
 
 /// How two samples compare.

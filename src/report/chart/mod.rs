@@ -13,8 +13,9 @@ mod scale;
 pub(super) mod stages;
 pub(super) mod strip;
 mod svg;
+pub(super) mod trend;
 
 use svg::Svg;
 
 /// Width of every drawing in its own units; the page scales it.
-const WIDTH: f64 = 880.0;
+pub(super) const WIDTH: f64 = 880.0;

@@ -64,6 +64,20 @@ impl Svg {
         self.tipped("polygon", class, &points, tip);
     }
 
+    /// A triangle that points down, around its center.
+    pub(super) fn triangle_down(
+        &mut self,
+        class: &str,
+        center: (f64, f64),
+        radius: f64,
+        tip: &str,
+    ) {
+        let (x, y) = center;
+        let (left, right, top, base) = (x - radius, x + radius, y - radius * 0.8, y + radius);
+        let points = format!("points=\"{left:.1},{top:.1} {right:.1},{top:.1} {x:.1},{base:.1}\"");
+        self.tipped("polygon", class, &points, tip);
+    }
+
     pub(super) fn text(&mut self, class: &str, at: (f64, f64), anchor: Anchor, text: &str) {
         let anchor = match anchor {
             Anchor::Start => "start",

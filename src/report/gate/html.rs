@@ -7,8 +7,8 @@ use crate::gate::{self, GateOutcome, GateRow, GateVerdict};
 use crate::record::gate::GateRecord;
 use crate::report::chart::change::{Change, changes};
 use crate::report::contrast::{mean, q_value};
-use crate::report::html::{CSS, Table, address, policy_without_scripts};
-use crate::report::markup::text;
+use crate::report::html::{self, Table};
+use crate::report::markup::{address, text};
 
 /// The whole page.
 pub fn render(record: &GateRecord) -> String {
@@ -38,13 +38,8 @@ pub fn render(record: &GateRecord) -> String {
 }
 
 fn head(out: &mut String, record: &GateRecord) {
-    out.push_str("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
-    out.push_str(&policy_without_scripts());
-    out.push_str("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n");
-    out.push_str("<meta name=\"color-scheme\" content=\"light dark\">\n");
-    out.push_str("<meta name=\"referrer\" content=\"no-referrer\">\n");
-    out.push_str("<title>gate · kvbench</title>\n");
-    out.push_str(&format!("<style>\n{CSS}</style>\n</head>\n<body>\n<main>\n<header>\n"));
+    html::begin(out, "gate");
+    out.push_str("<header>\n");
     out.push_str(&format!(
         "<p class=\"kicker\">kvbench · gate · {}</p>\n",
         text(&record.started_at)

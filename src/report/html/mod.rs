@@ -32,7 +32,7 @@ pub(super) const CSS: &str = include_str!("style.css");
 pub fn render(run: &Run, cmp: &Comparison, flames: &Flames) -> String {
     let frames = flames::frames(flames);
     let mut out = String::with_capacity(1 << 17);
-    head(&mut out, run, &policy::meta(&frames));
+    head(&mut out, &run.scenario.name, &policy::meta(&frames));
     if profiles::is_all_there_is(run) {
         profiled(&mut out, run);
     } else {
@@ -84,18 +84,18 @@ fn measured(out: &mut String, run: &Run, cmp: &Comparison) {
     }
 }
 
-/// The policy of a page without flame graphs, as an element of its head.
-pub(super) fn policy_without_scripts() -> String {
-    policy::meta(&[])
+/// Everything before the content of a page without flame graphs.
+pub(super) fn begin(out: &mut String, title: &str) {
+    head(out, title, &policy::meta(&[]));
 }
 
-fn head(out: &mut String, run: &Run, policy: &str) {
+fn head(out: &mut String, title: &str, policy: &str) {
     out.push_str("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
     out.push_str(policy);
     out.push_str("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n");
     out.push_str("<meta name=\"color-scheme\" content=\"light dark\">\n");
     out.push_str("<meta name=\"referrer\" content=\"no-referrer\">\n");
-    out.push_str(&format!("<title>{} · kvbench</title>\n", text(&run.scenario.name)));
+    out.push_str(&format!("<title>{} · kvbench</title>\n", text(title)));
     out.push_str(&format!("<style>\n{CSS}</style>\n</head>\n<body>\n<main>\n"));
 }
 
@@ -134,22 +134,6 @@ fn profiled(out: &mut String, run: &Run) {
         sections::paragraph(out, &line);
     }
     out.push_str("</header>\n");
-}
-
-/// A relative path as it may stand in a link: everything but plain letters, digits and separators as its bytes in hexadecimal, so
-/// that it can name no scheme and end no attribute.
-pub(super) fn address(path: &str) -> String {
-    let mut out = String::new();
-    for byte in path.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'/' => {
-                out.push(char::from(byte));
-            }
-            _ => out.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    // Two slashes at the beginning would name a host.
-    if out.starts_with("//") { format!(".{out}") } else { out }
 }
 
 pub(super) fn capital(sentence: &str) -> String {
