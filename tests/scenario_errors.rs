@@ -105,7 +105,7 @@ x.toml:19:12: phase.1.duration is 10: the unit is missing
    |
 19 | duration = 10 # seconds
    |            ^^
-   = hint: write a time such as "500ms" or "10s" (ns, us, ms, s, m)
+   = hint: write a time such as "500ms" or "10s" (ns, us, ms, s, m, h)
 
 x.toml:23:9: target.0.ratio does not begin with >= or <=
    |
@@ -209,7 +209,7 @@ fn levers_are_checked() {
     system("layer = \"etcd\"\nnodes = 3\nreads = \"lease\"", 6, "layer `etcd` ignores `reads`");
     system("consistency = \"eventual\"", 4, "allowed: linearizable, serializable");
     system("fsync = \"none\"", 4, "allowed: real, off, delay:<time>");
-    system("fsync = \"delay:1h\"", 4, "unknown unit \"h\"");
+    system("fsync = \"delay:1d\"", 4, "unknown unit \"d\"");
     let blind = "instruments = false\nlock_profile = true";
     system(blind, 5, "an arm with instruments = false ignores `lock_profile`");
     system("instruments = 1", 4, "instruments is an integer; true or false is wanted");

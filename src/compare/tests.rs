@@ -158,6 +158,7 @@ pub(crate) fn empty(arms: &[&str]) -> Run {
         arms: arms.iter().map(arm).collect(),
         both_ways: Vec::new(),
         targets: Vec::new(),
+        gates: Vec::new(),
         plan: Plan {
             pairs_min: 8,
             pairs_max: 20,

@@ -54,6 +54,7 @@ pub fn joined(shots: &[Shot], arm: &str) -> Option<Run> {
         arms,
         both_ways: Vec::new(),
         targets: Vec::new(),
+        gates: Vec::new(),
         plan,
         voided: shots.iter().flat_map(|shot| voided(shot, arm)).collect(),
         blocks: (0..blocks).filter_map(|block| host_of(shots, block)).collect(),

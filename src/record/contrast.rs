@@ -65,6 +65,8 @@ pub enum Basis {
     Pairs,
     /// Two sittings: nothing joins them, the Mann-Whitney test.
     Sittings,
+    /// One run against the level of those before it, by Student's test of the runs' means.
+    History,
 }
 
 /// One metric on both sides.

@@ -46,6 +46,8 @@ pub enum Sitting {
     Interleaved,
     /// The base was measured before.
     Stored,
+    /// The base is the level of the runs of a history.
+    Level,
 }
 
 /// What is done about what is not decided.

@@ -27,7 +27,7 @@ pub use host::{
 pub use lock_profile::{LockProfile, LockSite, ProfiledLock, RoleTime, Spread};
 pub use open::{Lag, OpenCell, SearchCell, SearchProbe};
 pub use pipeline::{Allocations, Counters, LockUse, ProcessUse, RoleCpu, StageTime};
-pub use question::{Arm, Plan, ScenarioText, StepBothWays, Target};
+pub use question::{Arm, GatedMetric, Plan, ScenarioText, StepBothWays, Target};
 pub use surroundings::{BlockHost, Disturbance, HostSpan};
 pub use trial::{Bank, LeasesFound, Replayed, Sharing, Trial, TrialEnd, Versions};
 pub use warning::Warning;
@@ -75,6 +75,9 @@ pub struct Run {
     pub both_ways: Vec<StepBothWays>,
     /// What was expected.
     pub targets: Vec<Target>,
+    /// What may not get worse from revision to revision; empty if the scenario says nothing of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<GatedMetric>,
     /// How pairs were planned.
     pub plan: Plan,
     /// Machines that offered the load; empty if this one did.

@@ -70,6 +70,19 @@ pub struct Target {
     pub check: Option<String>,
 }
 
+/// One metric that may not get worse from revision to revision.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct GatedMetric {
+    /// `phase.measure@clients`.
+    pub metric: String,
+    /// Whose.
+    pub arm: String,
+    /// Least change that counts, fraction.
+    pub worse: f64,
+    /// The same in the metric's own unit; 0 for any.
+    pub least: f64,
+}
+
 /// How many pairs were planned.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Plan {

@@ -251,6 +251,7 @@ fn run() -> Run {
         arms: arms(),
         both_ways: vec![],
         targets: verdicts().into_iter().map(|v| v.target).collect(),
+        gates: Vec::new(),
         plan: Plan { pairs_min: 8, pairs_max: 20, precision: 0.05, precision_required: false, on_disturbed: String::new() },
         agents: Vec::new(),
         voided: Vec::new(),

@@ -1,7 +1,7 @@
 //! What the record says about when, what was asked, and on what; machine and program are described by `host`.
 
 use crate::agent;
-use crate::record::{AgentHost, Arm, ScenarioText, StepBothWays, Target};
+use crate::record::{AgentHost, Arm, GatedMetric, ScenarioText, StepBothWays, Target};
 use crate::scenario::spec::{self, Expectation, Scenario, Values};
 use crate::target::Launch;
 use std::time::SystemTime;
@@ -47,6 +47,12 @@ pub(super) fn scenario_text(scenario: &Scenario, path: &str) -> ScenarioText {
 
 fn share(kind: &str, share: f64) -> String {
     format!("{:.0} % {kind}", share * 100.0)
+}
+
+/// What may not get worse.
+pub(super) fn gate(gate: &spec::Gate) -> GatedMetric {
+    let (metric, arm) = (gate.metric.to_string(), gate.arm.clone());
+    GatedMetric { metric, arm, worse: gate.worse, least: gate.least }
 }
 
 /// An arm with all its levers.

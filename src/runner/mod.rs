@@ -441,6 +441,7 @@ fn empty_record<L: Launch>(
         arms: scenario.arms.iter().map(|arm| facts::arm(launch, arm)).collect(),
         both_ways: scenario.both_ways.iter().map(facts::step).collect(),
         targets: scenario.targets.iter().map(facts::target).collect(),
+        gates: scenario.gates.iter().map(facts::gate).collect(),
         plan: record::Plan {
             pairs_min: trials.pairs_min,
             pairs_max: trials.pairs_max,

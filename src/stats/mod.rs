@@ -38,7 +38,7 @@ pub use quantile::{median, quantile};
 pub use scalability::{Figure, LEVELS_MIN, Scalability, TRIALS_MIN, Unfit, scalability};
 pub use shift::{Shift, UnpairedRatio, shift, unpaired_ratio};
 pub use signed_rank::{Interval, critical_value, signed_rank_interval, signed_rank_p_value};
-pub use student::student_mean;
+pub use student::{Difference, difference as student_difference, student_mean};
 pub use tail::{Admission, BEYOND_JUDGED_MIN, BEYOND_SHOWN_MIN, beyond, rank_interval};
 pub use trend::{Trend, trend};
 

@@ -9,13 +9,13 @@ use statrs::distribution::{ContinuousCDF, StudentsT};
 
 /// How two samples compare.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Difference {
+pub struct Difference {
     /// Mean of the second less that of the first, unit of the data.
-    pub(super) value: f64,
+    pub value: f64,
     /// Its interval at [`ALPHA`].
-    pub(super) interval: Interval,
+    pub interval: Interval,
     /// Two-sided p that there is none.
-    pub(super) p_value: f64,
+    pub p_value: f64,
 }
 
 /// The mean with Student's interval at [`ALPHA`]: mean ± t · s / √n. No interval of one value.
@@ -37,7 +37,7 @@ pub fn student_mean(values: &[f64]) -> Option<Mean> {
 /// Student's test of two samples that spread alike, by their pooled variance: exact for normal values however few there are
 /// on one side, which the variant of Welch 1947 is not.
 /// None if a sample is empty, if they have fewer than three values together, or if any value is not finite.
-pub(super) fn difference(a: &[f64], b: &[f64]) -> Option<Difference> {
+pub fn difference(a: &[f64], b: &[f64]) -> Option<Difference> {
     if a.is_empty() || b.is_empty() || !a.iter().chain(b).all(|value| value.is_finite()) {
         return None;
     }

@@ -4,9 +4,14 @@ use super::super::{Exit, Terminal};
 use crate::record::Run;
 use crate::record::bundle::{Bundle, RESULT};
 use crate::record::gate::Sitting;
+use crate::record::history::{History, Store};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+const HISTORY_WORD: &str = "history";
+/// Where `kvbench history` keeps it if nobody says otherwise.
+const HISTORY_FOLDER: &str = "history";
 
 /// The base, ready to be measured or read.
 pub(super) enum Base {
@@ -20,6 +25,8 @@ pub(super) enum Base {
     },
     /// Records of an earlier sitting, by the name of their scenario.
     Stored { name: String, runs: Vec<Run> },
+    /// The level of the runs in a history.
+    Level { name: String, history: History },
 }
 
 /// Why there is no base, what to do about it, and how the process ends.
@@ -38,6 +45,8 @@ impl Base {
     ) -> Result<Base, Mistake> {
         match asked.split_once(':') {
             Some(("git", revision)) => built(asked, revision, scratch, terminal),
+            Some(("history", folder)) => level(asked, Path::new(folder)),
+            None if asked == HISTORY_WORD => level(asked, Path::new(HISTORY_FOLDER)),
             Some(("program", path)) => {
                 let path = Path::new(path);
                 let whole = path.canonicalize().ok().filter(|path| path.is_file());
@@ -57,14 +66,14 @@ impl Base {
     pub(super) fn program(&self) -> Option<&Path> {
         match self {
             Base::Program { path, .. } => Some(path),
-            Base::Stored { .. } => None,
+            Base::Stored { .. } | Base::Level { .. } => None,
         }
     }
 
     /// The newest record of a scenario.
     pub(super) fn bundle_of(&self, scenario: &str) -> Option<&Run> {
         match self {
-            Base::Program { .. } => None,
+            Base::Program { .. } | Base::Level { .. } => None,
             Base::Stored { runs, .. } => {
                 let its = runs.iter().filter(|run| run.scenario.name == scenario);
                 its.max_by(|a, b| a.started_at.cmp(&b.started_at))
@@ -75,7 +84,9 @@ impl Base {
     /// As reports name it, with what it says of itself.
     pub(super) fn describe(&self, revision: Option<&str>) -> String {
         let name = match self {
-            Base::Program { name, .. } | Base::Stored { name, .. } => name,
+            Base::Program { name, .. } | Base::Stored { name, .. } | Base::Level { name, .. } => {
+                name
+            }
         };
         revision.map_or_else(|| name.clone(), |revision| format!("{name}, {revision}"))
     }
@@ -84,8 +95,25 @@ impl Base {
         match self {
             Base::Program { .. } => Sitting::Interleaved,
             Base::Stored { .. } => Sitting::Stored,
+            Base::Level { .. } => Sitting::Level,
         }
     }
+}
+
+/// Stored runs as `kvbench history` keeps them.
+fn level(asked: &str, folder: &Path) -> Result<Base, Mistake> {
+    let unusable = |what: String| Mistake {
+        what,
+        hint: "`kvbench history add BUNDLE` puts runs there; history:FOLDER names another folder"
+            .to_owned(),
+        exit: Exit::Usage,
+    };
+    let store = Store::at(folder);
+    let history = store.read().map_err(|error| unusable(error.to_string()))?;
+    if history.runs.is_empty() {
+        return Err(unusable(format!("there is no run in {}", store.path().display())));
+    }
+    Ok(Base::Level { name: asked.to_owned(), history })
 }
 
 /// Bundles: one, or those in a folder.

@@ -9,13 +9,14 @@ use super::run::scratch_in;
 use super::{Exit, ScenarioArgs, Terminal, load_all};
 use crate::clock::Clock;
 use crate::compare;
-use crate::compare::contrast::{Entrant, FLOOR, Limit, Match, matched};
+use crate::compare::contrast::{Entrant, FLOOR, Limit, Match, Newcomer, against_history, matched};
 use crate::gate::{self, GateOutcome, Program, Shot, built_alike, joined, suspects};
 use crate::record::bundle::Bundle;
 use crate::record::contrast::Contrasts;
 use crate::record::gate::{GATE, GateRecord, GatedScenario, Inconclusive};
 use crate::record::{Run, SCHEMA};
-use crate::report::gate::{github, html, markdown, terminal as text};
+use crate::report::formats::{Judged, openmetrics};
+use crate::report::gate::{github, html, junit, markdown, terminal as text};
 use crate::report::terminal::Style;
 use crate::report::words::plain;
 use crate::runner::utc_now;
@@ -54,7 +55,7 @@ pub(super) struct GateArgs {
     #[command(flatten)]
     scenarios: ScenarioArgs,
     /// What to compare with: git:REF builds that revision and measures both by turns; program:PATH takes a program that is there;
-    /// anything else is a bundle, or a folder of bundles
+    /// history, or history:FOLDER, is the level of the stored runs; anything else is a bundle, or a folder of bundles
     #[arg(long, value_name = "BASE")]
     base: String,
     /// Turns: pairs of trials of base and head
@@ -78,6 +79,12 @@ pub(super) struct GateArgs {
     /// Folder for the data of nodes while they run; decides which disk is measured [default: that of --out]
     #[arg(long, value_name = "FOLDER")]
     data: Option<PathBuf>,
+    /// Write JUnit's XML for CI there: a suite for each gated arm, a test case for each metric
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Write head's figures as OpenMetrics there, e.g. for GitLab's metrics report
+    #[arg(long, value_name = "FILE")]
+    openmetrics: Option<PathBuf>,
     /// Print GitHub's annotations, and add the table to the job's summary [default: as GITHUB_ACTIONS says]
     #[arg(long)]
     github: bool,
@@ -181,24 +188,37 @@ enum Trials {
     Joined(Box<Run>),
     /// The gated arm of two runs.
     Apart(Box<Run>, Box<Run>),
+    /// The gated arm of one run; what it is held against is not a run.
+    Alone(Box<Run>),
 }
 
 impl Sides {
-    fn matching(&self) -> Match<'_> {
-        let entrant = |run, arm| Entrant { bundle: &self.name, run, arm };
+    fn entrant<'a>(&'a self, run: &'a Run, arm: &'a str) -> Entrant<'a> {
+        Entrant { bundle: &self.name, run, arm }
+    }
+
+    /// Base and head; none if the base is no run.
+    fn matching(&self) -> Option<Match<'_>> {
         let (base, other) = match &self.trials {
             Trials::Joined(run) => {
-                (entrant(run, Program::Base.name()), entrant(run, Program::Head.name()))
+                (self.entrant(run, Program::Base.name()), self.entrant(run, Program::Head.name()))
             }
-            Trials::Apart(base, head) => (entrant(base, &self.arm), entrant(head, &self.arm)),
+            Trials::Apart(base, head) => {
+                (self.entrant(base, &self.arm), self.entrant(head, &self.arm))
+            }
+            Trials::Alone(_) => return None,
         };
-        Match { base, other, limits: &self.limits }
+        Some(Match { base, other, limits: &self.limits })
+    }
+
+    fn newcomer(&self) -> Newcomer<'_> {
+        Newcomer { head: self.entrant(self.run(), &self.arm), limits: &self.limits }
     }
 
     /// The raw trials of head, and of base if they are in it.
     fn run(&self) -> &Run {
         match &self.trials {
-            Trials::Joined(run) | Trials::Apart(_, run) => run,
+            Trials::Joined(run) | Trials::Apart(_, run) | Trials::Alone(run) => run,
         }
     }
 }
@@ -251,8 +271,17 @@ impl Gating<'_> {
     /// All rows of all scenarios are one family.
     fn contrasts(&self, measured: &[Measured]) -> anyhow::Result<Contrasts> {
         let sides = || measured.iter().flat_map(|one| &one.sides);
-        let matches: Vec<Match<'_>> = sides().map(Sides::matching).collect();
-        let mut all = matched(&matches, self.args.floor, self.args.force).map_err(|unknown| {
+        let found = match &self.base {
+            Base::Level { name, history } => {
+                let newcomers: Vec<Newcomer<'_>> = sides().map(Sides::newcomer).collect();
+                against_history(history, name, &newcomers, self.args.floor)
+            }
+            Base::Program { .. } | Base::Stored { .. } => {
+                let matches: Vec<Match<'_>> = sides().filter_map(Sides::matching).collect();
+                matched(&matches, self.args.floor, self.args.force)
+            }
+        };
+        let mut all = found.map_err(|unknown| {
             anyhow::anyhow!("cannot gate {}: {}", unknown.metric, unknown.reason)
         })?;
         for (contrast, sides) in all.contrasts.iter_mut().zip(sides()) {
@@ -366,13 +395,13 @@ impl Gating<'_> {
         measured: &mut Measured,
         terminal: &mut Terminal<'_>,
     ) -> anyhow::Result<()> {
-        let Some(base) = self.base.bundle_of(&scenario.name) else {
+        let base = self.base.bundle_of(&scenario.name).cloned();
+        if base.is_none() && !matches!(self.base, Base::Level { .. }) {
             measured.scenario.not_comparable =
                 format!("no bundle of {} in {}", scenario.name, self.base.describe(None));
             return Ok(());
-        };
-        let base = base.clone();
-        measured.base_revision = Some(base.build.revision.clone());
+        }
+        measured.base_revision = base.as_ref().map(|base| base.build.revision.clone());
         let interrupted = terminal.interrupted.clone();
         let mut shown = Shown::new(terminal.live, terminal.err);
         let alone = turns::whole(&self.head, path, scenario, self.args, self.scratch);
@@ -380,7 +409,11 @@ impl Gating<'_> {
             Ok(head) => {
                 measured.scenario.wrong = failed_checks(&head);
                 for arm in arms(scenario) {
-                    let trials = Trials::Apart(Box::new(base.clone()), Box::new(head.clone()));
+                    let head = Box::new(head.clone());
+                    let trials = match &base {
+                        Some(base) => Trials::Apart(Box::new(base.clone()), head),
+                        None => Trials::Alone(head),
+                    };
                     measured.sides.push(arm.sides(&scenario.name, trials, Vec::new()));
                 }
             }
@@ -488,6 +521,7 @@ fn leave(args: &GateArgs, gated: Gated, terminal: &mut Terminal<'_>) -> anyhow::
     folder.write(GATE, &record.to_json()?)?;
     folder.write("gate.md", markdown::render(&record).as_bytes())?;
     folder.write("gate.html", html::render(&record).as_bytes())?;
+    write_formats(args, &record, &measured)?;
     print(args, &record, terminal)?;
     let exit = match record.complete {
         true => Exit::from(gate::outcome(&record)),
@@ -512,6 +546,28 @@ fn print(args: &GateArgs, record: &GateRecord, terminal: &mut Terminal<'_>) -> a
             append(Path::new(&path), &markdown::render(record))
                 .map_err(|error| anyhow::anyhow!("{}: {error}", Path::new(&path).display()))?;
         }
+    }
+    Ok(())
+}
+
+/// What other programs read.
+fn write_formats(
+    args: &GateArgs,
+    record: &GateRecord,
+    measured: &[Measured],
+) -> anyhow::Result<()> {
+    let write = |path: &PathBuf, text: String| {
+        std::fs::write(path, text).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))
+    };
+    if let Some(path) = &args.junit {
+        write(path, junit::render(record)?)?;
+    }
+    if let Some(path) = &args.openmetrics {
+        let runs: Vec<&Run> = measured.iter().flat_map(|one| &one.sides).map(Sides::run).collect();
+        let judged: Vec<_> = runs.iter().map(|run| compare::compare(run)).collect();
+        let inputs: Vec<Judged<'_>> =
+            runs.iter().zip(&judged).map(|(run, comparison)| Judged { run, comparison }).collect();
+        write(path, openmetrics::render(&inputs)?)?;
     }
     Ok(())
 }

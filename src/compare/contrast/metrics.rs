@@ -63,13 +63,14 @@ fn named<'a>(
     Ok(Asked { name, metric, higher_is_better, is_explicit: true, floor, least })
 }
 
-/// The usual ones of one run, and those that its targets name, each once.
+/// The usual ones of one run, and those that its targets and its gates name, each once.
 pub(in crate::compare) fn judged(run: &Run) -> Vec<Asked<'_>> {
     let mut judged = usual(run, run, FLOOR);
-    for target in &run.targets {
+    let of_targets = run.targets.iter().map(|target| &target.metric);
+    for name in of_targets.chain(run.gates.iter().map(|gate| &gate.metric)) {
         // A target of a check names no metric, and one on a plain count none that gets worse.
-        let asked = named(run, run, &target.metric, FLOOR, 0.0);
-        if judged.iter().all(|known| known.name != target.metric) {
+        let asked = named(run, run, name, FLOOR, 0.0);
+        if judged.iter().all(|known| known.name != *name) {
             judged.extend(asked);
         }
     }

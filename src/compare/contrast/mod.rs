@@ -7,6 +7,7 @@
 //! short one.
 
 mod alike;
+mod historical;
 mod metrics;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use super::metric::Metric;
 use crate::record::contrast::{
     Basis, Contrast, ContrastRow, Contrasts, RowVerdict, Side, SideMean,
 };
+use crate::record::history::History;
 use crate::record::{Cell, Run, SCHEMA};
 use crate::seed::Seed;
 use crate::stats::{self, Admission, BEYOND_JUDGED_MIN, BEYOND_SHOWN_MIN};
@@ -94,18 +96,45 @@ pub fn contrasts(
     matched(&matches, question.floor, question.force)
 }
 
+/// One arm of one run against its level in a history, and what is asked of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Newcomer<'a> {
+    /// The arm.
+    pub head: Entrant<'a>,
+    /// What is compared; empty for what is usual.
+    pub limits: &'a [Limit],
+}
+
+/// Each newcomer against the level of the runs before it in `history`, which goes by `name`. All judged metrics are one family.
+pub fn against_history(
+    history: &History,
+    name: &str,
+    newcomers: &[Newcomer<'_>],
+    floor: f64,
+) -> Result<Contrasts, UnknownMetric> {
+    let contrast =
+        |one: &Newcomer<'_>| historical::contrast(history, name, one.head, one.limits, floor);
+    let contrasts = newcomers.iter().map(contrast).collect::<Result<Vec<_>, _>>()?;
+    Ok(whole(contrasts, floor, false))
+}
+
 /// The same with limits of its own for each metric; `floor` is for what is usual. All judged metrics of all matches are one family.
 pub fn matched(matches: &[Match<'_>], floor: f64, force: bool) -> Result<Contrasts, UnknownMetric> {
     let contrast = |one: &Match<'_>| contrast(one, floor, force);
-    let mut contrasts = matches.iter().map(contrast).collect::<Result<Vec<_>, _>>()?;
+    let contrasts = matches.iter().map(contrast).collect::<Result<Vec<_>, _>>()?;
+    Ok(whole(contrasts, floor, force))
+}
+
+/// Judges all of them as one family.
+fn whole(mut contrasts: Vec<Contrast>, floor: f64, force: bool) -> Contrasts {
     judge(&mut contrasts);
-    Ok(Contrasts {
+    Contrasts {
         schema: SCHEMA,
         kvbench_version: env!("CARGO_PKG_VERSION").to_owned(),
         floor,
         forced: force && contrasts.iter().any(|contrast| !contrast.not_comparable.is_empty()),
         contrasts,
-    })
+    }
 }
 
 impl<'a> Entrant<'a> {
@@ -223,7 +252,7 @@ fn row(base: Entrant<'_>, other: Entrant<'_>, asked: &Asked<'_>, basis: Basis) -
         None => {
             let compared = match basis {
                 Basis::Pairs => paired(base, other, metric),
-                Basis::Sittings => unpaired(&before, &after),
+                Basis::Sittings | Basis::History => unpaired(&before, &after),
             };
             fill(&mut row, compared, basis)
         }
@@ -328,17 +357,22 @@ fn without_number(
         .then(|| format!("{name} has no value above zero in {missing} of {} trials", cells.len()))
 }
 
+fn finite(ratio: f64) -> bool {
+    ratio.is_finite() && ratio > 0.0
+}
+
 /// Takes the numbers over; says what is missing.
 fn fill(row: &mut ContrastRow, compared: Option<Compared>, basis: Basis) -> String {
-    let finite = |compared: &Compared| compared.ratio.is_finite() && compared.ratio > 0.0;
-    let Some(compared) = compared.filter(finite) else {
+    let Some(compared) = compared.filter(|compared| finite(compared.ratio)) else {
         return "no trials to compare".to_owned();
     };
     (row.ratio, row.interval) = (Some(compared.ratio), compared.interval);
     if compared.interval.is_none() {
         return match basis {
             Basis::Pairs => format!("needs {} pairs", stats::PAIRS_MIN),
-            Basis::Sittings => "needs 4 trials on each side, or 3 against 5".to_owned(),
+            Basis::Sittings | Basis::History => {
+                "needs 4 trials on each side, or 3 against 5".to_owned()
+            }
         };
     }
     row.p_value = Some(compared.p_value);

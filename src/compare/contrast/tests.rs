@@ -198,6 +198,54 @@ fn repeats_raise_the_floor_of_changes_only() {
     assert_eq!(row.verdict, RowVerdict::Undecided);
 }
 
+/// A history of runs whose `after` has these factors, a day apart.
+fn history(factors: &[f64]) -> History {
+    let line = |(day, factor): (usize, &f64)| {
+        let mut run = sitting(&[("after", *factor)]);
+        run.started_at = format!("2026-11-{:02}T04:00:00Z", day + 1);
+        crate::compare::history::entry(&run).unwrap()
+    };
+    History { runs: factors.iter().enumerate().map(line).collect(), ..History::default() }
+}
+
+fn against(history: &History, head: &Run) -> Contrasts {
+    let newcomer = Newcomer { head: entrant(head, "after"), limits: &[] };
+    against_history(history, "history", &[newcomer], FLOOR).unwrap()
+}
+
+const DAYS: [f64; 8] = [1.0, 1.006, 0.995, 1.002, 0.99, 1.004, 0.998, 1.005];
+
+#[test]
+fn a_run_is_held_against_the_level_of_those_before() {
+    let level = history(&DAYS);
+    for (factor, wanted) in
+        [(0.9, RowVerdict::Worse), (1.0, RowVerdict::NotWorse), (1.12, RowVerdict::Better)]
+    {
+        let all = against(&level, &sitting(&[("after", factor)]));
+        let row = throughput(&all);
+        assert_eq!((row.verdict, all.contrasts[0].basis), (wanted, Basis::History), "{row:?}");
+        assert_eq!(row.base.unwrap().trials, 8);
+    }
+    // A host that differs by a tenth from day to day hides a tenth.
+    let moody = history(&[1.0, 1.1, 0.92, 1.05, 0.9, 1.08, 0.95, 1.02]);
+    let all = against(&moody, &sitting(&[("after", 0.9)]));
+    assert_eq!(throughput(&all).verdict, RowVerdict::Undecided);
+}
+
+#[test]
+fn few_stored_runs_decide_nothing_and_others_conditions_are_no_base() {
+    let head = sitting(&[("after", 0.5)]);
+    let all = against(&history(&DAYS[..4]), &head);
+    let row = throughput(&all);
+    assert!(row.why.contains("needs 5 stored runs of the level, there are 4"), "{row:?}");
+    assert_eq!((row.verdict, row.p_value), (RowVerdict::Undecided, None));
+    let mut elsewhere = head.clone();
+    elsewhere.method = METHOD + 1;
+    let all = against(&history(&DAYS), &elsewhere);
+    assert!(all.contrasts[0].rows.is_empty());
+    assert!(all.contrasts[0].not_comparable[0].contains("no stored run"), "{all:?}");
+}
+
 #[test]
 fn metrics_without_a_good_side_are_refused() {
     let a = sitting(&[("after", 1.0)]);

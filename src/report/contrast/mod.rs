@@ -14,6 +14,9 @@ use crate::report::words::{self, NOTHING, count, percent, significant};
 /// What two sittings cannot tell apart.
 const SITTINGS_NOTE: &str = "A and B are two sittings. Whatever changed on the host in between (neighbours, heat, the disk) is in these \
      ratios, and no interval knows of it: believe a large change, and prove a small one with both as arms of one run, whose pairs are interleaved.";
+/// What a level can tell.
+const HISTORY_NOTE: &str = "A is the level of stored runs, B one more: how far runs differ from day to day is in the interval, so it is as wide as the \
+     host is moody.";
 /// What pairs can.
 const PAIRS_NOTE: &str = "A and B are arms of one run: the ratios are of interleaved pairs, which share the host's drift.";
 
@@ -91,6 +94,7 @@ fn method(contrast: &Contrast, all: &Contrasts) -> String {
     let test = match contrast.basis {
         Basis::Pairs => "signed-rank test of pairs",
         Basis::Sittings => "Mann-Whitney test",
+        Basis::History => "Student's test of one run against those of the level",
     };
     format!("B / A, {test}; counts beyond {} and at q <= 0.05", percent(all.floor))
 }
@@ -99,6 +103,7 @@ fn basis_note(contrast: &Contrast) -> &'static str {
     match contrast.basis {
         Basis::Pairs => PAIRS_NOTE,
         Basis::Sittings => SITTINGS_NOTE,
+        Basis::History => HISTORY_NOTE,
     }
 }
 

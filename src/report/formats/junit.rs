@@ -66,6 +66,11 @@ impl Suite {
         Suite::named(&run.scenario.name, run, comparison)
     }
 
+    /// One without test cases, for judgements of another kind.
+    pub fn empty(name: &str) -> Suite {
+        Suite { name: plain(name), inner: TestSuite::new(plain(name)) }
+    }
+
     fn named(name: &str, run: &Run, comparison: &Comparison) -> Suite {
         let mut inner = TestSuite::new(plain(name));
         if let Some(time) = started(run) {

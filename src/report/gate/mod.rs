@@ -1,8 +1,9 @@
-//! The answer of a gate in five forms: the terminal, Markdown for a job's summary, a page, and the lines that GitHub turns into
-//! annotations. What is said of a metric is said the same in all.
+//! The answer of a gate in five forms: the terminal, Markdown for a job's summary, a page, JUnit's XML, and the lines that GitHub turns
+//! into annotations. What is said of a metric is said the same in all.
 
 pub mod github;
 pub mod html;
+pub mod junit;
 pub mod markdown;
 #[cfg(test)]
 mod sample;
@@ -19,6 +20,10 @@ const INTERLEAVED: &str = "Base and head were measured in one sitting, by turns 
 /// What they cannot.
 const STORED: &str = "The base was measured in another sitting. Whatever changed on the host in between is in these ratios, and no interval knows of it: \
      believe a large change, and prove a small one with --base git:REF, which measures both by turns.";
+
+/// What a level can.
+const LEVEL: &str = "The base is the level of the stored runs since it last changed or was accepted. How far runs differ from day to day is in the \
+     intervals, so they are as wide as the host is moody: a small change is proven with --base git:REF, which measures both by turns.";
 
 fn mark(verdict: GateVerdict) -> &'static str {
     match verdict {
@@ -122,6 +127,7 @@ fn sitting(record: &GateRecord) -> &'static str {
     match record.sitting {
         Sitting::Interleaved => INTERLEAVED,
         Sitting::Stored => STORED,
+        Sitting::Level => LEVEL,
     }
 }
 

@@ -175,10 +175,15 @@ fn defaults_are_what_the_checker_takes_where_nothing_is_typed() {
         &["system.engine=rocksdb"],
         &["op.0.range={}", "op.0.delete_range={}", "op.0.lease_cycle={}"],
         &["op.0.txn={ kind = \"cas\" }", "op.0.get={}", "op.0.delete={}"],
-        &["phase.0.load={ open = { rate = \"1k/s\" } }", "target.0.metric=a.p50"],
+        &[
+            "phase.0.load={ open = { rate = \"1k/s\" } }",
+            "target.0.metric=a.p50",
+            "gate.0.metric=a.p50",
+        ],
         &[
             "phase.0.load={ search = { rates = [\"1k/s\", \"9k/s\"], until = \"p99 <= 5ms\" } }",
             "target.0.metric=a.max_rate",
+            "gate.0.metric=a.max_rate",
         ],
     ];
     for (path, section) in sections() {
