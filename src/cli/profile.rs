@@ -25,7 +25,7 @@ Examples:
   kvbench profile scenarios/store_put.toml --clients 8 --seconds 5   at another load, for longer
   kvbench profile scenarios/put_parallel.toml --arm rung-1           one arm alone
 
-On CPU and waiting for locks: flame graphs, folded stacks, and profile.proto files for `go tool pprof`, Speedscope
+On CPU, waiting for locks, and off CPU where perf is allowed: flame graphs, folded stacks, and profile.proto files for `go tool pprof`, Speedscope
 or Pyroscope. A profile says where time goes, never how fast an arm is: that is `kvbench run`.")]
 pub(super) struct ProfileArgs {
     /// Scenario file
@@ -107,6 +107,7 @@ fn wanted(args: &ProfileArgs) -> Profiling {
         clients: args.clients,
         span: Some(Nanos::from_millis(u64::from(args.seconds) * 1000)),
         frequency_hz: args.hz,
+        off_cpu: true,
     }
 }
 

@@ -13,11 +13,13 @@ use crate::runner::Finished;
 use clap::{Args, ValueEnum};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   kvbench report reports/put_parallel-20261103T141200-a1b2c3d          print it, rewrite its pages
+  kvbench report reports/put_parallel-20261103T141200-a1b2c3d --open   and show its page
   kvbench report reports/put_parallel-20261103T141200-a1b2c3d --md     Markdown for a pull request
   kvbench report reports/put_parallel-20261103T141200-a1b2c3d --csv    every trial, for a data frame
   kvbench report reports/c0*/ --junit                                  a suite per scenario, for CI
@@ -29,6 +31,9 @@ pub(super) struct ReportArgs {
     bundles: Vec<PathBuf>,
     #[command(flatten)]
     form: FormArgs,
+    /// Open the page that was written, in the browser of this desktop
+    #[arg(long, conflicts_with = "form")]
+    open: bool,
     /// Write the scoreboard of several bundles there
     #[arg(long, value_name = "FOLDER", conflicts_with_all = FOR_PROGRAMS)]
     out: Option<PathBuf>,
@@ -79,6 +84,9 @@ enum Direction {
     Smaller,
 }
 
+/// What opens files on a desktop: freedesktop.org's, macOS's.
+const OPENERS: [&str; 2] = ["xdg-open", "open"];
+
 /// Forms that are of runs, never of a scoreboard.
 const FOR_PROGRAMS: [&str; 7] =
     ["csv", "benchfmt", "openmetrics", "junit", "bmf", "github_benchmark", "hgrm"];
@@ -116,6 +124,8 @@ const ARMS_MAX: usize = 40;
 const ON_CPU: &str = "A thread that waits is not sampled: an idle picture is a finding, not a gap. Widths are samples of CPU time.";
 const CPU_CHANGED: &str = "CPU time per operation: red frames cost more, blue ones less.";
 const WAITING: &str = "Widths are time waited; the lock is the last frame, the function that asked for it the one below.";
+const OFF_CPU: &str = "Widths are time that threads were not on a CPU, whatever for; the last frames are the kernel's and say what was waited for. Most of it is waiting for work.";
+const OFF_CPU_CHANGED: &str = "Time off CPU per operation: red frames wait more, blue ones less.";
 const WAITING_CHANGED: &str = "Time waited per operation: red frames wait more, blue ones less.";
 
 impl Files {
@@ -156,6 +166,12 @@ impl Files {
         let names = against(run.lock_profiles.iter().map(|profile| &profile.arm));
         let title = format!("{names}, waiting for locks");
         flames.push(flame("flame-lock-wait-diff.svg", title, WAITING_CHANGED));
+        for profile in run.off_cpu.iter().take(ARMS_MAX) {
+            flames.push(flame(&profile.flame_file, format!("{}, off CPU", profile.arm), OFF_CPU));
+        }
+        let names = against(run.off_cpu.iter().map(|profile| &profile.arm));
+        let title = format!("{names}, off CPU");
+        flames.push(flame("flame-off-cpu-diff.svg", title, OFF_CPU_CHANGED));
         Files { flames: flames.into_iter().flatten().collect() }
     }
 }
@@ -194,10 +210,14 @@ pub(super) fn report(args: &ReportArgs, terminal: &mut Terminal<'_>) -> anyhow::
         () if args.form.json => Form::Json,
         () => Form::Text,
     };
-    if let (Some(folder), true) = (folder, form == Form::Text || args.out.is_some()) {
-        scoreboard::write(&again.board, &Bundle::open(&folder))?;
+    let written = folder.filter(|_| form == Form::Text || args.out.is_some());
+    if let Some(folder) = &written {
+        scoreboard::write(&again.board, &Bundle::open(folder))?;
     }
     scoreboard::print(&again.board, form, terminal)?;
+    if let (true, Some(folder)) = (args.open, written) {
+        open_page(&folder.join("scoreboard.html"), terminal)?;
+    }
     Ok(again.exit)
 }
 
@@ -225,9 +245,26 @@ fn one_bundle(args: &ReportArgs, path: &Path, terminal: &mut Terminal<'_>) -> an
         () => {
             write_all(&bundle, &run, &comparison, &files)?;
             print(&run, &comparison, terminal)?;
+            if args.open {
+                open_page(&bundle.folder().join("report.html"), terminal)?;
+            }
         }
     }
     Ok(exit(&run, &comparison))
+}
+
+/// Hands a page to whatever opens pages on this desktop; says where it is if nothing does. It waits for nobody.
+fn open_page(page: &Path, terminal: &mut Terminal<'_>) -> io::Result<()> {
+    let hands_over = |program: &&str| {
+        let mut command = Command::new(program);
+        command.arg(page).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.status().is_ok_and(|status| status.success())
+    };
+    if OPENERS.iter().any(|program| hands_over(&program)) {
+        return Ok(());
+    }
+    let (page, openers) = (page.display(), OPENERS.join(" or "));
+    writeln!(terminal.err, "nothing here opens pages ({openers})\n  hint: open {page} in a browser")
 }
 
 /// Prints these bundles, and those of these scoreboards, in one text that other programs read.

@@ -185,7 +185,7 @@ fn leave_hung(hung: Hung, out: &Path) -> String {
         waited.as_secs_f64()
     );
     let left = kept.map(|mut run| -> anyhow::Result<String> {
-        (run.complete, run.elapsed_s) = (false, run.elapsed_s.max(waited.as_secs_f64()));
+        (run.complete, run.elapsed_s) = (false, run.elapsed_s + waited.as_secs_f64());
         run.warnings.push(Warning::Failed { reason: failure.clone() });
         let bundle = Bundle::create(out, &run)?;
         bundle.write_run(&run)?;

@@ -173,6 +173,8 @@ pub(crate) fn empty(arms: &[&str]) -> Run {
         checks: Vec::new(),
         profiles: Vec::new(),
         lock_profiles: Vec::new(),
+        off_cpu: Vec::new(),
+        off_cpu_absent: None,
         warnings: Vec::new(),
     }
 }

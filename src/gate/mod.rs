@@ -8,16 +8,20 @@ mod sitting;
 
 pub use sitting::{Program, Shot, built_alike, joined};
 
-use crate::record::contrast::{Contrast, ContrastRow, Contrasts, RowVerdict};
+use crate::compare::contrast::Limit;
+use crate::record::contrast::{Contrast, ContrastRow, ContrastUnit, Contrasts, RowVerdict};
 use crate::record::gate::{GateRecord, Inconclusive};
+use crate::stats::ALPHA;
 
 /// The judgement of one metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GateVerdict {
     /// Worse in both sets of trials, or in the only one if no second was asked for.
     Regressed,
-    /// Worse in the first set and not in the second.
+    /// Worse in the first set, and the second one found it is not.
     NotConfirmed,
+    /// Worse in the first set, and the second one did not say or was not finished.
+    Suspected,
     /// Better.
     Improved,
     /// Not worse by more than is let pass.
@@ -54,7 +58,7 @@ pub enum GateOutcome {
     Inconclusive,
     /// Head gave a wrong answer.
     WrongAnswer,
-    /// Head could not be measured.
+    /// A program could not be measured.
     Failed,
 }
 
@@ -65,6 +69,8 @@ pub struct Tally {
     pub regressed: usize,
     /// Worse at first and not again.
     pub not_confirmed: usize,
+    /// Worse at first, and not decided again.
+    pub suspected: usize,
     /// Better.
     pub improved: usize,
     /// Not worse.
@@ -81,7 +87,7 @@ pub fn rows(record: &GateRecord) -> Vec<GateRow<'_>> {
     each.flat_map(|contrast| contrast.rows.iter().map(move |row| (contrast, row)))
         .map(|(contrast, first)| {
             let second = record.second.as_ref().and_then(|all| same(all, contrast, first));
-            let verdict = verdict(first, second, record.second.is_some());
+            let verdict = verdict(first, second, record.confirms);
             GateRow { contrast, first, second, verdict }
         })
         .collect()
@@ -96,17 +102,21 @@ fn same<'a>(all: &'a Contrasts, of: &Contrast, row: &ContrastRow) -> Option<&'a 
     contrast.rows.iter().find(|again| again.metric == row.metric)
 }
 
-/// A metric that the second set says nothing of was not measured again, so nothing confirms it.
-fn verdict(first: &ContrastRow, second: Option<&ContrastRow>, asked_again: bool) -> GateVerdict {
-    let is_again = second.is_some_and(|second| second.verdict == RowVerdict::Worse);
-    match first.verdict {
-        RowVerdict::Worse if !asked_again || is_again => GateVerdict::Regressed,
-        RowVerdict::Worse => GateVerdict::NotConfirmed,
-        RowVerdict::Better => GateVerdict::Improved,
-        RowVerdict::NotWorse => GateVerdict::Unchanged,
-        RowVerdict::Shown => GateVerdict::Shown,
-        RowVerdict::Undecided if first.ratio.is_none() => GateVerdict::NoNumber,
-        RowVerdict::Undecided => GateVerdict::Undecided,
+/// What looked worse is a regression if the second set says so, and chance if it says that it is not so. Where it says neither, because
+/// it was cut short, refused or too noisy, the suspicion stands.
+fn verdict(first: &ContrastRow, second: Option<&ContrastRow>, confirms: bool) -> GateVerdict {
+    match (first.verdict, second.map(|second| second.verdict)) {
+        (RowVerdict::Worse, _) if !confirms => GateVerdict::Regressed,
+        (RowVerdict::Worse, Some(RowVerdict::Worse)) => GateVerdict::Regressed,
+        (RowVerdict::Worse, Some(RowVerdict::NotWorse | RowVerdict::Better)) => {
+            GateVerdict::NotConfirmed
+        }
+        (RowVerdict::Worse, _) => GateVerdict::Suspected,
+        (RowVerdict::Better, _) => GateVerdict::Improved,
+        (RowVerdict::NotWorse, _) => GateVerdict::Unchanged,
+        (RowVerdict::Shown, _) => GateVerdict::Shown,
+        (RowVerdict::Undecided, _) if first.ratio.is_none() => GateVerdict::NoNumber,
+        (RowVerdict::Undecided, _) => GateVerdict::Undecided,
     }
 }
 
@@ -117,6 +127,7 @@ pub fn tally(record: &GateRecord) -> Tally {
         match row.verdict {
             GateVerdict::Regressed => tally.regressed += 1,
             GateVerdict::NotConfirmed => tally.not_confirmed += 1,
+            GateVerdict::Suspected => tally.suspected += 1,
             GateVerdict::Improved => tally.improved += 1,
             GateVerdict::Unchanged => tally.unchanged += 1,
             GateVerdict::Undecided => tally.undecided += 1,
@@ -135,12 +146,12 @@ impl Tally {
 
     /// Metrics that were asked for and are not decided.
     pub fn open(&self) -> usize {
-        self.undecided + self.no_number
+        self.undecided + self.no_number + self.suspected
     }
 }
 
-/// What all of it comes to. A wrong answer is worse than any slowness, and a regression worse than a doubt; where nothing was judged,
-/// or a scenario was refused, nothing is said to be well, whatever is done about doubts.
+/// What all of it comes to. A wrong answer is worse than any slowness, and a regression worse than a doubt. Where the gate was cut short,
+/// nothing was judged, a scenario was refused or a suspicion stands, nothing is said to be well, whatever is done about doubts.
 pub fn outcome(record: &GateRecord) -> GateOutcome {
     let tally = tally(record);
     let contrasts = record.first.contrasts.iter();
@@ -152,7 +163,8 @@ pub fn outcome(record: &GateRecord) -> GateOutcome {
         () if record.scenarios.iter().any(|one| !one.wrong.is_empty()) => GateOutcome::WrongAnswer,
         () if tally.regressed > 0 => GateOutcome::Regressed,
         () if failed => GateOutcome::Failed,
-        () if tally.judged() + tally.open() == 0 || is_refused => GateOutcome::Inconclusive,
+        () if !record.complete || is_refused || tally.suspected > 0 => GateOutcome::Inconclusive,
+        () if tally.judged() + tally.open() == 0 => GateOutcome::Inconclusive,
         () if tally.open() == 0 => GateOutcome::Passed,
         () => match record.inconclusive {
             // What passes has to have been compared at least in part.
@@ -161,6 +173,54 @@ pub fn outcome(record: &GateRecord) -> GateOutcome {
             Inconclusive::Pass | Inconclusive::Tell => GateOutcome::Inconclusive,
         },
     }
+}
+
+/// What was asked for by name has to be decided: a metric that was withheld gets a row without a number, and one that is shown only is
+/// undecided.
+pub fn insist(contrast: &mut Contrast, limits: &[Limit]) {
+    if !contrast.not_comparable.is_empty() && contrast.rows.is_empty() {
+        return;
+    }
+    for limit in limits {
+        let row = contrast.rows.iter_mut().find(|row| row.metric == limit.metric);
+        match row {
+            Some(row) if row.verdict == RowVerdict::Shown => row.verdict = RowVerdict::Undecided,
+            Some(_) => {}
+            None => {
+                let starts = |why: &&String| why.starts_with(&format!("{}: ", limit.metric));
+                let why = contrast.withheld.iter().find(starts).cloned();
+                let why = why.unwrap_or_else(|| "nobody measured it".to_owned());
+                contrast.rows.push(without_number(limit, why));
+            }
+        }
+    }
+}
+
+fn without_number(limit: &Limit, why: String) -> ContrastRow {
+    ContrastRow {
+        metric: limit.metric.clone(),
+        unit: ContrastUnit::Count,
+        higher_is_better: true,
+        base: None,
+        other: None,
+        ratio: None,
+        interval: None,
+        p_value: None,
+        q_value: None,
+        asked_floor: limit.floor,
+        least: limit.least,
+        floor: limit.floor,
+        verdict: RowVerdict::Undecided,
+        why,
+    }
+}
+
+/// Turns without which no single regression among so many metrics can be significant: the smallest p-value of n pairs is 2 / 2^n, and
+/// the first of m has to be at or below α / m (Benjamini and Hochberg).
+pub fn turns_needed(metrics: usize) -> u32 {
+    let smallest = |turns: u32| 2.0 / 2.0_f64.powi(turns as i32);
+    let enough = |turns: &u32| smallest(*turns) * metrics.max(1) as f64 <= ALPHA;
+    (1..).find(enough).unwrap_or(u32::MAX)
 }
 
 /// Names of the metrics of a contrast that have to be measured once more.
@@ -172,7 +232,7 @@ pub fn suspects(contrast: &Contrast) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::contrast::{Basis, ContrastUnit, Side, SideMean};
+    use crate::record::contrast::{Basis, Side, SideMean};
     use crate::record::gate::GatedScenario;
 
     fn row(metric: &str, verdict: RowVerdict) -> ContrastRow {
@@ -213,6 +273,7 @@ mod tests {
     fn gate(first: Vec<ContrastRow>, second: Option<Vec<ContrastRow>>) -> GateRecord {
         GateRecord {
             complete: true,
+            confirms: second.is_some(),
             first: contrasts(first),
             second: second.map(contrasts),
             scenarios: vec![GatedScenario { name: "s".into(), ..GatedScenario::default() }],
@@ -228,14 +289,49 @@ mod tests {
         assert_eq!(suspects(&once.first.contrasts[0]).collect::<Vec<_>>(), ["a"]);
         let twice = gate(vec![worse()], Some(vec![worse()]));
         assert_eq!(outcome(&twice), GateOutcome::Regressed);
-        for again in [RowVerdict::NotWorse, RowVerdict::Undecided, RowVerdict::Better] {
+        for again in [RowVerdict::NotWorse, RowVerdict::Better] {
             let chance = gate(vec![worse()], Some(vec![row("a", again)]));
             assert_eq!(rows(&chance)[0].verdict, GateVerdict::NotConfirmed);
             assert_eq!(outcome(&chance), GateOutcome::Passed);
         }
-        // The second set said something of another metric only.
-        let other = gate(vec![worse()], Some(vec![row("b", RowVerdict::Worse)]));
-        assert_eq!(rows(&other)[0].verdict, GateVerdict::NotConfirmed);
+    }
+
+    #[test]
+    fn a_suspicion_that_was_not_cleared_does_not_pass() {
+        let good = || row("b", RowVerdict::NotWorse);
+        let worse = || row("a", RowVerdict::Worse);
+        let cut_short = GateRecord { confirms: true, ..gate(vec![worse(), good()], None) };
+        let too_noisy = gate(vec![worse(), good()], Some(vec![row("a", RowVerdict::Undecided)]));
+        let of_another = gate(vec![worse(), good()], Some(vec![row("b", RowVerdict::Worse)]));
+        for record in [cut_short, too_noisy, of_another] {
+            assert_eq!(rows(&record)[0].verdict, GateVerdict::Suspected);
+            for policy in [Inconclusive::Tell, Inconclusive::Pass] {
+                let record = GateRecord { inconclusive: policy, ..record.clone() };
+                assert_eq!(outcome(&record), GateOutcome::Inconclusive);
+            }
+        }
+        let interrupted = GateRecord { complete: false, ..gate(vec![good()], None) };
+        assert_eq!(outcome(&interrupted), GateOutcome::Inconclusive);
+    }
+
+    #[test]
+    fn what_is_gated_by_name_has_to_be_decided() {
+        let limit = |metric: &str| Limit { metric: metric.into(), floor: 0.05, least: 0.0 };
+        let mut all = contrasts(vec![row("a", RowVerdict::NotWorse), row("b", RowVerdict::Shown)]);
+        let contrast = &mut all.contrasts[0];
+        contrast.withheld = vec!["c: 3 observations beyond it".into()];
+        insist(contrast, &["a", "b", "c"].map(limit));
+        let verdicts: Vec<_> = contrast.rows.iter().map(|row| row.verdict).collect();
+        let undecided = RowVerdict::Undecided;
+        assert_eq!(verdicts, [RowVerdict::NotWorse, undecided, undecided]);
+        assert!(contrast.rows[2].why.contains("3 observations"));
+        let record = GateRecord { inconclusive: Inconclusive::Tell, ..gate(vec![], None) };
+        assert_eq!(outcome(&GateRecord { first: all, ..record }), GateOutcome::Inconclusive);
+    }
+
+    #[test]
+    fn many_metrics_need_many_turns() {
+        assert_eq!([1, 5, 25, 26].map(turns_needed), [6, 8, 10, 11]);
     }
 
     #[test]

@@ -62,6 +62,8 @@ pub fn joined(shots: &[Shot], arm: &str) -> Option<Run> {
         checks: checks(shots),
         profiles: Vec::new(),
         lock_profiles: Vec::new(),
+        off_cpu: Vec::new(),
+        off_cpu_absent: None,
         warnings: warnings(shots, arm),
         ..head.run.clone()
     })

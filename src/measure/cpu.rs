@@ -59,6 +59,11 @@ impl CpuSample {
         sample
     }
 
+    /// The role of a thread by its number in the system; none if it was not there.
+    pub fn role_of(&self, thread: u64) -> Option<&'static str> {
+        self.threads.get(&thread).map(|(role, _)| *role)
+    }
+
     /// How many threads each role has.
     pub fn threads(&self) -> BTreeMap<&'static str, u32> {
         let mut roles = BTreeMap::new();

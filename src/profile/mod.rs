@@ -12,11 +12,13 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 mod locks;
+mod off_cpu;
 mod pprof;
 mod symbols;
 
 use ::pprof::{ProfilerGuard, ProfilerGuardBuilder};
 pub use locks::{LockStacks, Site};
+pub use off_cpu::{NoOffCpu, OffCpu};
 use symbols::RawFrame;
 
 /// Samples per CPU-second asked for where nobody says otherwise; kernels with a 250 Hz tick give no more.
@@ -138,6 +140,8 @@ pub enum Doing {
     OnCpu,
     /// Waiting for locks; stacks stand for ns. Drawn in blue, so that the two pictures are not taken for one another.
     Waiting,
+    /// Not on a CPU, for whatever reason; stacks stand for ns. Drawn in purple.
+    OffCpu,
 }
 
 impl Doing {
@@ -145,6 +149,7 @@ impl Doing {
         match self {
             Doing::OnCpu => "samples",
             Doing::Waiting => "ns waited",
+            Doing::OffCpu => "ns off CPU",
         }
     }
 
@@ -152,6 +157,7 @@ impl Doing {
         match self {
             Doing::OnCpu => "ns CPU per op",
             Doing::Waiting => "ns waited per op",
+            Doing::OffCpu => "ns off CPU per op",
         }
     }
 
@@ -159,6 +165,7 @@ impl Doing {
         match self {
             Doing::OnCpu => Palette::Basic(BasicPalette::Hot),
             Doing::Waiting => Palette::Basic(BasicPalette::Blue),
+            Doing::OffCpu => Palette::Basic(BasicPalette::Purple),
         }
     }
 }

@@ -30,7 +30,10 @@ pub struct GateRecord {
     pub scenarios: Vec<GatedScenario>,
     /// Base against head, one contrast for each gated arm.
     pub first: Contrasts,
-    /// The same once more with fresh trials, of those metrics alone that looked worse; absent if none did, or nobody asked.
+    /// Whether what looks worse has to be found again by fresh trials.
+    #[serde(default)]
+    pub confirms: bool,
+    /// The same once more with fresh trials, of those metrics alone that looked worse; absent if none did, or if it was not done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub second: Option<Contrasts>,
     /// What is done about what is not decided.

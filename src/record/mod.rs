@@ -98,6 +98,12 @@ pub struct Run {
     /// Who waited for which lock, one per profiled arm; taken in trials of their own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lock_profiles: Vec<LockProfile>,
+    /// What threads left their CPUs for, one per profiled arm; taken in trials of their own, by `kvbench profile` alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub off_cpu: Vec<OffCpuProfile>,
+    /// Why that could not be recorded, where it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub off_cpu_absent: Option<String>,
     /// Circumstances a reader must know.
     pub warnings: Vec<Warning>,
 }
@@ -161,4 +167,23 @@ pub struct Profile {
     /// Bundle file with the stacks as gzipped `profile.proto`; absent in records of versions that wrote none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pprof_file: Option<String>,
+}
+
+/// What threads of one arm left their CPUs for, by every switch that the kernel's scheduler made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct OffCpuProfile {
+    /// Which arm.
+    pub arm: String,
+    /// Client count it ran at.
+    pub clients: u32,
+    /// Recorded span, seconds.
+    pub elapsed_s: f64,
+    /// Operations finished in it.
+    pub ops: u64,
+    /// Time that all threads of the program were off a CPU, ns, as far as they came back.
+    pub off_cpu_ns: u64,
+    /// Bundle file with the folded stacks, ns.
+    pub folded_file: String,
+    /// Bundle file with the flame graph.
+    pub flame_file: String,
 }

@@ -1,6 +1,6 @@
 //! What the profiles say, in sentences; above all how much of an operation is waiting for locks, and where.
 
-use crate::record::{LockProfile, Profile, RoleTime, Run};
+use crate::record::{LockProfile, OffCpuProfile, Profile, RoleTime, Run};
 use crate::report::story;
 use crate::report::words::{self, count, percent};
 
@@ -22,6 +22,7 @@ pub(super) const NOT_MEASURED: &str =
 pub fn lines(run: &Run) -> Vec<String> {
     let mut lines = cpu_lines(run);
     lines.extend(lock_sentences(run));
+    lines.extend(off_cpu_lines(run));
     lines.extend(run.warnings.iter().map(|text| format!("! {}", story::warning(text))));
     lines.iter().map(|line| words::plain(line)).collect()
 }
@@ -39,6 +40,23 @@ pub(super) fn cpu_lines(run: &Run) -> Vec<String> {
         )
     };
     run.profiles.iter().map(on_cpu).collect()
+}
+
+/// What was recorded of what threads left their CPUs for, or why nothing was; nothing where nobody asked.
+pub(super) fn off_cpu_lines(run: &Run) -> Vec<String> {
+    let off_cpu = |profile: &OffCpuProfile| {
+        let threads = profile.off_cpu_ns as f64 / 1e9 / profile.elapsed_s;
+        format!(
+            "{}, off CPU: {threads:.2} threads on average in {:.2} s at {}",
+            profile.arm,
+            profile.elapsed_s,
+            count(profile.clients as usize, "client", "clients")
+        )
+    };
+    let absent = run.off_cpu_absent.iter();
+    let absent =
+        absent.map(|why| format!("no picture of what threads leave their CPUs for: {why}"));
+    run.off_cpu.iter().map(off_cpu).chain(absent).collect()
 }
 
 /// One sentence for each arm whose locks were profiled.

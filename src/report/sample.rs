@@ -44,6 +44,8 @@ pub(super) fn empty() -> (Run, Comparison) {
         checks: vec![],
         profiles: vec![],
         lock_profiles: vec![],
+        off_cpu: Vec::new(),
+        off_cpu_absent: None,
         warnings: vec![],
         ..run()
     };
@@ -260,6 +262,8 @@ fn run() -> Run {
         checks: checks(),
         profiles: vec![],
         lock_profiles: vec![lock_profile("before"), lock_profile("after")],
+        off_cpu: Vec::new(),
+        off_cpu_absent: None,
         warnings: vec![Warning::BusyHost { load_average: 1.32 }],
     }
 }

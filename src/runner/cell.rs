@@ -122,7 +122,7 @@ fn drive(
 }
 
 /// How long a measurement lasts at most, beside the answers that are under way at its end.
-fn longest(span: &Span) -> Nanos {
+pub(super) fn longest(span: &Span) -> Nanos {
     Nanos(span.warmup.0.saturating_mul(WARMUP_STRETCH_MAX)).after(span.duration)
 }
 

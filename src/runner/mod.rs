@@ -89,9 +89,9 @@ pub trait Watcher {
     /// It has ended.
     fn measured(&mut self) {}
 
-    /// Everything measured so far; called after each block.
-    fn kept(&mut self, run: &Run) {
-        let _ = run;
+    /// Everything measured so far, as a record that can be judged; called after each block.
+    fn kept(&mut self, run: Run) {
+        drop(run);
     }
 }
 
@@ -312,9 +312,18 @@ impl<'a, L: Launch> Stage<'a, L> {
                 None => return Ok(Ended::Early),
             }
             self.ratio = ratio_so_far(run);
-            self.watcher.kept(run);
+            self.keep(run);
         }
         Ok(Ended::Complete)
+    }
+
+    /// Hands over what there is, with all that is known against it: should the rest of the run be lost, this is the record.
+    fn keep(&mut self, run: &Run) {
+        let mut so_far = run.clone();
+        so_far.checks.extend(checks::of_trials(&so_far));
+        warnings::add(&mut so_far);
+        so_far.elapsed_s = self.clock.now().as_secs_f64();
+        self.watcher.kept(so_far);
     }
 
     /// Runs a block, anew if an agent was lost in it or the host was disturbed: then nothing that was measured in it counts.
@@ -456,6 +465,8 @@ fn empty_record<L: Launch>(
         checks: Vec::new(),
         profiles: Vec::new(),
         lock_profiles: Vec::new(),
+        off_cpu: Vec::new(),
+        off_cpu_absent: None,
         warnings: Vec::new(),
     })
 }

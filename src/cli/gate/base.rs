@@ -1,11 +1,13 @@
 //! What a gate compares with: a revision that is built here, a program that is there, or bundles of an earlier sitting.
 
 use super::super::{Exit, Terminal};
+use super::Mistake;
 use crate::record::Run;
 use crate::record::bundle::{Bundle, RESULT};
 use crate::record::gate::Sitting;
 use crate::record::history::{History, Store};
 use std::ffi::OsStr;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -20,20 +22,13 @@ pub(super) enum Base {
         path: PathBuf,
         /// As reports name it.
         name: String,
-        /// Where its source lies; held to be taken away at the end.
-        _source: Option<Worktree>,
+        /// Where its source lies, so that it is taken away at the end.
+        source: Option<Worktree>,
     },
     /// Records of an earlier sitting, by the name of their scenario.
     Stored { name: String, runs: Vec<Run> },
     /// The level of the runs in a history.
     Level { name: String, history: History },
-}
-
-/// Why there is no base, what to do about it, and how the process ends.
-pub(super) struct Mistake {
-    pub(super) what: String,
-    pub(super) hint: String,
-    pub(super) exit: Exit,
 }
 
 impl Base {
@@ -56,7 +51,7 @@ impl Base {
                         .to_owned(),
                     exit: Exit::Usage,
                 })?;
-                Ok(Base::Program { path, name: asked.to_owned(), _source: None })
+                Ok(Base::Program { path, name: asked.to_owned(), source: None })
             }
             _ => stored(asked),
         }
@@ -89,6 +84,16 @@ impl Base {
             }
         };
         revision.map_or_else(|| name.clone(), |revision| format!("{name}, {revision}"))
+    }
+
+    /// Why what ran is not what was asked for; none if it is, or if nobody can tell.
+    pub(super) fn is_another(&self, revision: Option<&str>) -> Option<String> {
+        let Base::Program { source: Some(worktree), .. } = self else { return None };
+        let ran = revision?;
+        let is_it = worktree.commit.starts_with(ran.trim_end_matches("-dirty"));
+        (!is_it).then(|| {
+            format!("the program that was built says it is {ran}, not {}", worktree.commit)
+        })
     }
 
     pub(super) fn sitting(&self) -> Sitting {
@@ -146,12 +151,12 @@ fn stored(asked: &str) -> Result<Base, Mistake> {
 pub(super) struct Worktree {
     repository: PathBuf,
     folder: PathBuf,
-    revision: String,
+    commit: String,
 }
 
 impl Drop for Worktree {
     fn drop(&mut self) {
-        // What is left of it is a folder that vanishes with the gate's, and `git worktree prune` knows what to do.
+        // Where that fails the folder vanishes with the gate's, and git forgets it at its next `git worktree prune`.
         let _ =
             git(&self.repository, ["worktree", "remove", "--force"], Some(self.folder.as_os_str()));
     }
@@ -191,35 +196,34 @@ fn built(
         Ok(output) => return Err(failed(asked, &String::from_utf8_lossy(&output.stderr))),
         Err(error) => return Err(failed(asked, &error.to_string())),
     }
-    let short: String = commit.chars().take(7).collect();
-    let worktree =
-        Worktree { repository: repository.clone(), folder: folder.clone(), revision: short };
-    let target = target_folder(&repository);
+    let worktree = Worktree { repository: repository.clone(), folder: folder.clone(), commit };
+    let target = target_folder(&repository).map_err(|error| failed(asked, &error.to_string()))?;
     // Said at once: a build takes minutes, and cargo's own lines are the progress.
-    let _ = writeln!(
-        terminal.err,
-        "building {} ({}) into {}",
-        asked,
-        worktree.revision,
-        target.display()
-    );
+    let _ =
+        writeln!(terminal.err, "building {asked} ({}) into {}", worktree.commit, target.display());
     let path = build(&folder, &target).map_err(|said| failed(asked, &said))?;
     // The next build of this folder must not change what is being measured.
     let kept = scratch.join("kvbench-base");
     std::fs::copy(&path, &kept).map_err(|error| failed(asked, &error.to_string()))?;
-    Ok(Base::Program { path: kept, name: asked.to_owned(), _source: Some(worktree) })
+    Ok(Base::Program { path: kept, name: asked.to_owned(), source: Some(worktree) })
 }
 
-/// A folder of its own that stays, so that the next gate builds little.
-fn target_folder(repository: &Path) -> PathBuf {
+/// A folder of its own that stays, so that the next gate builds little. Absolute, since the build has another working folder.
+fn target_folder(repository: &Path) -> io::Result<PathBuf> {
     let own = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    own.unwrap_or_else(|| repository.join("target")).join("gate-base")
+    std::path::absolute(own.unwrap_or_else(|| repository.join("target")).join("gate-base"))
 }
 
 /// Builds with the features of this program; the profile is `release`, and whatever the revision says of it.
 fn build(folder: &Path, target: &Path) -> Result<PathBuf, String> {
+    let program = target.join("release/kvbench");
+    // That of an earlier gate must not be taken for this one's.
+    match std::fs::remove_file(&program) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.to_string()),
+        _ => {}
+    }
     let mut cargo = Command::new("cargo");
-    cargo.current_dir(folder).env("CARGO_TARGET_DIR", target);
+    cargo.current_dir(folder).env("CARGO_TARGET_DIR", target).env_remove("CARGO_BUILD_TARGET");
     cargo.args(["build", "--release", "--locked", "--bin", "kvbench"]);
     let features = env!("KVBENCH_FEATURES").replace(' ', "");
     if features != "none" {
@@ -228,7 +232,7 @@ fn build(folder: &Path, target: &Path) -> Result<PathBuf, String> {
     // What cargo prints goes to whoever waits.
     let status = cargo.status().map_err(|error| format!("cargo cannot be started: {error}"))?;
     match status.success() {
-        true => Ok(target.join("release/kvbench")),
+        true => Ok(program),
         false => Err(format!("cargo build ended with {status}")),
     }
 }

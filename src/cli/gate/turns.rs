@@ -2,6 +2,7 @@
 //! Both are processes started the same way with the same arguments, so that nothing differs but the program.
 
 use super::GateArgs;
+use super::measured::failed_checks;
 use crate::clock::Clock;
 use crate::gate::{Program, Shot};
 use crate::record::Run;
@@ -33,10 +34,16 @@ pub(super) fn own_program(scratch: &Path) -> io::Result<PathBuf> {
     Ok(copy)
 }
 
-/// What turns left, and why they ended early, if head or base failed.
+/// What turns left.
 pub(super) struct Ended {
+    /// Of whole turns.
     pub(super) shots: Vec<Shot>,
+    /// Why they ended early, if a program failed.
     pub(super) failure: Option<String>,
+    /// What head answered wrongly, in any turn.
+    pub(super) wrong: Vec<String>,
+    /// Turns that were measured again, since the host was disturbed.
+    pub(super) repeated: u32,
 }
 
 /// The turns of one scenario.
@@ -55,42 +62,68 @@ pub(super) struct Turns<'a> {
 }
 
 impl Turns<'_> {
-    /// Runs them; ends early if it is interrupted or a program fails, with the turns that were finished.
+    /// Runs them; ends early if it is interrupted or a program fails, with the turns that were finished. A turn that the host disturbed
+    /// is measured again, as long as there are no more of those than half of the turns; nothing that was measured in it decides that.
     pub(super) fn run(
         &self,
         interrupted: &AtomicBool,
         watcher: &mut dyn Watcher,
     ) -> io::Result<Ended> {
-        let mut shots: Vec<Shot> = Vec::new();
-        let planned = u64::from(self.pairs) * 3;
+        let mut ended = Ended { shots: Vec::new(), failure: None, wrong: Vec::new(), repeated: 0 };
         for block in 0..self.pairs {
-            let mut turn = Vec::new();
-            for (program, repeat) in self.order(block) {
-                let doing = format!("{} {}", self.name, program.name());
-                watcher.progress(&Progress {
-                    doing: &doing,
-                    pair: block + 1,
-                    pairs: self.pairs,
-                    done: shots.len() as u64 + turn.len() as u64,
-                    planned,
-                    ratio: ratio(&shots),
-                });
-                let began_s = self.clock.now().as_secs_f64();
-                match self.shot(program, block).run(self.clock, interrupted)? {
-                    Ok(run) => turn.push(Shot { program, block, repeat, began_s, run }),
-                    Err(_) if interrupted.load(Ordering::Relaxed) => {
-                        return Ok(Ended { shots, failure: None });
+            loop {
+                // A turn that is measured again is another one, with a seed of its own.
+                let number = block + self.pairs * ended.repeated.min(1) + ended.repeated;
+                let turn = self.turn(block, number, &mut ended, interrupted, watcher)?;
+                let Some(turn) = turn else { return Ok(ended) };
+                let may_repeat = ended.repeated < self.pairs / 2;
+                if may_repeat && turn.iter().any(is_disturbed) {
+                    ended.repeated += 1;
+                    continue;
+                }
+                ended.shots.extend(turn);
+                break;
+            }
+        }
+        Ok(ended)
+    }
+
+    /// One turn; none if it was not finished: it counts whole or not at all.
+    fn turn(
+        &self,
+        block: u32,
+        number: u32,
+        ended: &mut Ended,
+        interrupted: &AtomicBool,
+        watcher: &mut dyn Watcher,
+    ) -> io::Result<Option<Vec<Shot>>> {
+        let mut turn = Vec::new();
+        for (program, repeat) in self.order(block) {
+            let doing = format!("{} {}", self.name, program.name());
+            watcher.progress(&Progress {
+                doing: &doing,
+                pair: block + 1,
+                pairs: self.pairs,
+                done: (ended.shots.len() + turn.len()) as u64,
+                planned: u64::from(self.pairs) * 3,
+                ratio: ratio(&ended.shots),
+            });
+            let began_s = self.clock.now().as_secs_f64();
+            match self.shot(program, number).run(self.clock, interrupted)? {
+                Ok(run) => {
+                    if program == Program::Head {
+                        ended.note_wrong(&run);
                     }
-                    Err(why) => {
-                        let failure = Some(format!("{} failed: {why}", program.name()));
-                        return Ok(Ended { shots, failure });
-                    }
+                    turn.push(Shot { program, block, repeat, began_s, run });
+                }
+                Err(_) if interrupted.load(Ordering::Relaxed) => return Ok(None),
+                Err(why) => {
+                    ended.failure = Some(format!("{} failed: {why}", program.name()));
+                    return Ok(None);
                 }
             }
-            // A turn counts whole or not at all.
-            shots.append(&mut turn);
         }
-        Ok(Ended { shots, failure: None })
+        Ok(Some(turn))
     }
 
     /// Both, and one of them again: base in even turns, head in odd ones. The first of two runs of one program is its own, the second
@@ -103,12 +136,12 @@ impl Turns<'_> {
         programs.iter().enumerate().map(|(place, program)| (*program, repeats(place))).collect()
     }
 
-    fn shot(&self, program: Program, block: u32) -> Process<'_> {
+    fn shot(&self, program: Program, number: u32) -> Process<'_> {
         let path = match program {
             Program::Base => self.programs[0],
             Program::Head => self.programs[1],
         };
-        let seed = self.seed.child("gate", u64::from(self.from + block)).0 >> 1;
+        let seed = self.seed.child("gate", u64::from(self.from + number)).0 >> 1;
         let settings = [
             format!("seed={seed}"),
             "trials.pairs.min=1".to_owned(),
@@ -124,6 +157,24 @@ impl Turns<'_> {
         }
     }
 }
+
+impl Ended {
+    fn note_wrong(&mut self, run: &Run) {
+        for wrong in failed_checks(run) {
+            if !self.wrong.contains(&wrong) {
+                self.wrong.push(wrong);
+            }
+        }
+    }
+}
+
+fn is_disturbed(shot: &Shot) -> bool {
+    shot.run.blocks.iter().any(|block| !block.disturbed.is_empty())
+        && shot.run.plan.on_disturbed != KEEP
+}
+
+/// The word of a plan for keeping disturbed blocks.
+const KEEP: &str = "keep";
 
 /// Throughput of head over base so far, at the first place of the last arm: for the progress line alone.
 fn ratio(shots: &[Shot]) -> Option<f64> {
@@ -215,7 +266,7 @@ impl Process<'_> {
     }
 
     fn command(&self, out: &Path, said: &Path) -> io::Result<Command> {
-        let mut command = Command::new(self.program);
+        let mut command = leashed(self.program);
         command.arg("run").arg(self.scenario).arg("--no-profile");
         command.arg("--out").arg(out).arg("--data").arg(self.scratch);
         for set in self.args.scenarios.overrides.set.iter().chain(&self.settings) {
@@ -226,6 +277,18 @@ impl Process<'_> {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(said)?);
         Ok(command)
     }
+}
+
+/// Ends with this process, even if this one is killed, where that can be had: `setpriv` is part of every Debian.
+fn leashed(program: &Path) -> Command {
+    const LEASH: &str = "setpriv";
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    if std::env::split_paths(&path).any(|folder| folder.join(LEASH).is_file()) {
+        let mut command = Command::new(LEASH);
+        command.args(["--pdeathsig", "INT"]).arg(program);
+        return command;
+    }
+    Command::new(program)
 }
 
 /// Until it has ended; asked to, once, if the gate is interrupted.

@@ -93,8 +93,8 @@ impl Watcher for Watched<'_> {
         lock(&self.shared).within = None;
     }
 
-    fn kept(&mut self, run: &Run) {
-        lock(&self.shared).kept = Some(run.clone());
+    fn kept(&mut self, run: Run) {
+        lock(&self.shared).kept = Some(run);
     }
 }
 
@@ -123,8 +123,7 @@ mod tests {
     fn a_measurement_that_does_not_end_is_given_up_with_what_was_kept() {
         let (sender, hung) = mpsc::channel();
         let mut watched = watched(move |hung| sender.send(hung).unwrap());
-        let run = crate::compare::tests::empty(&["before", "after"]);
-        watched.kept(&run);
+        watched.kept(crate::compare::tests::empty(&["before", "after"]));
         watched.measuring("saturate@50 after", Nanos::from_millis(1));
         let hung = hung.recv_timeout(Duration::from_secs(60)).unwrap();
         assert_eq!(hung.place, "saturate@50 after");

@@ -1,7 +1,7 @@
 //! Whether two sides were asked the same question under the same conditions. What differs is a reason not to compare them, or a
 //! note if it may be the very thing that is compared. Facts that one side could not see are passed over: not knowing is no difference.
 
-use super::Entrant;
+use super::{BOTH, Entrant};
 use crate::compare::{fitness, invalid};
 use crate::record::{Arm, Host, NOT_VISIBLE, Run};
 
@@ -18,25 +18,28 @@ pub(super) fn reasons(base: Entrant<'_>, other: Entrant<'_>) -> Vec<String> {
         reasons.extend(program(base.run, other.run));
         reasons.extend(method(base.run, other.run));
         reasons.extend(failure("B", other.run));
+        reasons.extend(failure("A", base.run));
+        return reasons;
     }
-    reasons.extend(failure("A", base.run));
+    reasons.extend(failure(BOTH, base.run));
     reasons
 }
 
 /// What may explain a difference, or weakens what is said about one.
 pub(super) fn notes(base: Entrant<'_>, other: Entrant<'_>) -> Vec<String> {
-    let mut notes = about("A", base.run);
-    if !std::ptr::eq(base.run, other.run) {
-        notes.extend(about("B", other.run));
-        let (a, b) = (&base.run.build, &other.run.build);
-        notes.extend(difference("compiler", &a.rustc, &b.rustc));
-        let (a, b) = (&base.run.kvbench_version, &other.run.kvbench_version);
-        notes.extend(difference("version of kvbench", a, b));
+    if std::ptr::eq(base.run, other.run) {
+        return about(BOTH, base.run);
     }
+    let mut notes = about("A", base.run);
+    notes.extend(about("B", other.run));
+    let (a, b) = (&base.run.build, &other.run.build);
+    notes.extend(difference("compiler", &a.rustc, &b.rustc));
+    let (a, b) = (&base.run.kvbench_version, &other.run.kvbench_version);
+    notes.extend(difference("version of kvbench", a, b));
     notes
 }
 
-fn about(name: &str, run: &Run) -> Vec<String> {
+pub(super) fn about(name: &str, run: &Run) -> Vec<String> {
     let mut notes = Vec::new();
     if !run.complete {
         notes.push(format!("{name} was cut short: only finished trials are in it"));

@@ -3,11 +3,12 @@
 //! What the host does from day to day is in the spread of those, and so in the interval.
 
 use super::metrics::{self, Asked};
-use super::{Entrant, Limit, UnknownMetric, alike, finite};
+use super::{Entrant, Found, Limit, UnknownMetric, alike, finite};
 use crate::compare::history::baseline;
+use crate::compare::invalid;
 use crate::record::contrast::{Basis, Contrast, ContrastRow, RowVerdict, Side, SideMean};
 use crate::record::history::{Conditions, History, SeriesName};
-use crate::stats::{self, Difference};
+use crate::stats::{self, Admission, Difference};
 
 /// Runs of a level that are looked at: the newest.
 const RUNS_MAX: usize = 20;
@@ -22,6 +23,9 @@ pub(super) fn contrast(
     limits: &[Limit],
     floor: f64,
 ) -> Result<Contrast, UnknownMetric> {
+    let undisturbed = invalid::undisturbed(head.run);
+    let left_out = super::left_out("B", head.run);
+    let head = Entrant { run: &undisturbed, ..head };
     let asked = metrics::of(head.run, head.run, limits, floor)?;
     let conditions = Conditions::of(head.run);
     let levels: Vec<(Asked<'_>, Level)> = asked
@@ -39,6 +43,14 @@ pub(super) fn contrast(
         );
     }
     let is_refused = !not_comparable.is_empty();
+    let (mut rows, mut withheld) = (Vec::new(), Vec::new());
+    for (asked, level) in levels.iter().filter(|_| !is_refused) {
+        match row(head, asked, level) {
+            Found::Row(row) => rows.push(*row),
+            Found::Withheld(why) => withheld.push(why),
+            Found::Nothing => {}
+        }
+    }
     let newest = levels.iter().filter_map(|(_, level)| level.newest.clone()).max();
     Ok(Contrast {
         base: Side {
@@ -51,12 +63,9 @@ pub(super) fn contrast(
         },
         other: head.side(),
         basis: Basis::History,
-        notes: alike::notes(head, head),
-        rows: match is_refused {
-            true => Vec::new(),
-            false => levels.iter().filter_map(|(asked, level)| row(head, asked, level)).collect(),
-        },
-        withheld: Vec::new(),
+        notes: left_out.into_iter().chain(alike::about("B", head.run)).collect(),
+        rows,
+        withheld,
         not_comparable,
     })
 }
@@ -84,12 +93,16 @@ impl Level {
     }
 }
 
-/// None where neither side has the metric and nobody asked for it.
-fn row(head: Entrant<'_>, asked: &Asked<'_>, level: &Level) -> Option<ContrastRow> {
+/// Nothing where nobody asked for the metric and a side has no value of it.
+fn row(head: Entrant<'_>, asked: &Asked<'_>, level: &Level) -> Found {
     let cells = head.cells(asked.metric);
     let values = super::readings(asked.metric, &cells);
-    if !asked.is_explicit && values.is_empty() && level.means.is_empty() {
-        return None;
+    if !asked.is_explicit && (values.is_empty() || level.means.is_empty()) {
+        return Found::Nothing;
+    }
+    let admission = super::admission(asked.metric, cells.iter().copied());
+    if let Some((Admission::Withheld, beyond)) = admission {
+        return Found::Withheld(super::withheld(&asked.name, beyond));
     }
     let base = mean(&level.means).map(|value| SideMean {
         value,
@@ -116,7 +129,8 @@ fn row(head: Entrant<'_>, asked: &Asked<'_>, level: &Level) -> Option<ContrastRo
         Some(why) => why,
         None => fill(&mut row, compared(level, &values), level.means.len()),
     };
-    Some(row)
+    super::only_shown(&mut row, admission);
+    Found::Row(Box::new(row))
 }
 
 fn compared(level: &Level, values: &[f64]) -> Option<Difference> {

@@ -26,6 +26,9 @@ use crate::stats::{self, Admission, BEYOND_JUDGED_MIN, BEYOND_SHOWN_MIN};
 pub(super) use alike::failure;
 pub(super) use metrics::{Asked, judged as judged_metrics, usual_words};
 
+/// What two arms of one run are called together.
+const BOTH: &str = "the run";
+
 /// Least change that counts if nothing else is asked for, fraction.
 pub const FLOOR: f64 = 0.05;
 
@@ -168,9 +171,11 @@ impl<'a> Entrant<'a> {
 fn contrast(asked: &Match<'_>, floor: f64, force: bool) -> Result<Contrast, UnknownMetric> {
     let Match { base, other, limits } = *asked;
     let is_one_run = std::ptr::eq(base.run, other.run);
-    let sides =
-        [("A", base.run), ("B", other.run)].into_iter().take(if is_one_run { 1 } else { 2 });
-    let left_out = sides.filter_map(|(name, run)| left_out(name, run));
+    let sides: &[(&str, &Run)] = match is_one_run {
+        true => &[(BOTH, base.run)],
+        false => &[("A", base.run), ("B", other.run)],
+    };
+    let left_out = sides.iter().filter_map(|(name, run)| left_out(name, run));
     let (of_base, of_other) = (invalid::undisturbed(base.run), invalid::undisturbed(other.run));
     let base = Entrant { run: &of_base, ..base };
     let other = Entrant { run: if is_one_run { &of_base } else { &of_other }, ..other };
@@ -224,10 +229,7 @@ fn row(base: Entrant<'_>, other: Entrant<'_>, asked: &Asked<'_>, basis: Basis) -
     }
     let admission = admission(metric, of_base.iter().chain(&of_other).copied());
     if let Some((Admission::Withheld, beyond)) = admission {
-        return Found::Withheld(format!(
-            "{}: {beyond} observations beyond it in a trial, {BEYOND_SHOWN_MIN} are needed",
-            asked.name
-        ));
+        return Found::Withheld(withheld(&asked.name, beyond));
     }
     let mut row = ContrastRow {
         metric: asked.name.clone(),
@@ -257,13 +259,7 @@ fn row(base: Entrant<'_>, other: Entrant<'_>, asked: &Asked<'_>, basis: Basis) -
             fill(&mut row, compared, basis)
         }
     };
-    if let Some((Admission::Shown, beyond)) = admission {
-        row.verdict = RowVerdict::Shown;
-        row.p_value = None;
-        row.why = format!(
-            "shown only: {beyond} observations beyond it in a trial, {BEYOND_JUDGED_MIN} are needed to judge it"
-        );
-    }
+    only_shown(&mut row, admission);
     Found::Row(Box::new(row))
 }
 
@@ -283,6 +279,21 @@ pub(super) fn sample(side: Entrant<'_>, metric: Metric<'_>) -> Option<Result<Vec
         Some(why) => Err(why),
         None => Ok(values),
     })
+}
+
+/// Why a percentile has no number.
+fn withheld(metric: &str, beyond: u64) -> String {
+    format!("{metric}: {beyond} observations beyond it in a trial, {BEYOND_SHOWN_MIN} are needed")
+}
+
+/// Takes the judgement back where too few observations lie beyond a percentile for one.
+fn only_shown(row: &mut ContrastRow, admission: Option<(Admission, u64)>) {
+    let Some((Admission::Shown, beyond)) = admission else { return };
+    row.verdict = RowVerdict::Shown;
+    row.p_value = None;
+    row.why = format!(
+        "shown only: {beyond} observations beyond it in a trial, {BEYOND_JUDGED_MIN} are needed to judge it"
+    );
 }
 
 /// How two samples compare.
@@ -403,23 +414,24 @@ fn harm(row: &ContrastRow, ratio: f64) -> f64 {
 }
 
 /// A change has to be significant *and* larger than the floor *and* than what counts in the metric's own unit; no change has to be
-/// shown, too, against the floor that was asked for: a noisy host must not make that easier.
+/// shown, too, by the whole interval and against the floor that was asked for: a noisy host must not make that easier.
 fn verdict(row: &ContrastRow, q_value: f64) -> RowVerdict {
     let (Some(ratio), Some((lower, upper))) = (row.ratio, row.interval) else {
         return RowVerdict::Undecided;
     };
     let harmful = harm(row, ratio);
-    let at_worst = harm(row, lower).max(harm(row, upper));
-    match q_value <= stats::ALPHA && !is_slight(row) {
+    let worst = if harm(row, lower) > harm(row, upper) { lower } else { upper };
+    match q_value <= stats::ALPHA && !is_slight(row, ratio) {
         true if harmful > row.floor.ln_1p() => RowVerdict::Worse,
         true if harmful < -row.floor.ln_1p() => RowVerdict::Better,
-        _ if at_worst < row.asked_floor.ln_1p() || is_slight(row) => RowVerdict::NotWorse,
+        _ if harm(row, worst) < row.asked_floor.ln_1p() || is_slight(row, worst) => {
+            RowVerdict::NotWorse
+        }
         _ => RowVerdict::Undecided,
     }
 }
 
-/// Whether the means differ by less than counts in the metric's own unit.
-fn is_slight(row: &ContrastRow) -> bool {
-    let means = row.base.zip(row.other);
-    means.is_some_and(|(base, other)| (other.value - base.value).abs() < row.least)
+/// Whether a ratio is less of a change than counts in the metric's own unit, seen from the base's mean.
+fn is_slight(row: &ContrastRow, ratio: f64) -> bool {
+    row.base.is_some_and(|base| (ratio - 1.0).abs() * base.value < row.least)
 }

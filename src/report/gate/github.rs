@@ -12,7 +12,10 @@ pub fn annotations(record: &GateRecord) -> String {
     for row in gate::rows(record) {
         let command = match row.verdict {
             GateVerdict::Regressed => "error",
-            GateVerdict::NotConfirmed | GateVerdict::Undecided | GateVerdict::NoNumber => "warning",
+            GateVerdict::NotConfirmed
+            | GateVerdict::Suspected
+            | GateVerdict::Undecided
+            | GateVerdict::NoNumber => "warning",
             GateVerdict::Improved => "notice",
             GateVerdict::Unchanged | GateVerdict::Shown => continue,
         };

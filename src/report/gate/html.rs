@@ -31,7 +31,7 @@ pub fn render(record: &GateRecord) -> String {
     trials(&mut out, record);
     out.push_str(&format!(
         "<section>\n<h2>Method</h2>\n<p>{}</p>\n</section>\n",
-        text(sitting(record))
+        text(&sitting(record))
     ));
     out.push_str("</main>\n</body>\n</html>\n");
     out

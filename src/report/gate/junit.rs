@@ -4,7 +4,7 @@
 use super::{again, change, interval, problems, rows_of};
 use crate::gate::{GateRow, GateVerdict};
 use crate::record::contrast::Contrast;
-use crate::record::gate::{GateRecord, GatedScenario};
+use crate::record::gate::{GateRecord, GatedScenario, Inconclusive};
 use crate::report::formats::FormatError;
 use crate::report::formats::junit::{Answer, Case, Suite, document};
 
@@ -15,7 +15,10 @@ pub fn render(record: &GateRecord) -> Result<String, FormatError> {
     let broken = record.scenarios.iter().filter(|scenario| !problems(scenario).is_empty());
     let mut suites: Vec<Suite> = arms.chain(broken.map(of_scenario)).collect();
     if suites.is_empty() {
-        suites.push(nothing());
+        suites.push(alone("compared", "nothing compared", "nothing was compared"));
+    }
+    if !record.complete {
+        suites.push(alone("complete", "cut short", "the gate was cut short"));
     }
     document(suites)
 }
@@ -33,21 +36,25 @@ fn of_arm(record: &GateRecord, contrast: &Contrast) -> Suite {
         });
     }
     for row in rows_of(record, contrast) {
-        suite.add(metric(&row));
+        suite.add(metric(&row, record.inconclusive));
     }
     suite
 }
 
-fn metric(row: &GateRow<'_>) -> Case {
+fn metric(row: &GateRow<'_>, policy: Inconclusive) -> Case {
     let said = format!("{} {}", change(row.first), interval(row.first));
     let answer = match row.verdict {
         GateVerdict::Regressed => Answer::Failed("regression", said.clone()),
         GateVerdict::Improved | GateVerdict::Unchanged | GateVerdict::NotConfirmed => {
             Answer::Passed
         }
+        GateVerdict::Undecided if policy == Inconclusive::Fail => {
+            Answer::Failed("undecided", format!("{said}: {}", row.first.why))
+        }
         GateVerdict::Undecided | GateVerdict::Shown => {
             Answer::Skipped(format!("{said}: {}", row.first.why))
         }
+        GateVerdict::Suspected => Answer::Error("not confirmed, not cleared", said.clone()),
         GateVerdict::NoNumber => Answer::Error("invalid", row.first.why.clone()),
     };
     let evidence = std::iter::once(said).chain(again(row)).collect();
@@ -68,13 +75,13 @@ fn of_scenario(scenario: &GatedScenario) -> Suite {
     suite
 }
 
-/// So that an empty gate is not an empty document, which is green.
-fn nothing() -> Suite {
+/// An error of the whole, so that what is missing is not green.
+fn alone(name: &str, what: &'static str, message: &str) -> Suite {
     let mut suite = Suite::empty("gate");
     suite.add(Case {
         class: "gate",
-        name: "compared".to_owned(),
-        answer: Answer::Error("nothing compared", "nothing was compared".to_owned()),
+        name: name.to_owned(),
+        answer: Answer::Error(what, message.to_owned()),
         evidence: Vec::new(),
     });
     suite
@@ -94,7 +101,7 @@ mod tests {
         assert!(text.contains("saturate.throughput@50") && text.contains("regression"), "{text}");
         let empty = render(&GateRecord::default()).unwrap();
         assert!(
-            empty.contains("nothing was compared") && empty.contains("errors=\"1\""),
+            empty.contains("nothing was compared") && empty.contains("errors=\"2\""),
             "{empty}"
         );
     }

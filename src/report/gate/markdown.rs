@@ -45,7 +45,7 @@ pub fn render(record: &GateRecord) -> String {
         }
         line(&mut out, "");
     }
-    line(&mut out, sitting(record));
+    line(&mut out, &sitting(record));
     out
 }
 

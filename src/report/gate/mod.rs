@@ -16,7 +16,11 @@ use crate::report::words::{NOTHING, count, percent, significant};
 
 /// What interleaved trials can tell.
 const INTERLEAVED: &str = "Base and head were measured in one sitting, by turns and in random order, so that whatever the host did met both: each ratio is of \
-     pairs that lie seconds apart. What looked worse was measured once more with fresh trials, and counts only if it was worse again.";
+     pairs that lie seconds apart.";
+/// What a second set is for.
+const CONFIRMED: &str = "What looks worse is measured once more with fresh trials, and counts only if it is worse again.";
+/// What lacks without one.
+const UNCONFIRMED: &str = "What looks worse was not measured once more, so one look decides.";
 /// What they cannot.
 const STORED: &str = "The base was measured in another sitting. Whatever changed on the host in between is in these ratios, and no interval knows of it: \
      believe a large change, and prove a small one with --base git:REF, which measures both by turns.";
@@ -31,6 +35,7 @@ fn mark(verdict: GateVerdict) -> &'static str {
         GateVerdict::Improved => "✔",
         GateVerdict::Unchanged => "·",
         GateVerdict::NotConfirmed => "○",
+        GateVerdict::Suspected => "!",
         GateVerdict::Undecided | GateVerdict::NoNumber => "?",
         GateVerdict::Shown => NOTHING,
     }
@@ -42,6 +47,7 @@ fn word(verdict: GateVerdict) -> &'static str {
         GateVerdict::Improved => "better",
         GateVerdict::Unchanged => "not worse",
         GateVerdict::NotConfirmed => "not confirmed",
+        GateVerdict::Suspected => "suspected",
         GateVerdict::Undecided => "undecided",
         GateVerdict::NoNumber => "no number",
         GateVerdict::Shown => "shown only",
@@ -80,6 +86,7 @@ fn again(row: &GateRow<'_>) -> Option<String> {
     let said = format!("again: {} {}", change(second), interval(second));
     Some(match row.verdict {
         GateVerdict::NotConfirmed => format!("{}: {said}, so not confirmed", row.first.metric),
+        GateVerdict::Suspected => format!("{}: {said}, which decides nothing", row.first.metric),
         _ => format!("{}: {said}", row.first.metric),
     })
 }
@@ -123,12 +130,14 @@ fn sides(record: &GateRecord) -> [(&'static str, String); 2] {
     [("base, A", record.base.clone()), ("head, B", record.head.clone())]
 }
 
-fn sitting(record: &GateRecord) -> &'static str {
-    match record.sitting {
+fn sitting(record: &GateRecord) -> String {
+    let second = if record.confirms { CONFIRMED } else { UNCONFIRMED };
+    let first = match record.sitting {
         Sitting::Interleaved => INTERLEAVED,
         Sitting::Stored => STORED,
         Sitting::Level => LEVEL,
-    }
+    };
+    format!("{first} {second}")
 }
 
 /// The whole in a sentence or two.
@@ -146,7 +155,7 @@ fn conclusion(record: &GateRecord) -> String {
         GateOutcome::WrongAnswer => {
             "Head gave a wrong answer; its speed does not matter.".to_owned()
         }
-        GateOutcome::Failed => "Head could not be measured.".to_owned(),
+        GateOutcome::Failed => "A program could not be measured.".to_owned(),
         GateOutcome::Inconclusive if tally.judged() + tally.open() == 0 => {
             "Nothing was compared, so nothing is said to be well.".to_owned()
         }
@@ -163,7 +172,7 @@ fn conclusion(record: &GateRecord) -> String {
         text.push_str(" What is not decided was let pass (--inconclusive pass).");
     }
     if !record.complete {
-        text.push_str(" It was interrupted: only finished pairs are in it.");
+        text.push_str(" It was cut short: only finished turns are in it.");
     }
     text
 }
@@ -180,6 +189,7 @@ fn counted(tally: Tally) -> String {
     );
     let sometimes = [
         (tally.not_confirmed, "looked worse once and not again"),
+        (tally.suspected, "looked worse, and nothing cleared or confirmed it"),
         (tally.undecided, "undecided"),
         (tally.no_number, "without a number"),
     ];

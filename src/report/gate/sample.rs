@@ -100,6 +100,7 @@ pub(super) fn gate() -> GateRecord {
         started_at: "2026-11-03T14:12:00Z".into(),
         elapsed_s: 131.0,
         complete: true,
+        confirms: true,
         base: "git:main 9f8e7d6".into(),
         head: "a1b2c3d".into(),
         scenarios: vec![

@@ -46,7 +46,7 @@ pub fn render(record: &GateRecord, style: Style) -> String {
     for problem in record.scenarios.iter().flat_map(problems) {
         page.prose(&problem);
     }
-    page.prose(sitting(record));
+    page.prose(&sitting(record));
     page.blank();
     page.prose_at(1, &conclusion(record));
     page.finish()

@@ -4,7 +4,7 @@ use super::sections::{close, open, paragraph};
 use super::table::Table;
 use crate::record::{LockProfile, LockSite, ProfiledLock, Run};
 use crate::report::chart;
-use crate::report::profiles::lock_sentences;
+use crate::report::profiles::{lock_sentences, off_cpu_lines};
 use crate::report::words::{self, NOTHING, micros, percent};
 
 /// Functions listed of each lock.
@@ -22,6 +22,14 @@ pub(super) fn section(out: &mut String, run: &Run) {
     if let Some(drawing) = chart::roles::render(&run.lock_profiles) {
         out.push_str(&drawing);
         roles(out, &run.lock_profiles);
+    }
+    let off_cpu = off_cpu_lines(run);
+    off_cpu.iter().for_each(|line| paragraph(out, &format!("{line}.")));
+    if off_cpu.is_empty() {
+        paragraph(
+            out,
+            "What threads leave their CPUs for was not recorded by call stack: kvbench profile does, where perf may read the scheduler's tracepoints.",
+        );
     }
     times(out, &run.lock_profiles);
     sites(out, &run.lock_profiles);

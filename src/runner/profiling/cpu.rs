@@ -27,7 +27,7 @@ impl Profiled {
 
 /// Samples one arm.
 pub(super) fn profile<L: Launch>(
-    stage: &Stage<'_, L>,
+    stage: &mut Stage<'_, L>,
     arm: &Arm,
     offered: &Offered,
     frequency_hz: u16,

@@ -33,7 +33,7 @@ pub(super) struct Profiled {
 
 /// Loads one arm with locks that take call stacks; nothing if it has no locks that show.
 pub(super) fn profile<L: Launch>(
-    stage: &Stage<'_, L>,
+    stage: &mut Stage<'_, L>,
     arm: &Arm,
     offered: &Offered,
 ) -> Result<Option<Profiled>, RunError> {

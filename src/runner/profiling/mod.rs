@@ -3,8 +3,9 @@
 
 mod cpu;
 mod locks;
+mod off_cpu;
 
-use super::{RunError, Stage, prepare};
+use super::{RunError, Stage, cell, prepare};
 use crate::load::{self, Fanout, Pace, Seen, Share, Span};
 use crate::profile::{self, ProfileError};
 use crate::record::{Run, Warning};
@@ -26,12 +27,15 @@ pub struct Profiling {
     pub span: Option<Nanos>,
     /// Samples per second of CPU time.
     pub frequency_hz: u16,
+    /// Whether to record what threads leave their CPUs for, where that is allowed.
+    pub off_cpu: bool,
 }
 
 impl Default for Profiling {
     fn default() -> Profiling {
         let frequency_hz = profile::FREQUENCY_HZ;
-        Profiling { arms: Vec::new(), phase: None, clients: None, span: None, frequency_hz }
+        let (arms, off_cpu) = (Vec::new(), false);
+        Profiling { arms, phase: None, clients: None, span: None, frequency_hz, off_cpu }
     }
 }
 
@@ -79,7 +83,38 @@ pub(super) fn profiles<L: Launch>(
     let mut files = Files::new();
     cpu::draw(run, on_cpu, offered.clients, wanted.frequency_hz, &mut files);
     locks::draw(run, &of_locks, &mut files);
+    if wanted.off_cpu {
+        off_cpu_profiles(stage, wanted, &offered, run, &mut files)?;
+    }
     Ok(files)
+}
+
+/// What the arms leave their CPUs for. Where one cannot be recorded none can, and the record says why.
+fn off_cpu_profiles<L: Launch>(
+    stage: &mut Stage<'_, L>,
+    wanted: &Profiling,
+    offered: &Offered,
+    run: &mut Run,
+    files: &mut Files,
+) -> Result<(), RunError> {
+    let mut recorded = Vec::new();
+    for arm in arms(stage.scenario, wanted) {
+        stage.step(&format!("recording what {} waits for", arm.name));
+        match off_cpu::profile(stage, arm, offered)? {
+            Ok(one) => recorded.push(one),
+            Err(why) => {
+                run.off_cpu_absent = Some(why.to_string());
+                return Ok(());
+            }
+        }
+        if stage.stopped() {
+            return Ok(());
+        }
+    }
+    if let Err(error) = off_cpu::draw(run, &recorded, offered.clients, files) {
+        run.warnings.push(Warning::NoProfile { reason: error.to_string() });
+    }
+    Ok(())
 }
 
 fn without_clocks(arm: &Arm) -> Warning {
@@ -130,11 +165,14 @@ impl<T: Target> Subject<T> {
     /// Loads it; `watcher` sees both ends of the measured span.
     fn load<L: Launch<Target = T>>(
         &self,
-        stage: &Stage<'_, L>,
+        stage: &mut Stage<'_, L>,
         watcher: &mut dyn load::Watcher,
     ) -> Result<Seen, RunError> {
         let (workload, stop) = (Workload::of(stage.scenario), &stage.options.interrupted);
-        let seen = load::offer(&self.target, &workload, &self.span, stage.clock, stop, watcher)?;
+        stage.watcher.measuring(&format!("{CELL} {}", self.arm), cell::longest(&self.span));
+        let seen = load::offer(&self.target, &workload, &self.span, stage.clock, stop, watcher);
+        stage.watcher.measured();
+        let seen = seen?;
         match seen.first_error {
             None => Ok(seen),
             Some(first) => Err(RunError::Operations {
@@ -177,12 +215,13 @@ impl Offered {
     }
 }
 
-/// How many steps the profiles take: two for each arm.
+/// How many steps the profiles take: one for each kind and arm.
 pub(super) fn steps(scenario: &Scenario, wanted: &Profiling) -> u64 {
     if scenario.before().system.layer.is_remote() {
         return 0;
     }
-    2 * arms(scenario, wanted).len() as u64
+    let kinds = if wanted.off_cpu { 3 } else { 2 };
+    kinds * arms(scenario, wanted).len() as u64
 }
 
 /// Those that were named, in the scenario's order.
