@@ -95,7 +95,7 @@ fn gate(base: &str, words: &[&str]) -> Gated {
 
 #[test]
 fn a_program_against_itself_by_turns_leaves_everything_it_rests_on() {
-    let gated = gate("", &["--pairs", "6", "--junit", "junit.xml", "--openmetrics", "m.txt"]);
+    let gated = gate("", &["--pairs", "7", "--junit", "junit.xml", "--openmetrics", "m.txt"]);
     assert_eq!(gated.code(), 0, "{}", gated.text());
     let record = gated.record();
     assert!(record.complete && record.confirms && record.second.is_none());
@@ -114,8 +114,8 @@ fn a_program_against_itself_by_turns_leaves_everything_it_rests_on() {
             blocks.sort_unstable();
             blocks
         };
-        assert_eq!((of("base", false), of("head", false)), ((0..6).collect(), (0..6).collect()));
-        assert_eq!((of("base", true), of("head", true)), (vec![0, 2, 4], vec![1, 3, 5]));
+        assert_eq!((of("base", false), of("head", false)), ((0..7).collect(), (0..7).collect()));
+        assert_eq!((of("base", true), of("head", true)), (vec![0, 2, 4, 6], vec![1, 3, 5]));
         let seeds = run.trials.iter().map(|trial| &trial.end.state_hash);
         assert!(seeds.collect::<std::collections::BTreeSet<_>>().len() > 1, "turns differ");
     }
@@ -133,7 +133,7 @@ fn a_program_against_itself_by_turns_leaves_everything_it_rests_on() {
 fn a_base_that_fails_in_the_middle_is_named_and_nothing_passes() {
     let fails = "[ \"$1\" = run ] || exec true\necho x >> \"$0.count\"\n\
                  [ $(wc -l < \"$0.count\") -lt 4 ] || { echo no more >&2; exit 5; }";
-    let gated = gate(fails, &["--pairs", "6", "--inconclusive", "pass"]);
+    let gated = gate(fails, &["--pairs", "7", "--inconclusive", "pass"]);
     assert_eq!(gated.code(), 5, "{}", gated.text());
     assert!(gated.text().contains("base failed") && gated.text().contains("no more"));
     assert!(!gated.text().contains("Nothing got worse"), "{}", gated.text());
@@ -142,7 +142,7 @@ fn a_base_that_fails_in_the_middle_is_named_and_nothing_passes() {
 #[test]
 fn a_base_that_does_not_know_the_scenario_is_not_comparable() {
     let refuses = "[ \"$1\" != check ] || { echo unknown key gate >&2; exit 2; }";
-    let gated = gate(refuses, &["--pairs", "6", "--inconclusive", "pass"]);
+    let gated = gate(refuses, &["--pairs", "7", "--inconclusive", "pass"]);
     assert_eq!(gated.code(), 3, "{}", gated.text());
     assert!(gated.text().contains("base refuses the scenario: unknown key gate"));
 }
