@@ -152,8 +152,9 @@ fn switches(script: &str) -> impl Iterator<Item = Switch<'_>> {
 fn frame(line: &str) -> Option<&str> {
     let (_, symbol) = line.trim().split_once(' ')?;
     let symbol = symbol.rsplit_once("+0x").map_or(symbol, |(symbol, _)| symbol).trim();
-    // A stack is one line with semicolons between its frames.
-    (!symbol.is_empty() && !symbol.contains([';', '\n'])).then_some(symbol)
+    // A stack is one line with semicolons between its frames; what has no name says nothing.
+    let is_named = !symbol.is_empty() && symbol != "[unknown]";
+    (is_named && !symbol.contains([';', '\n'])).then_some(symbol)
 }
 
 /// `38121.907080`, exactly.

@@ -76,10 +76,15 @@ fn label(svg: &mut Svg, scale: &LogScale, estimate: &Estimate) {
     let text = format!("{} {joint}{}", words::ratio(estimate.ratio), words::interval(estimate));
     let end = scale.at(estimate.interval.map_or(estimate.ratio, |(_, high)| high));
     let start = scale.at(estimate.interval.map_or(estimate.ratio, |(low, _)| low));
-    if end < WIDTH * 0.7 {
-        svg.text("strong", (end + 12.0, BAR_Y + 5.0), Anchor::Start, &text);
-    } else {
-        svg.text("strong", (start - 12.0, BAR_Y + 5.0), Anchor::End, &text);
+    // Beside the bar where there is room, else below it.
+    match () {
+        () if end < WIDTH * 0.7 => {
+            svg.text("strong", (end + 12.0, BAR_Y + 5.0), Anchor::Start, &text);
+        }
+        () if start > WIDTH * 0.3 => {
+            svg.text("strong", (start - 12.0, BAR_Y + 5.0), Anchor::End, &text);
+        }
+        () => svg.text("strong", ((start + end) / 2.0, BAR_Y + 21.0), Anchor::Middle, &text),
     }
 }
 

@@ -11,7 +11,7 @@ const LEFT: f64 = 84.0;
 const RIGHT: f64 = WIDTH - 14.0;
 const LANE: f64 = 92.0;
 const TOP: f64 = 20.0;
-const ROOM: f64 = 18.0;
+const ROOM: f64 = 26.0;
 
 /// The drawing; nothing without two trials.
 pub(in crate::report) fn render(strip: &Strip, names: (&str, &str)) -> Option<String> {

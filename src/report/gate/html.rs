@@ -33,6 +33,7 @@ pub fn render(record: &GateRecord) -> String {
         "<section>\n<h2>Method</h2>\n<p>{}</p>\n</section>\n",
         text(&sitting(record))
     ));
+    html::some_words(&mut out, &["ratio", "interval"]);
     out.push_str("</main>\n</body>\n</html>\n");
     out
 }

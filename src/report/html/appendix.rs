@@ -217,9 +217,18 @@ fn raw_cells(trial: &Trial, cell: &Cell) -> Vec<String> {
 
 /// Every word the page uses.
 pub(super) fn glossary(out: &mut String) {
+    define(out, words::GLOSSARY.iter());
+}
+
+/// The meaning of some words alone, for pages with few numbers.
+pub(in crate::report) fn some_words(out: &mut String, wanted: &[&str]) {
+    define(out, words::GLOSSARY.iter().filter(|(word, _)| wanted.contains(word)));
+}
+
+fn define<'a>(out: &mut String, words: impl Iterator<Item = &'a (&'a str, &'a str)>) {
     open(out, "words", "What the numbers mean", "");
     out.push_str("<dl>\n");
-    for (word, meaning) in words::GLOSSARY {
+    for (word, meaning) in words {
         out.push_str(&format!(
             "<dt id=\"w-{}\">{}</dt><dd>{}</dd>\n",
             slug(word),

@@ -22,6 +22,7 @@ use crate::report::markup::text;
 use crate::report::profiles;
 use crate::report::story;
 use crate::report::view;
+pub(in crate::report) use appendix::some_words;
 pub use flames::{Flame, Flames};
 pub(in crate::report) use table::Table;
 
