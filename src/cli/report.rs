@@ -260,7 +260,7 @@ fn open_page(page: &Path, terminal: &mut Terminal<'_>) -> io::Result<()> {
         command.arg(page).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         command.status().is_ok_and(|status| status.success())
     };
-    if OPENERS.iter().any(|program| hands_over(&program)) {
+    if OPENERS.iter().any(hands_over) {
         return Ok(());
     }
     let (page, openers) = (page.display(), OPENERS.join(" or "));

@@ -87,7 +87,7 @@ impl Profiler {
             let folded = session.finish()?;
             draw(&folded, form, &name, cpu, seconds)
         });
-        drawn.await.unwrap_or_else(|_| Err(ProfileError::Idle))
+        drawn.await.unwrap_or(Err(ProfileError::Idle))
     }
 }
 
