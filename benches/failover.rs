@@ -64,7 +64,7 @@ struct Trio {
 
 impl Trio {
     fn start(folder: &std::path::Path, timing: Timing, clock: Clock) -> Trio {
-        let network = Network::start(clock, Seed(1)).expect("a network");
+        let network = Network::start(clock, Seed(1), Probe::off()).expect("a network");
         let mut nodes = Vec::new();
         for me in 1..=3 {
             let group = Group { timing, ..Group::of(me, 3) };

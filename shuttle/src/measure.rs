@@ -2,7 +2,7 @@
 
 #[path = "../../src/measure/contention.rs"]
 pub mod contention;
-#[path = "../../src/measure/lock.rs"]
+#[path = "../../src/measure/lock/mod.rs"]
 pub mod lock;
 #[path = "../../src/measure/spans.rs"]
 pub mod spans;
@@ -29,7 +29,7 @@ pub(crate) mod sync {
         AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering,
     };
     pub(crate) use shuttle::sync::{
-        Condvar, Mutex, MutexGuard,
+        Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
     };
     pub(crate) use std::sync::{PoisonError, TryLockError};
 }

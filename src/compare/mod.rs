@@ -302,7 +302,7 @@ pub struct Costs {
 /// What one lock name costs per operation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LockCost {
-    /// `store`, `leases`, `publication`, `turnstile`, `inbox`.
+    /// `store`, `leases`, `publication`, `turnstile`, `inbox` and others: METHODOLOGY says what each guards.
     pub name: String,
     /// Waiting, ns per op.
     pub wait_ns_per_op: f64,

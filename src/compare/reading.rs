@@ -81,9 +81,11 @@ fn in_stages(cell: &Cell, stages: &[&str]) -> Option<f64> {
     (!cell.stages.is_empty()).then_some(cell.throughput_per_s * ns / 1e9)
 }
 
-/// Every lock of the state machine. None if they do not show.
+/// The locks of the state machine that guard keys or order what becomes visible. Those within the engine are taken by whoever holds
+/// these, or by readers. None if they do not show.
 fn store_locks(cell: &Cell) -> Option<impl Iterator<Item = &LockUse>> {
-    let of_the_store = |lock: &&LockUse| lock.name != "inbox";
+    const NAMES: [&str; 4] = ["store", "leases", "publication", "turnstile"];
+    let of_the_store = |lock: &&LockUse| NAMES.contains(&lock.name.as_str());
     store_lock(cell).map(|_| cell.locks.iter().filter(of_the_store))
 }
 

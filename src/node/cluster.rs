@@ -24,7 +24,7 @@ const NAP: Nanos = Nanos::from_millis(1);
 pub struct Cluster {
     /// Dropped first: they use the network.
     nodes: Vec<Node>,
-    _network: Option<Network>,
+    network: Option<Network>,
     leader: usize,
     clock: Clock,
 }
@@ -40,10 +40,10 @@ impl Cluster {
     ) -> Result<Cluster, NodeError> {
         if size == 1 {
             let nodes = vec![Node::start(config, folder, clock, probe)?];
-            return Ok(Cluster { nodes, _network: None, leader: 0, clock });
+            return Ok(Cluster { nodes, network: None, leader: 0, clock });
         }
         let io = |source| FolderError::Io { path: folder.to_path_buf(), source };
-        let network = Network::start(clock, Seed(0)).map_err(io)?;
+        let network = Network::start(clock, Seed(0), probe).map_err(io)?;
         let mut nodes = Vec::new();
         for me in 1..=size {
             let peers = Peers { group: Group::of(me, size), transport: network.port(me) };
@@ -52,7 +52,7 @@ impl Cluster {
             network.join(me, node.door(), &node.incoming());
             nodes.push(node);
         }
-        let mut cluster = Cluster { nodes, _network: Some(network), leader: 0, clock };
+        let mut cluster = Cluster { nodes, network: Some(network), leader: 0, clock };
         // Nobody has to wait out an election timeout.
         cluster.nodes[0].stand();
         let found = cluster.wait_for(|cluster| cluster.find_leader());
@@ -106,9 +106,12 @@ impl Cluster {
         self.leader().fsync_times()
     }
 
-    /// Shows the leader's locks.
+    /// Shows the leader's locks and that of the links to the others.
     pub fn visit_locks(&self, visit: Visit<'_>) {
         self.leader().visit_locks(visit);
+        if let Some(network) = &self.network {
+            network.visit_locks(visit);
+        }
     }
 
     /// The leader's store.

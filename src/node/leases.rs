@@ -115,11 +115,12 @@ fn revoke_expired(lessor: &Lessor, inbox: &Inbox<Response, Reply>) {
 mod tests {
     use super::*;
     use crate::clock::Clock;
+    use crate::measure::stage::Probe;
     use std::collections::HashSet;
 
     #[test]
     fn names_do_not_repeat_even_after_a_restart() {
-        let lessor = Lessor::new(Clock::start());
+        let lessor = Lessor::new(Clock::start(), Probe::off());
         let names = [(1, 0), (1, 1), (2, 0)];
         let names = names.map(|(me, index)| Names::after(me, Position { index, offset: 0 }));
         let ids = names.iter().flat_map(|names| (0..1000).map(|_| names.free(&lessor)));
@@ -129,7 +130,7 @@ mod tests {
 
     #[test]
     fn a_name_that_is_taken_is_passed_over() {
-        let lessor = Lessor::new(Clock::start());
+        let lessor = Lessor::new(Clock::start(), Probe::off());
         let first = Names::after(1, Position::default()).free(&lessor);
         lessor.granted(first, 60);
         assert_ne!(Names::after(1, Position::default()).free(&lessor), first);

@@ -3,10 +3,12 @@
 //! node that starts gives every lease its full time to live again, so a lease may live longer, never shorter.
 
 use crate::clock::Clock;
+use crate::measure::lock::{MeasuredGuard, MeasuredMutex, Visit};
+use crate::measure::stage::Probe;
 use crate::model::LeaseId;
 use crate::units::Nanos;
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Condvar;
 
 /// Most leases revoked at once, so that many of the same deadline do not fill the inbox.
 const EXPIRED_MAX: usize = 500;
@@ -19,7 +21,7 @@ const PAUSE: Nanos = Nanos::from_millis(100);
 
 /// The deadlines.
 pub(super) struct Lessor {
-    state: Mutex<State>,
+    state: MeasuredMutex<State>,
     changed: Condvar,
     clock: Clock,
 }
@@ -45,8 +47,17 @@ struct Lease {
 
 impl Lessor {
     /// No leases.
-    pub(super) fn new(clock: Clock) -> Lessor {
-        Lessor { state: Mutex::default(), changed: Condvar::new(), clock }
+    pub(super) fn new(clock: Clock, probe: Probe) -> Lessor {
+        Lessor {
+            state: MeasuredMutex::new(State::default(), probe),
+            changed: Condvar::new(),
+            clock,
+        }
+    }
+
+    /// Shows its lock.
+    pub(super) fn visit_locks(&self, visit: Visit<'_>) {
+        visit("lease deadlines", &self.state);
     }
 
     /// A lease was granted, or found when the node started.
@@ -92,7 +103,7 @@ impl Lessor {
                 return None;
             }
             if !state.leads {
-                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state = self.state.wait(state, &self.changed);
                 continue;
             }
             let now = self.clock.now();
@@ -101,7 +112,7 @@ impl Lessor {
                 return Some(expired);
             }
             state = match state.agenda.first().copied() {
-                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                None => self.state.wait(state, &self.changed),
                 Some((due, _)) => self.sleep(state, due.since(now)),
             };
         }
@@ -134,9 +145,12 @@ impl Lessor {
         self.changed.notify_all();
     }
 
-    fn sleep<'a>(&self, state: MutexGuard<'a, State>, span: Nanos) -> MutexGuard<'a, State> {
-        let slept = self.changed.wait_timeout(state, span.into());
-        slept.unwrap_or_else(PoisonError::into_inner).0
+    fn sleep<'a>(
+        &'a self,
+        state: MeasuredGuard<'a, State>,
+        span: Nanos,
+    ) -> MeasuredGuard<'a, State> {
+        self.state.wait_timeout(state, &self.changed, span.into())
     }
 
     fn deadline(&self, ttl_s: i64) -> Nanos {
@@ -144,8 +158,8 @@ impl Lessor {
         self.clock.now().after(Nanos(ttl_s.saturating_mul(1_000_000_000)))
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MeasuredGuard<'_, State> {
+        self.state.lock()
     }
 }
 
@@ -189,7 +203,7 @@ mod tests {
 
     fn lessor() -> (Lessor, Clock) {
         let clock = Clock::start();
-        (Lessor::new(clock), clock)
+        (Lessor::new(clock, Probe::off()), clock)
     }
 
     #[test]

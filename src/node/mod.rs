@@ -149,7 +149,7 @@ impl Node {
         let folder = Arc::new(folder);
         let store = Arc::new(RwLock::new(store::open(config.store, &folder.state(), probe)?));
         let meter = Arc::new(PipelineMeter::default());
-        let lessor = Arc::new(Lessor::new(clock));
+        let lessor = Arc::new(Lessor::new(clock, probe));
         let machine = Arc::new(Machine {
             store: store.clone(),
             config: config.store,
@@ -280,10 +280,11 @@ impl Node {
         self.meter.fsync_times()
     }
 
-    /// Shows the locks of the store and of the inbox.
+    /// Shows the locks of the store, of the pipeline and of the leases' deadlines.
     pub fn visit_locks(&self, visit: Visit<'_>) {
         self.store().visit_locks(visit);
-        self.pipeline.inbox().visit_locks(visit);
+        self.pipeline.visit_locks(visit);
+        self.lessor.visit_locks(visit);
     }
 
     /// The state now.

@@ -5,17 +5,23 @@ use super::{Folded, pprof};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-/// Source file and module of the locks' own code, which is where every such stack ends.
-const LOCK_FILE: &str = "measure/lock.rs";
+/// Source folder and module of the locks' own code, which is where every such stack ends.
+const LOCK_FOLDER: &str = "measure/lock/";
 const LOCK_MODULE: &str = "measure::lock::";
 
 /// Functions that take or give back a lock for whoever calls them, who is the one of interest.
-const ACCESSORS: [&str; 5] = [
+const ACCESSORS: [&str; 11] = [
+    "node::lessor::state",
+    "raft::network::state",
+    "store::image::state",
+    "store::memory::index::fresh",
     "store::publication::turn",
+    "store::rocks::overlay",
     "store::sharded::lock",
     "store::sharded::lock_all",
     "store::sharded::leave",
     "store::sharded::leases",
+    "store::watch::hub::index",
 ];
 
 /// Call stacks by lock, with what they stand for.
@@ -147,7 +153,7 @@ impl std::fmt::Display for Row {
 }
 
 fn is_of_the_lock(frame: &RawFrame) -> bool {
-    let is_in_file = frame.file.as_ref().is_some_and(|file| file.ends_with(LOCK_FILE));
+    let is_in_file = frame.file.as_ref().is_some_and(|file| file.contains(LOCK_FOLDER));
     is_in_file || frame.name.contains(LOCK_MODULE)
 }
 
@@ -165,7 +171,7 @@ mod tests {
         let put = [
             ("run", "/k/src/load/client.rs"),
             ("apply_locked", "/k/src/store/global.rs"),
-            ("lock<State>", "/k/src/measure/lock.rs"),
+            ("lock<State>", "/k/src/measure/lock/mod.rs"),
             ("here", "/k/src/measure/stack.rs"),
         ];
         stacks.add("load-1", frames(&put), "store", (3, 6_000_000, 4.4));

@@ -224,7 +224,7 @@ impl<R, W: Waiter<R>> Inbox<R, W> {
     }
 
     /// Shows the inbox's lock.
-    pub fn visit_locks(&self, visit: Visit<'_>) {
+    pub(super) fn visit_locks(&self, visit: Visit<'_>) {
         visit("inbox", &self.state);
     }
 

@@ -3,6 +3,8 @@
 
 use super::transport::{Door, Envelope, MemberId, Received, Report, Transport};
 use crate::clock::Clock;
+use crate::measure::lock::{MeasuredGuard, MeasuredMutex, Visit};
+use crate::measure::stage::Probe;
 use crate::seed::Seed;
 use crate::units::Nanos;
 use rand::Rng;
@@ -10,7 +12,7 @@ use rand_chacha::ChaCha8Rng;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Weak};
 use std::thread::JoinHandle;
 
 /// What goes wrong on every link.
@@ -33,7 +35,7 @@ pub struct Network {
 }
 
 struct Shared {
-    state: Mutex<State>,
+    state: MeasuredMutex<State>,
     changed: Condvar,
     clock: Clock,
 }
@@ -66,7 +68,7 @@ struct Port {
 
 impl Network {
     /// A network without members and faults; `seed` decides which messages faults will hit.
-    pub fn start(clock: Clock, seed: Seed) -> std::io::Result<Network> {
+    pub fn start(clock: Clock, seed: Seed, probe: Probe) -> std::io::Result<Network> {
         let state = State {
             members: HashMap::new(),
             faults: Faults::default(),
@@ -77,11 +79,20 @@ impl Network {
             sent: 0,
             stop: false,
         };
-        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new(), clock });
+        let shared = Arc::new(Shared {
+            state: MeasuredMutex::new(state, probe),
+            changed: Condvar::new(),
+            clock,
+        });
         let for_thread = shared.clone();
         let thread =
             std::thread::Builder::new().name("net-1".into()).spawn(move || for_thread.carry())?;
         Ok(Network { shared, thread: Some(thread) })
+    }
+
+    /// Shows its lock.
+    pub fn visit_locks(&self, visit: Visit<'_>) {
+        visit("links", &self.shared.state);
     }
 
     /// The transport of member `me`.
@@ -182,8 +193,8 @@ impl State {
 }
 
 impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MeasuredGuard<'_, State> {
+        self.state.lock()
     }
 
     fn carry(&self) {
@@ -199,10 +210,9 @@ impl Shared {
                 continue;
             }
             state = match state.on_the_way.peek().copied() {
-                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                None => self.state.wait(state, &self.changed),
                 Some(Reverse((due, _))) => {
-                    let waited = self.changed.wait_timeout(state, due.since(now).into());
-                    waited.unwrap_or_else(PoisonError::into_inner).0
+                    self.state.wait_timeout(state, &self.changed, due.since(now).into())
                 }
             };
         }

@@ -10,6 +10,7 @@ use super::status::{Board, Status};
 use super::transport::{MemberId, Transport};
 use super::{Config, Group, PipelineError, Rejected, StateMachine, Waiter};
 use crate::clock::Clock;
+use crate::measure::lock::Visit;
 use crate::measure::pipeline::PipelineMeter;
 use crate::measure::stage::Probe;
 use raft::ReadOnlyOption;
@@ -92,7 +93,7 @@ where
         begun_at = image.index;
     }
     let inbox = Arc::new(Inbox::new(setup.probe));
-    let board = Arc::new(Board::default());
+    let board = Arc::new(Board::new(setup.probe));
     let tools =
         Tools { machine: machine.clone(), meter: setup.meter.clone(), board: board.clone() };
     let (applier, apply_thread) = applier::applier(setup.config.apply_on, tools, &inbox)?;
@@ -139,6 +140,12 @@ impl<R: 'static, W: Waiter<R>> Pipeline<R, W> {
     /// Where requests are left.
     pub fn inbox(&self) -> &Arc<Inbox<R, W>> {
         &self.inbox
+    }
+
+    /// Shows its locks.
+    pub fn visit_locks(&self, visit: Visit<'_>) {
+        self.inbox.visit_locks(visit);
+        self.board.visit_locks(visit);
     }
 
     /// What the member knows of its group.

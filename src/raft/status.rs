@@ -2,8 +2,10 @@
 
 use super::members::Member;
 use super::transport::MemberId;
+use crate::measure::lock::{MeasuredMutex, Visit};
+use crate::measure::stage::Probe;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 /// What a member is at the moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,9 +43,8 @@ pub struct Status {
 }
 
 /// Where the Ready loop puts its status.
-#[derive(Debug, Default)]
 pub(super) struct Board {
-    status: Mutex<Status>,
+    status: MeasuredMutex<Status>,
     /// Again, for whoever needs no more; relaxed, it orders nothing.
     term: AtomicU64,
     /// Last entry applied, told before anyone in it is answered.
@@ -51,9 +52,23 @@ pub(super) struct Board {
 }
 
 impl Board {
+    /// Shows nothing yet.
+    pub(super) fn new(probe: Probe) -> Board {
+        Board {
+            status: MeasuredMutex::brief(Status::default(), probe),
+            term: AtomicU64::new(0),
+            applied: AtomicU64::new(0),
+        }
+    }
+
+    /// Shows its lock.
+    pub(super) fn visit_locks(&self, visit: Visit<'_>) {
+        visit("status", &self.status);
+    }
+
     /// What the Ready loop showed last, and never less than what somebody was answered.
     pub(super) fn read(&self) -> Status {
-        let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut status = self.status.lock().clone();
         status.applied = status.applied.max(self.applied.load(Ordering::Acquire));
         status.committed = status.committed.max(status.applied);
         status.last = status.last.max(status.committed);
@@ -70,7 +85,7 @@ impl Board {
     }
 
     pub(super) fn change(&self, change: impl FnOnce(&mut Status)) {
-        let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut status = self.status.lock();
         change(&mut status);
         self.term.store(status.term, Ordering::Relaxed);
     }
@@ -83,7 +98,7 @@ mod tests {
     /// The Ready loop shows its status after the turn, so after the answers of that turn.
     #[test]
     fn what_was_answered_is_shown_before_the_turn_ends() {
-        let board = Board::default();
+        let board = Board::new(Probe::off());
         board.change(|status| (status.last, status.committed, status.applied) = (9, 5, 4));
         board.applied(7);
         let status = board.read();

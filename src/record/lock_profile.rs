@@ -36,7 +36,7 @@ pub struct LockProfile {
 /// All locks of one name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ProfiledLock {
-    /// `store`, `leases`, `publication`, `turnstile`, `inbox`.
+    /// `store`, `leases`, `publication`, `turnstile`, `inbox` and others: METHODOLOGY says what each guards.
     pub name: String,
     /// How often each was taken, in their order.
     pub acquisitions_each: Vec<u64>,

@@ -40,7 +40,7 @@ pub struct Counters {
 /// One named lock, or family of locks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LockUse {
-    /// `store`, `leases`, `publication`, `turnstile`, `inbox`.
+    /// `store`, `leases`, `publication`, `turnstile`, `inbox` and others: METHODOLOGY says what each guards.
     pub name: String,
     /// How many locks share the name.
     pub locks: u32,
@@ -50,7 +50,7 @@ pub struct LockUse {
     pub contended: u64,
     /// Time waited for it, ns.
     pub wait_ns: u64,
-    /// Time it was held, ns; 0 if that was not timed, as of `publication` and `turnstile`.
+    /// Time it was held, ns; 0 if that was not timed, as of `publication`, `turnstile` and others that are held for a moment.
     pub hold_ns: u64,
 }
 

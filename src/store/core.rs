@@ -12,6 +12,7 @@ use super::publication::{Around, Pending, Publication};
 use super::range::Bounds;
 use super::reading::{self, Guarded};
 use super::{Answer, Command, Digest, Dump, size};
+use crate::measure::lock::Visit;
 use crate::measure::stage::Probe;
 use crate::model::{
     Body, Event, EventKind, Interval, KeyValue, LeaseId, MainRevision, Position, Range, Request,
@@ -91,7 +92,7 @@ impl<E: Engine, L: Locked<E::Part>> State for Newest<'_, E, L> {
 impl<E: Engine> Core<E> {
     pub(super) fn new(engine: E, kept: &Kept, hash_seed: u64, probe: Probe) -> Core<E> {
         let publication = Publication::new(kept, probe);
-        let compactions = Compactions::default();
+        let compactions = Compactions::new(probe);
         // What was superseded before it may be among what was kept.
         engine.compact(kept.compacted);
         let appliers = Appliers::new(probe.is_on());
@@ -242,6 +243,13 @@ impl<E: Engine> Core<E> {
         self.publication.keep_alarm(&self.engine, change, position);
         self.alarms.follow(change);
         Response { revision: self.publication.published(), result: Ok(Body::Alarms(answer)) }
+    }
+
+    /// Shows the locks that are not the path's own.
+    pub(super) fn visit_locks(&self, visit: Visit<'_>) {
+        self.publication.visit_locks(visit);
+        self.engine.visit_locks(visit);
+        self.compactions.visit_locks(visit);
     }
 
     /// Bytes of what is held of the state.

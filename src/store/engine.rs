@@ -4,6 +4,7 @@
 use super::effects::{AlarmChange, Change, LeaseChange};
 use super::kv::Kv;
 use super::look::{At, Flow};
+use crate::measure::lock::Visit;
 use crate::model::{Alarm, LeaseId, MainRevision, Position};
 
 /// What is done with a part, under whatever lock guards it.
@@ -97,6 +98,9 @@ pub(super) trait Engine: Send + Sync + 'static {
         revision: MainRevision,
         visit: &mut dyn FnMut(&Kv) -> bool,
     );
+
+    /// Shows the locks it has of its own.
+    fn visit_locks(&self, visit: Visit<'_>);
 
     /// Whether an apply batch is committed as a whole, not request by request.
     fn commits_batches(&self) -> bool;

@@ -187,7 +187,7 @@ impl<E: Engine> ApplyPath for GlobalMutex<E> {
 
     fn visit_locks(&self, visit: Visit<'_>) {
         visit("store", &self.state);
-        self.core.publication.visit_locks(visit);
+        self.core.visit_locks(visit);
     }
 
     fn take_most_appliers(&self) -> Option<u32> {

@@ -9,10 +9,11 @@ use super::core::Core;
 use super::engine::{Engine, Kept};
 use super::kv::{Kv, Written};
 use super::reading::Guarded;
+use crate::measure::lock::{MeasuredGuard, MeasuredMutex, Visit};
+use crate::measure::stage::Probe;
 use crate::model::{Alarm, AlarmKind, MainRevision, Position};
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use xxhash_rust::xxh3::Xxh3;
 
 const MAGIC: &[u8; 16] = b"kvbench image 2\n";
@@ -38,9 +39,8 @@ pub enum ImageError {
 }
 
 /// Compactions that wait for images being written.
-#[derive(Debug, Default)]
 pub(super) struct Compactions {
-    state: Mutex<Waiting>,
+    state: MeasuredMutex<Waiting>,
 }
 
 #[derive(Debug, Default)]
@@ -51,6 +51,16 @@ struct Waiting {
 }
 
 impl Compactions {
+    /// None waits.
+    pub(super) fn new(probe: Probe) -> Compactions {
+        Compactions { state: MeasuredMutex::new(Waiting::default(), probe) }
+    }
+
+    /// Shows its lock.
+    pub(super) fn visit_locks(&self, visit: Visit<'_>) {
+        visit("compaction", &self.state);
+    }
+
     /// Lets the engine forget up to `revision`, now or when no image needs it any more.
     pub(super) fn compact(&self, engine: &impl Engine, revision: MainRevision) {
         let mut state = self.state();
@@ -72,8 +82,8 @@ impl Compactions {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, Waiting> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MeasuredGuard<'_, Waiting> {
+        self.state.lock()
     }
 }
 

@@ -179,7 +179,7 @@ pub enum StoreError {
 pub fn open(config: Config, folder: &Path, probe: Probe) -> Result<Arc<dyn ApplyPath>, StoreError> {
     match config.engine {
         EngineKind::Memory => {
-            let engine = memory::Memory::new(config.hash_seed);
+            let engine = memory::Memory::new(config.hash_seed, probe);
             reached_by(config, engine, engine::Kept::default(), probe)
         }
         EngineKind::RocksDb { state_sync } => open_rocksdb(config, folder, state_sync, probe),
@@ -193,7 +193,7 @@ fn open_rocksdb(
     state_sync: StateSync,
     probe: Probe,
 ) -> Result<Arc<dyn ApplyPath>, StoreError> {
-    let (engine, kept) = rocks::RocksDb::open(folder, state_sync)?;
+    let (engine, kept) = rocks::RocksDb::open(folder, state_sync, probe)?;
     reached_by(config, engine, kept, probe)
 }
 
@@ -222,7 +222,7 @@ pub fn load(
                 Ok(())
             })?;
             let kept = engine::Kept { versions, ..kept };
-            let engine = memory::Memory::new(config.hash_seed);
+            let engine = memory::Memory::new(config.hash_seed, probe);
             Ok(reached_by(config, engine, kept, probe).map_err(Box::new)?)
         }
         EngineKind::RocksDb { state_sync } => {
@@ -275,7 +275,7 @@ fn sharded<L: layout::Layout>(
         sharded::Sharded::new(engine, kept, shards, config.hash_seed, probe);
     Ok(match workers {
         0 | 1 => Arc::new(serial),
-        _ => Arc::new(parallel::Parallel::new(serial, workers, config.parallelism)?),
+        _ => Arc::new(parallel::Parallel::new(serial, workers, config.parallelism, probe)?),
     })
 }
 
@@ -327,7 +327,8 @@ pub trait ApplyPath: Send + Sync {
     /// Who watches, and the way to become one.
     fn watches(&self) -> &WatchHub;
 
-    /// Shows the path's locks: `store` for those that guard keys, `leases`, and those that order what becomes visible.
+    /// Shows the path's locks: `store` for those that guard keys, `leases`, those that order what becomes visible, and those within the
+    /// engine, of watchers and of workers.
     fn visit_locks(&self, visit: Visit<'_>);
 
     /// The most requests that were found under execution at once since this was last asked; none if nobody looks.

@@ -26,7 +26,8 @@ use super::sharded::{Batch, LockedShards, Sharded};
 use super::tickets::Tickets;
 use super::watch::WatchHub;
 use super::{Answer, ApplyPath, Calibration, Command, Digest, Dump, Parallelism, StoreError};
-use crate::measure::lock::{MeasuredGuard, Visit};
+use crate::measure::lock::{MeasuredGuard, MeasuredMutex, Visit};
+use crate::measure::stage::Probe;
 use crate::model::{Event, LeaseId, MainRevision, Position, Request};
 use crate::units::Nanos;
 use smallvec::SmallVec;
@@ -47,7 +48,7 @@ pub(super) struct Parallel<E: Engine, L: Layout> {
     calibration: Calibration,
     claims: Claims,
     /// Batches are evaluated one after the other.
-    alone: Mutex<()>,
+    alone: MeasuredMutex<()>,
 }
 
 /// In which order requests are claimed; tests shuffle it.
@@ -89,8 +90,9 @@ impl<E: Engine, L: Layout> Parallel<E, L> {
         serial: Sharded<E, L>,
         workers: u32,
         parallelism: Parallelism,
+        probe: Probe,
     ) -> Result<Parallel<E, L>, StoreError> {
-        let pool = Pool::start(workers - 1).map_err(StoreError::Thread)?;
+        let pool = Pool::start(workers - 1, probe).map_err(StoreError::Thread)?;
         let calibration = Calibration::measure(&pool, workers, E::EVALUATE_NS);
         let parallel_from = parallelism.parallel_from.unwrap_or(calibration.parallel_from);
         let claims = parallelism.shuffled_claims.map_or(Claims::InOrder, Claims::Shuffled);
@@ -100,7 +102,7 @@ impl<E: Engine, L: Layout> Parallel<E, L> {
             parallel_from: parallel_from as usize,
             calibration,
             claims,
-            alone: Mutex::new(()),
+            alone: MeasuredMutex::new((), probe),
         })
     }
 
@@ -271,7 +273,7 @@ impl<P: Send, L: Layout> Locked<P> for Decided<'_, P, L> {
 
 impl<E: Engine, L: Layout> ApplyPath for Parallel<E, L> {
     fn apply(&self, mut batch: Vec<Command>, answers: &mut Vec<Answer>) {
-        let alone = self.alone.lock().unwrap_or_else(PoisonError::into_inner);
+        let alone = self.alone.lock();
         let serial = &self.serial;
         let pass = serial.core.publication.enter(&serial.core.engine);
         let mut state = Batch::default();
@@ -338,6 +340,8 @@ impl<E: Engine, L: Layout> ApplyPath for Parallel<E, L> {
 
     fn visit_locks(&self, visit: Visit<'_>) {
         self.serial.visit_locks(visit);
+        visit("batches", &self.alone);
+        self.pool.visit_locks(visit);
     }
 
     fn take_most_appliers(&self) -> Option<u32> {

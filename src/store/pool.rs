@@ -2,9 +2,12 @@
 //! since jobs come in quick succession while there is load. The applier works too and never waits for a sleeper: a job
 //! is over when its work is done, whoever did it.
 
+use crate::measure::lock::{MeasuredMutex, Visit};
+use crate::measure::stage::Probe;
+use crate::measure::sync::Condvar;
 use crossbeam_utils::Backoff;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 /// Rounds of looking for the next job before sleeping; about 20 µs.
@@ -25,9 +28,8 @@ pub(super) struct Pool {
     threads: Vec<JoinHandle<()>>,
 }
 
-#[derive(Default)]
 struct Shared {
-    desk: Mutex<Desk>,
+    desk: MeasuredMutex<Desk>,
     wake: Condvar,
     /// Counts jobs, for those who look without the lock.
     posted: AtomicU64,
@@ -45,8 +47,13 @@ struct Desk {
 
 impl Pool {
     /// Starts `helpers` threads, named after the applier they help.
-    pub(super) fn start(helpers: u32) -> std::io::Result<Pool> {
-        let shared = Arc::new(Shared::default());
+    pub(super) fn start(helpers: u32, probe: Probe) -> std::io::Result<Pool> {
+        let shared = Arc::new(Shared {
+            desk: MeasuredMutex::new(Desk::default(), probe),
+            wake: Condvar::new(),
+            posted: AtomicU64::new(0),
+            failed: AtomicBool::new(false),
+        });
         let start = |number: u32| {
             let shared = shared.clone();
             let name = format!("apply-{}", number + 2);
@@ -54,6 +61,11 @@ impl Pool {
         };
         let threads = (0..helpers).map(start).collect::<std::io::Result<_>>()?;
         Ok(Pool { shared, threads })
+    }
+
+    /// Shows its lock.
+    pub(super) fn visit_locks(&self, visit: Visit<'_>) {
+        visit("workers", &self.shared.desk);
     }
 
     /// Gets `job` done.
@@ -72,13 +84,13 @@ impl Pool {
             );
             backoff.snooze();
         }
-        self.shared.desk().job = None;
+        self.shared.desk.lock().job = None;
     }
 }
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        self.shared.desk().stop = true;
+        self.shared.desk.lock().stop = true;
         self.shared.post(None);
         for thread in self.threads.drain(..) {
             // A panic of the thread was printed where it happened.
@@ -88,12 +100,8 @@ impl Drop for Pool {
 }
 
 impl Shared {
-    fn desk(&self) -> MutexGuard<'_, Desk> {
-        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn post(&self, job: Option<Arc<dyn Job>>) {
-        let mut desk = self.desk();
+        let mut desk = self.desk.lock();
         desk.job = job;
         desk.posted += 1;
         let anyone_asleep = desk.asleep > 0;
@@ -124,10 +132,10 @@ impl Shared {
             }
             std::hint::spin_loop();
         }
-        let mut desk = self.desk();
+        let mut desk = self.desk.lock();
         while desk.posted == seen && !desk.stop {
             desk.asleep += 1;
-            desk = self.wake.wait(desk).unwrap_or_else(PoisonError::into_inner);
+            desk = self.desk.wait(desk, &self.wake);
             desk.asleep -= 1;
         }
         (!desk.stop).then(|| (desk.posted, desk.job.clone()))
@@ -173,7 +181,7 @@ mod tests {
 
     #[test]
     fn jobs_get_done_one_after_the_other_and_threads_end() {
-        let pool = Pool::start(3).unwrap();
+        let pool = Pool::start(3, Probe::off()).unwrap();
         for _ in 0..1_000 {
             let job = Arc::new(Count { left: AtomicUsize::new(100), done: AtomicUsize::new(0) });
             pool.run(job.clone());
@@ -198,6 +206,6 @@ mod tests {
     #[test]
     #[should_panic(expected = "a helper of the applier panicked")]
     fn a_helper_that_panics_takes_the_applier_along() {
-        Pool::start(1).unwrap().run(Arc::new(Explosive));
+        Pool::start(1, Probe::off()).unwrap().run(Arc::new(Explosive));
     }
 }

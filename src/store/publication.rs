@@ -57,7 +57,7 @@ impl Publication {
             turn: MeasuredMutex::brief(turn, probe),
             published: CachePadded::new(AtomicI64::new(revision)),
             compacted: AtomicI64::new(kept.compacted),
-            hub: WatchHub::default(),
+            hub: WatchHub::new(probe),
             turnstile: MeasuredMutex::brief((), probe),
             #[cfg(feature = "seeded-bugs")]
             seeded: super::seeded::Seeded::default(),
@@ -105,6 +105,7 @@ impl Publication {
     pub(super) fn visit_locks(&self, visit: Visit<'_>) {
         visit("publication", &self.turn);
         visit("turnstile", &self.turnstile);
+        self.hub.visit_locks(visit);
     }
 
     /// Gives the request its revision if it changed anything, and publishes it unless its batch is committed as a

@@ -81,12 +81,12 @@ impl SeededBug {
 /// # Panics
 /// If a worker thread cannot be started.
 pub fn open_seeded(bug: Option<SeededBug>, seed: u64) -> Arc<dyn ApplyPath> {
-    let engine = Memory::new(seed);
+    let engine = Memory::new(seed, Probe::off());
     let mut serial: Sharded<_, Padded> =
         Sharded::new(engine, Kept::default(), SHARDS, seed, Probe::off());
     serial.core.publication.seeded = Seeded { bug };
     let parallelism = Parallelism { parallel_from: Some(1), shuffled_claims: Some(seed) };
-    Arc::new(Parallel::new(serial, 2, parallelism).expect("a thread can be started"))
+    Arc::new(Parallel::new(serial, 2, parallelism, Probe::off()).expect("a thread can be started"))
 }
 
 /// The bug of a store, if it has one.

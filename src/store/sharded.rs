@@ -379,7 +379,7 @@ impl<E: Engine, L: Layout> ApplyPath for Sharded<E, L> {
     fn visit_locks(&self, visit: Visit<'_>) {
         self.shards.parts.iter().for_each(|part| visit("store", &**part));
         visit("leases", &self.shards.leases);
-        self.core.publication.visit_locks(visit);
+        self.core.visit_locks(visit);
     }
 
     fn take_most_appliers(&self) -> Option<u32> {

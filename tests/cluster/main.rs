@@ -59,7 +59,7 @@ const SHARDED: PathKind = PathKind::Sharded { shards: 16, workers: 1 };
 
 impl Cluster {
     fn start(config: Config, size: u64, images: ImagePolicy) -> Cluster {
-        let network = Network::start(Clock::start(), Seed(1)).unwrap();
+        let network = Network::start(Clock::start(), Seed(1), Probe::off()).unwrap();
         let root = tempfile::tempdir().unwrap();
         let mut cluster = Cluster { network, config, images, root, nodes: BTreeMap::new() };
         (1..=size).for_each(|me| cluster.start_one(Group::of(me, size)));

@@ -56,7 +56,7 @@ impl Trio {
     pub(crate) fn start_with(quota: Quota) -> Trio {
         let folder = tempfile::tempdir().unwrap();
         let clock = Clock::start();
-        let network = Network::start(clock, Seed(7)).unwrap();
+        let network = Network::start(clock, Seed(7), Probe::off()).unwrap();
         let founders: Vec<_> = (1..=3).map(|id| Member { id, ..Member::default() }).collect();
         let nodes: Vec<_> = (1..=3)
             .map(|me| {

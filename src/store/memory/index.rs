@@ -2,28 +2,42 @@
 //! next one.
 
 use super::record::Record;
+use crate::measure::lock::{MeasuredGuard, MeasuredMutex, MeasuredRwLock, Visit};
+use crate::measure::stage::Probe;
 use crate::store::kv::{Kv, Written};
 use crate::store::look::Flow;
 use std::cmp::Ordering;
 use std::collections::{BTreeSet, VecDeque};
 use std::ops::Bound;
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 /// Records that are walked, or sorted in, before the index is let go for a moment, so that nobody waits for a long walk.
 const STRIDE: usize = 512;
 
 /// The ordered index. Order of the locks: `sorted`, then `fresh`.
-#[derive(Default)]
 pub(super) struct Index {
-    sorted: RwLock<BTreeSet<ByKey>>,
+    sorted: MeasuredRwLock<BTreeSet<ByKey>>,
     /// Not in `sorted` yet, oldest first. Whoever enters a key wants this lock, so it is held for moments only.
-    fresh: Mutex<VecDeque<Record>>,
+    fresh: MeasuredMutex<VecDeque<Record>>,
 }
 
 /// A record in the order of its key.
 struct ByKey(Record);
 
 impl Index {
+    /// Without records.
+    pub(super) fn new(probe: Probe) -> Index {
+        Index {
+            sorted: MeasuredRwLock::new(BTreeSet::new(), probe),
+            fresh: MeasuredMutex::brief(VecDeque::new(), probe),
+        }
+    }
+
+    /// Shows its locks.
+    pub(super) fn visit_locks(&self, visit: Visit<'_>) {
+        visit("key order", &self.sorted);
+        visit("new keys", &self.fresh);
+    }
+
     /// Adds the record of a key that has none.
     pub(super) fn insert(&self, record: Record) {
         self.fresh().push_back(record);
@@ -33,7 +47,7 @@ impl Index {
     pub(super) fn remove(&self, dead: &Record) {
         self.sort_fresh();
         let dead = ByKey(dead.clone());
-        self.sorted.write().unwrap_or_else(PoisonError::into_inner).remove(&dead);
+        self.sorted.write().remove(&dead);
     }
 
     /// Visits the records from `from` on, below `end`, ascending.
@@ -61,7 +75,7 @@ impl Index {
 
     /// The next records, at most a stride of them; none at the end.
     fn stride(&self, first: &Bound<ByKey>, end: &Bound<ByKey>) -> Option<Vec<Record>> {
-        let sorted = self.sorted.read().unwrap_or_else(PoisonError::into_inner);
+        let sorted = self.sorted.read();
         let walk = sorted.range((first.as_ref(), end.as_ref())).take(STRIDE);
         let records: Vec<_> = walk.map(|entry| entry.0.clone()).collect();
         (!records.is_empty()).then_some(records)
@@ -72,7 +86,7 @@ impl Index {
     fn sort_fresh(&self) {
         let mut left = self.fresh().len();
         while left > 0 {
-            let mut sorted = self.sorted.write().unwrap_or_else(PoisonError::into_inner);
+            let mut sorted = self.sorted.write();
             let mut fresh = self.fresh();
             let some = fresh.len().min(STRIDE);
             let records: Vec<_> = fresh.drain(..some).collect();
@@ -85,8 +99,8 @@ impl Index {
         }
     }
 
-    fn fresh(&self) -> MutexGuard<'_, VecDeque<Record>> {
-        self.fresh.lock().unwrap_or_else(PoisonError::into_inner)
+    fn fresh(&self) -> MeasuredGuard<'_, VecDeque<Record>> {
+        self.fresh.lock()
     }
 }
 
@@ -144,7 +158,7 @@ mod tests {
     fn a_walk_finds_whatever_was_there_when_it_began() {
         const KEYS: usize = 40 * STRIDE;
         const REMOVED_EVERY: usize = 7;
-        let (index, entered) = (Index::default(), AtomicUsize::new(0));
+        let (index, entered) = (Index::new(Probe::off()), AtomicUsize::new(0));
         let records: BTreeMap<usize, Record> = (0..KEYS).map(|n| (n, record(n))).collect();
         std::thread::scope(|scope| {
             scope.spawn(|| {

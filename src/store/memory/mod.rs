@@ -11,6 +11,8 @@ use super::engine::{Commit, Engine, Hashed, Show, Tend};
 use super::kv::Kv;
 use super::look::{At, Flow};
 use super::size::{self, Striped};
+use crate::measure::lock::Visit;
+use crate::measure::stage::Probe;
 use crate::model::MainRevision;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
@@ -53,8 +55,8 @@ struct Write {
 
 impl Memory {
     /// No keys. `hash_seed` is what keys are hashed with.
-    pub(super) fn new(hash_seed: u64) -> Memory {
-        let (index, held) = (Index::default(), Striped::default());
+    pub(super) fn new(hash_seed: u64, probe: Probe) -> Memory {
+        let (index, held) = (Index::new(probe), Striped::default());
         Memory { index, hash_seed, compacted: AtomicI64::new(0), held }
     }
 
@@ -199,6 +201,10 @@ impl Engine for Memory {
         });
         versions.sort_unstable_by_key(|kv| (kv.modified(), kv.sub()));
         let _ = versions.iter().all(visit);
+    }
+
+    fn visit_locks(&self, visit: Visit<'_>) {
+        self.index.visit_locks(visit);
     }
 
     fn commits_batches(&self) -> bool {

@@ -12,6 +12,8 @@ use super::engine::{Commit, Engine, Hashed, Kept, Show, Tend};
 use super::kv::Kv;
 use super::look::{At, Flow};
 use super::{StateSync, StoreError, size};
+use crate::measure::lock::{MeasuredGuard, MeasuredMutex, Visit};
+use crate::measure::stage::Probe;
 use crate::model::{MainRevision, Revision};
 use overlay::Overlay;
 use rocksdb::{
@@ -21,7 +23,6 @@ use rocksdb::{
 use row::{Meta, Row};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 mod overlay;
 mod row;
@@ -38,8 +39,8 @@ const FORGET_ROWS: usize = 512;
 /// Keys in RocksDB.
 pub(super) struct RocksDb {
     db: DB,
-    overlay: Mutex<Overlay>,
-    kept: Mutex<Progress>,
+    overlay: MeasuredMutex<Overlay>,
+    kept: MeasuredMutex<Progress>,
     state_sync: StateSync,
     /// Bytes of the versions in the database. Changed under the lock of `kept`; Relaxed, since it orders nothing.
     held: AtomicU64,
@@ -56,6 +57,7 @@ impl RocksDb {
     pub(super) fn open(
         folder: &Path,
         state_sync: StateSync,
+        probe: Probe,
     ) -> Result<(RocksDb, Kept), StoreError> {
         let failed = |error: rocksdb::Error| StoreError::RocksDb {
             folder: folder.to_path_buf(),
@@ -69,9 +71,10 @@ impl RocksDb {
             None => Meta::default(),
         };
         let kept = kept(&db, meta).map_err(failed)?;
-        let progress = Mutex::new(Progress { meta, owed_rows: 0 });
+        let progress = MeasuredMutex::new(Progress { meta, owed_rows: 0 }, probe);
+        let overlay = MeasuredMutex::brief(Overlay::default(), probe);
         let held = AtomicU64::new(meta.held.unwrap_or_else(|| count_held(&db)));
-        Ok((RocksDb { db, overlay: Mutex::default(), kept: progress, state_sync, held }, kept))
+        Ok((RocksDb { db, overlay, kept: progress, state_sync, held }, kept))
     }
 
     /// Makes a database in `folder`, which is absent, of an image.
@@ -111,8 +114,8 @@ impl RocksDb {
         Ok(finish.map_err(|error| Box::new(failed(error)))?)
     }
 
-    fn overlay(&self) -> MutexGuard<'_, Overlay> {
-        self.overlay.lock().unwrap_or_else(PoisonError::into_inner)
+    fn overlay(&self) -> MeasuredGuard<'_, Overlay> {
+        self.overlay.lock()
     }
 
     /// The newest version of `key` or its tombstone, remembered for whoever writes it next.
@@ -365,7 +368,7 @@ impl Engine for RocksDb {
     }
 
     fn commit(&self, commit: &Commit<'_>) {
-        let mut progress = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut progress = self.kept.lock();
         let is_news = !commit.changes.is_empty()
             || commit.leases.iter().any(|change| change.is_some())
             || commit.alarm != AlarmChange::None
@@ -431,7 +434,7 @@ impl Engine for RocksDb {
 
     fn defragment(&self, _: &mut dyn FnMut(Tend<'_, ()>)) {
         loop {
-            let mut progress = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut progress = self.kept.lock();
             if progress.meta.forgotten == progress.meta.compacted {
                 break;
             }
@@ -466,6 +469,11 @@ impl Engine for RocksDb {
     ) {
         let place = |main| row::place_of_revision(Revision { main, sub: 0 });
         let _ = rows_of(snapshot, place(0), place(revision + 1)).all(|row| visit(&row.kv));
+    }
+
+    fn visit_locks(&self, visit: Visit<'_>) {
+        visit("overlay", &self.overlay);
+        visit("write batch", &self.kept);
     }
 
     fn commits_batches(&self) -> bool {

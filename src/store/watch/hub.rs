@@ -2,18 +2,19 @@
 
 use super::index::Index;
 use super::seat::{Seat, Shared};
-use crate::measure::sync::{AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering, PoisonError};
+use crate::measure::lock::{MeasuredGuard, MeasuredMutex, Visit};
+use crate::measure::stage::Probe;
+use crate::measure::sync::{AtomicU64, AtomicUsize, Ordering};
 use crate::model::MainRevision;
 use crate::store::effects::Change;
 use crossbeam_utils::CachePadded;
 use std::sync::Arc;
 
 /// Tells watchers of changes.
-#[derive(Default)]
 pub struct WatchHub {
     /// How many seats the index has or is about to have.
     watchers: CachePadded<AtomicUsize>,
-    index: Mutex<Index>,
+    index: MeasuredMutex<Index>,
     /// Relaxed, like the two below: they order nothing.
     unsynced: AtomicUsize,
     delivered: AtomicU64,
@@ -37,7 +38,7 @@ pub struct WatchCounts {
 /// done; until then nobody joins.
 #[must_use]
 pub(in crate::store) struct Told<'a> {
-    index: Option<MutexGuard<'a, Index>>,
+    index: Option<MeasuredGuard<'a, Index>>,
     seats: Vec<Arc<Seat>>,
 }
 
@@ -50,6 +51,22 @@ impl Told<'_> {
 }
 
 impl WatchHub {
+    /// Nobody watches.
+    pub(in crate::store) fn new(probe: Probe) -> WatchHub {
+        WatchHub {
+            watchers: CachePadded::default(),
+            index: MeasuredMutex::new(Index::default(), probe),
+            unsynced: AtomicUsize::new(0),
+            delivered: AtomicU64::new(0),
+            resyncs: AtomicU64::new(0),
+        }
+    }
+
+    /// Shows its lock.
+    pub(in crate::store) fn visit_locks(&self, visit: Visit<'_>) {
+        visit("watchers", &self.index);
+    }
+
     /// Puts `changes` before all who watch them: settled, in order, of one revision or several. The caller holds the
     /// publication's lock, publishes them and then wakes the watchers.
     pub(in crate::store) fn notify(&self, changes: &[Change]) -> Told<'_> {
@@ -128,7 +145,7 @@ impl WatchHub {
         }
     }
 
-    fn index(&self) -> MutexGuard<'_, Index> {
-        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    fn index(&self) -> MeasuredGuard<'_, Index> {
+        self.index.lock()
     }
 }

@@ -1,5 +1,5 @@
-//! A mutex that knows what it costs: how often it was taken, how long it was waited for and held.
-//! The tallies live beside the guarded value, so keeping them needs no atomics.
+//! Locks that know what they cost: how often they were taken, how long they were waited for and held.
+//! A mutex keeps its tallies beside the guarded value, which needs no atomics; a lock with readers cannot.
 
 use super::contention::Contention;
 use super::stage::Probe;
@@ -7,6 +7,10 @@ use super::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use crate::units::Nanos;
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
+
+mod shared;
+
+pub use shared::MeasuredRwLock;
 
 /// What a lock, or all locks of one name, cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -149,6 +153,16 @@ impl<T> MeasuredMutex<T> {
                 self.entered(guard, Some(asked))
             }
         }
+    }
+
+    /// Waits on `condvar`; the wait is not counted as holding.
+    pub fn wait<'a>(
+        &'a self,
+        guard: MeasuredGuard<'a, T>,
+        condvar: &Condvar,
+    ) -> MeasuredGuard<'a, T> {
+        let inner = condvar.wait(guard.release()).unwrap_or_else(PoisonError::into_inner);
+        MeasuredGuard { inner: Some(inner), lock: self, entered: self.probe.now() }
     }
 
     /// Waits on `condvar` for at most `timeout`; the wait is not counted as holding.
