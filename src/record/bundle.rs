@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 use hdrhistogram::serialization::{Deserializer, V2DeflateSerializer};
+use serde::Deserialize;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -145,10 +146,12 @@ impl Bundle {
         }
         let text = fs::read(&path).map_err(io)?;
         let json = |source| BundleError::Json { path: path.clone(), source };
-        let value: serde_json::Value = serde_json::from_slice(&text).map_err(json)?;
-        match value.get("schema").and_then(serde_json::Value::as_u64) {
-            Some(found) if found != u64::from(SCHEMA) => Err(BundleError::Schema { path, found }),
-            _ => serde_json::from_value(value).map_err(json),
+        // Another layout is told as such, not as the first thing in it that does not fit.
+        match serde_json::from_slice(&text).map_err(json)? {
+            Layout { schema: Some(found) } if found != u64::from(SCHEMA) => {
+                Err(BundleError::Schema { path, found })
+            }
+            Layout { .. } => serde_json::from_slice(&text).map_err(json),
         }
     }
 
@@ -157,6 +160,12 @@ impl Bundle {
         let path = self.folder.join(name);
         fs::read(&path).map_err(|source| BundleError::Io { path, source })
     }
+}
+
+/// All that records of every layout have.
+#[derive(Deserialize)]
+struct Layout {
+    schema: Option<u64>,
 }
 
 /// Which kvbench to read another layout with.
