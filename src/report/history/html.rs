@@ -54,7 +54,7 @@ fn section(out: &mut String, place: usize, trend: &Trend) {
         card(out, trend, change);
     }
     if let Some(drawing) = chart::render(trend) {
-        out.push_str(&format!("<figure>\n{drawing}</figure>\n"));
+        out.push_str(&format!("<figure class=\"scroll\">\n{drawing}</figure>\n"));
     }
     runs(out, trend);
     out.push_str("</section>\n");

@@ -1,7 +1,7 @@
 //! Pictures of what tables say: throughput by clients with the fitted law, latency against throughput, latency by percentile, and the run
 //! over time. Each stands beside a table with its numbers, or beside the raw trials.
 
-use super::sections::{close, open, paragraph};
+use super::sections::{close, drawn, open, paragraph};
 use crate::compare::{self, ArmSummary, Comparison, PhaseTable};
 use crate::record::Run;
 use crate::report::chart;
@@ -45,7 +45,9 @@ pub(super) fn by_clients(out: &mut String, run: &Run, cmp: &Comparison) {
             },
             &lines.chain(laws).collect::<Vec<_>>(),
         );
-        out.push_str(&drawing.unwrap_or_default());
+        if let Some(drawing) = drawing {
+            drawn(out, &drawing);
+        }
     }
 }
 
@@ -80,7 +82,9 @@ pub(super) fn latency_by_throughput(out: &mut String, run: &Run, cmp: &Compariso
             },
             &lines.collect::<Vec<_>>(),
         );
-        out.push_str(&drawing.unwrap_or_default());
+        if let Some(drawing) = drawing {
+            drawn(out, &drawing);
+        }
     }
 }
 
@@ -124,7 +128,7 @@ pub(super) fn percentiles(out: &mut String, run: &Run, headline: &Headline<'_>) 
             out,
             "Each trial apart, then the median over trials. A curve ends where a trial has fewer than ten observations beyond it: what lies further right was not measured.",
         );
-        out.push_str(&drawing);
+        drawn(out, &drawing);
         close(out);
     }
 }
@@ -139,7 +143,7 @@ pub(super) fn over_time(out: &mut String, run: &Run, headline: &Headline<'_>) {
             out,
             "Every measurement at the headline when it was made, and what the host did then: cores that other programs or the hypervisor had, and how long a sync took without load. Crossed out: measured again, since the host was disturbed.",
         );
-        out.push_str(&drawing);
+        drawn(out, &drawing);
         close(out);
     }
 }

@@ -32,10 +32,12 @@ const EMBEDDED_BYTES_MAX: usize = 1_500_000;
 const HEIGHT_DEFAULT: u32 = 480;
 const HEIGHT_MAX: u32 = 1_600;
 
-/// The drawing's own script keeps its state in the address, which an origin of its own may not change.
-const BEFORE: &str = "History.prototype.replaceState=function(){};";
-/// In place of the drawing's `onload` attribute, which no hash in a policy covers.
-const AFTER: &str = "init();";
+/// The drawing's own script keeps its state in the address, which an origin of its own may not change; and it must not hear of a
+/// window without a width, for which it would compute a negative one.
+const BEFORE: &str = "History.prototype.replaceState=function(){};\
+    addEventListener('resize',function(e){if(!innerWidth)e.stopImmediatePropagation()});";
+/// In place of the drawing's `onload` attribute, which no hash in a policy covers; once the window has a width.
+const AFTER: &str = "(function f(){innerWidth?init():requestAnimationFrame(f)})();";
 
 /// A drawing made ready for its frame.
 pub(super) struct Frame {

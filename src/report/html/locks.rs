@@ -1,6 +1,6 @@
 //! Who waits for locks, and what each thread role does with its time.
 
-use super::sections::{close, open, paragraph};
+use super::sections::{close, drawn, open, paragraph};
 use super::table::Table;
 use crate::record::{LockProfile, LockSite, ProfiledLock, Run};
 use crate::report::chart;
@@ -20,7 +20,7 @@ pub(super) fn section(out: &mut String, run: &Run) {
         paragraph(out, &format!("{sentence}."));
     }
     if let Some(drawing) = chart::roles::render(&run.lock_profiles) {
-        out.push_str(&drawing);
+        drawn(out, &drawing);
         roles(out, &run.lock_profiles);
     }
     let off_cpu = off_cpu_lines(run);
@@ -35,7 +35,7 @@ pub(super) fn section(out: &mut String, run: &Run) {
     sites(out, &run.lock_profiles);
     for profile in &run.lock_profiles {
         for drawing in profile.locks.iter().filter_map(|lock| chart::heat::render(profile, lock)) {
-            out.push_str(&drawing);
+            drawn(out, &drawing);
         }
     }
     close(out);

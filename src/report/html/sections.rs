@@ -6,13 +6,16 @@ use super::table::{Table, help};
 use crate::compare::{
     ArmSummary, Comparison, Ladder, LockCost, Outcome, PhaseTable, TargetVerdict, Verdict,
 };
-use crate::record::Run;
+use crate::record::{Run, Warning};
 use crate::report::chart;
 use crate::report::markup::text;
 use crate::report::path;
 use crate::report::story;
 use crate::report::view::{self, Headline};
 use crate::report::words::{self, NOTHING, count, micros, significant};
+
+/// Warnings that are shown at once; the rest unfolds, and is printed.
+const WARNINGS_SHOWN: usize = 12;
 
 /// Opens a section with its heading and an explained word.
 pub(super) fn open(out: &mut String, id: &str, heading: &str, word: &str) {
@@ -26,6 +29,11 @@ pub(super) fn close(out: &mut String) {
 
 pub(super) fn paragraph(out: &mut String, words: &str) {
     out.push_str(&format!("<p>{}</p>\n", text(words)));
+}
+
+/// A drawing, which scrolls on its own if the window is too narrow for its words.
+pub(super) fn drawn(out: &mut String, drawing: &str) {
+    out.push_str(&format!("<div class=\"scroll\">\n{drawing}</div>\n"));
 }
 
 /// The style of an outcome.
@@ -82,7 +90,7 @@ fn target(out: &mut String, verdict: &TargetVerdict) {
         paragraph(out, &verdict.reason);
     }
     if let Some(drawing) = chart::interval::render(verdict) {
-        out.push_str(&drawing);
+        drawn(out, &drawing);
     }
     out.push_str("</div>\n");
 }
@@ -155,7 +163,7 @@ pub(super) fn pairs(out: &mut String, run: &Run, headline: &Headline<'_>) {
         text(names.1)
     ));
     match chart::pairs::render(&points, names) {
-        Some(drawing) => out.push_str(&drawing),
+        Some(drawing) => drawn(out, &drawing),
         None => paragraph(out, "No finished trial at this client count."),
     }
     close(out);
@@ -243,7 +251,7 @@ pub(super) fn stages(out: &mut String, run: &Run, headline: &Headline<'_>) {
     let ceiling = headline.ladder.and_then(|ladder| ladder.ceiling);
     match chart::stages::render(arms, ceiling) {
         Some(drawing) => {
-            out.push_str(&drawing);
+            drawn(out, &drawing);
             stages_table(out, run, headline);
         }
         None => paragraph(
@@ -493,12 +501,23 @@ pub(super) fn warnings(out: &mut String, run: &Run) {
     if run.warnings.is_empty() {
         paragraph(out, "None.");
     }
-    if !run.warnings.is_empty() {
-        out.push_str("<ul class=\"warnings\">\n");
-        for warning in &run.warnings {
-            out.push_str(&format!("<li>{}</li>\n", text(&story::warning(warning))));
-        }
-        out.push_str("</ul>\n");
+    let (first, more) = run.warnings.split_at(run.warnings.len().min(WARNINGS_SHOWN));
+    warning_list(out, first);
+    if !more.is_empty() {
+        out.push_str(&format!("<details><summary>{} more</summary>\n", more.len()));
+        warning_list(out, more);
+        out.push_str("</details>\n");
     }
     close(out);
+}
+
+fn warning_list(out: &mut String, warnings: &[Warning]) {
+    if warnings.is_empty() {
+        return;
+    }
+    out.push_str("<ul class=\"warnings\">\n");
+    for warning in warnings {
+        out.push_str(&format!("<li>{}</li>\n", text(&story::warning(warning))));
+    }
+    out.push_str("</ul>\n");
 }

@@ -42,7 +42,12 @@ impl Table {
         out.push_str("<thead><tr>");
         for (place, (name, word)) in self.head.iter().enumerate() {
             let class = self.class(place);
-            out.push_str(&format!("<th scope=\"col\"{class}>{}</th>", explained(name, *word)));
+            // A header without words is none to whoever has it read out.
+            match name.as_str() {
+                "" => out.push_str("<td></td>"),
+                _ => out
+                    .push_str(&format!("<th scope=\"col\"{class}>{}</th>", explained(name, *word))),
+            }
         }
         out.push_str("</tr></thead>\n<tbody>\n");
         for row in &self.rows {
