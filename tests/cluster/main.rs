@@ -336,6 +336,35 @@ fn a_member_that_missed_too_much_gets_an_image() {
     }
 }
 
+/// An image that covers all there is: nothing comes after it that would tell the library what is applied.
+#[test]
+fn a_member_that_has_just_got_an_image_may_stand_for_election() {
+    let cluster = Cluster::start(config(EngineKind::Memory, SHARDED), 3, OFTEN);
+    let leader = cluster.leader();
+    let behind = 1 + leader % 3;
+    cluster.network.isolate(behind);
+    for number in 0..300 {
+        put_surely(&cluster, &format!("k{}", number % 40), &number.to_string());
+    }
+    block_on(cluster.node(leader).write_image()).unwrap();
+    until("an image", || {
+        let images = cluster.folder(leader).join("images");
+        let name = format!("{:016x}-", cluster.node(leader).status().last);
+        let files = std::fs::read_dir(images).ok()?.flatten();
+        files
+            .map(|file| file.file_name().to_string_lossy().into_owned())
+            .find(|file| file.contains(&name))
+    });
+    cluster.network.heal();
+    cluster.check_equal();
+    cluster.network.isolate(behind);
+    until("a candidate", || (cluster.node(behind).status().role == Role::Candidate).then_some(()));
+    assert!(!cluster.node(behind).status().stopped);
+    cluster.network.heal();
+    put_surely(&cluster, "after", "all");
+    cluster.check_equal();
+}
+
 #[test]
 fn a_node_alone_starts_with_its_image_and_the_rest_of_its_log() {
     for engine in engines() {

@@ -371,6 +371,7 @@ where
                     self.reads.confirm(&state.request_ctx, state.index);
                 }
             }
+            let imaged = ready.snapshot().get_metadata().index;
             if !ready.snapshot().is_empty() {
                 self.install(&ready.snapshot().clone())?;
             }
@@ -381,6 +382,11 @@ where
             self.persist(&entries, synced)?;
             self.send(ready.take_persisted_messages());
             let mut light = self.raft.advance_append(ready);
+            if imaged > 0 {
+                // Else the library would look for what it thinks is not applied when it next stands for election, in a log that
+                // begins after the image.
+                self.raft.advance_apply_to(imaged);
+            }
             self.remember_commit(light.commit_index());
             self.send(light.take_messages());
             committed.extend(light.take_committed_entries());
