@@ -1,10 +1,24 @@
-//! How many files and connections this process may have open at once.
+//! How many files and connections this process may have open at once, and has; and how many threads.
 
 use std::fs;
 
 /// The soft limit of open files; none where the system does not tell.
 pub fn handles_max() -> Option<u64> {
     soft_limit(&fs::read_to_string("/proc/self/limits").ok()?)
+}
+
+/// Open files and connections of this process now; none where the system does not tell.
+pub fn handles() -> Option<u64> {
+    entries("/proc/self/fd")
+}
+
+/// Threads of this process now; none where the system does not tell.
+pub fn threads() -> Option<u64> {
+    entries("/proc/self/task")
+}
+
+fn entries(folder: &str) -> Option<u64> {
+    u64::try_from(fs::read_dir(folder).ok()?.count()).ok()
 }
 
 /// From the table of limits: name, soft limit, hard limit, unit.
@@ -27,5 +41,7 @@ mod tests {
         assert_eq!(soft_limit("Max open files unlimited unlimited files"), Some(u64::MAX));
         assert_eq!(soft_limit("Max processes 7 7 processes"), None);
         assert!(handles_max().is_some());
+        let before = (handles().unwrap(), threads().unwrap());
+        assert!(before.0 >= 3 && before.1 >= 1, "{before:?}");
     }
 }

@@ -42,7 +42,7 @@ mod wire;
 pub use images::{newest_image, plant_image};
 pub use inbox::Inbox;
 pub use members::{BadChange, Change, Member};
-pub use network::{Faults, Network};
+pub use network::{Faults, Network, NetworkCounts};
 pub use pipeline::{Pipeline, Setup, start};
 pub use refusals::{Refusals, Refused};
 pub use status::{Role, Status};

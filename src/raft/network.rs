@@ -28,6 +28,25 @@ pub struct Faults {
     pub jitter: Nanos,
 }
 
+/// What became of the messages since the start: whether a fault happened shows here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NetworkCounts {
+    /// Put into the network, whatever became of them.
+    pub sent: u64,
+    /// Not carried, since their link was cut.
+    pub cut: u64,
+    /// Lost by chance.
+    pub lost: u64,
+    /// Delivered twice.
+    pub repeated: u64,
+    /// On the way for a while.
+    pub delayed: u64,
+    /// Those among the delayed that came after a later one.
+    pub overtaken: u64,
+    /// Images of the state that arrived.
+    pub images: u64,
+}
+
 /// A network. Dropping it stops its thread.
 pub struct Network {
     shared: Arc<Shared>,
@@ -49,7 +68,11 @@ struct State {
     /// On the way, the earliest on top; the number keeps the order of equals.
     on_the_way: BinaryHeap<Reverse<(Nanos, u64)>>,
     letters: HashMap<u64, (MemberId, Envelope)>,
-    sent: u64,
+    /// Letters so far, which numbers them.
+    written: u64,
+    /// The letter that was delivered last.
+    delivered: u64,
+    counts: NetworkCounts,
     stop: bool,
 }
 
@@ -76,7 +99,9 @@ impl Network {
             random: seed.stream("network", 0),
             on_the_way: BinaryHeap::new(),
             letters: HashMap::new(),
-            sent: 0,
+            written: 0,
+            delivered: 0,
+            counts: NetworkCounts::default(),
             stop: false,
         };
         let shared = Arc::new(Shared {
@@ -90,6 +115,11 @@ impl Network {
         Ok(Network { shared, thread: Some(thread) })
     }
 
+    /// What became of the messages so far.
+    pub fn counts(&self) -> NetworkCounts {
+        self.shared.state().counts
+    }
+
     /// Shows its lock.
     pub fn visit_locks(&self, visit: Visit<'_>) {
         visit("links", &self.shared.state);
@@ -100,10 +130,14 @@ impl Network {
         Arc::new(Port { me, shared: self.shared.clone() })
     }
 
-    /// Lets messages in for member `me`, files into `incoming`; until then what is sent to it is lost.
+    /// Lets messages in for member `me`, files into `incoming`; until then what is sent to it is lost, and what is still on its way to an
+    /// earlier start of it, as a connection's would be.
     pub fn join(&self, me: MemberId, door: Weak<dyn Door>, incoming: &Path) {
         let place = Place { door, incoming: incoming.to_owned() };
-        self.shared.state().members.insert(me, place);
+        let state = &mut *self.shared.state();
+        state.letters.retain(|_, (_, envelope)| envelope.to != me);
+        state.on_the_way.retain(|Reverse((_, number))| state.letters.contains_key(number));
+        state.members.insert(me, place);
     }
 
     /// From now on these go wrong.
@@ -162,18 +196,27 @@ impl State {
     fn post(&mut self, from: MemberId, envelope: Envelope, now: Nanos) -> Vec<(Place, Envelope)> {
         let Some(place) = self.members.get(&envelope.to).cloned() else { return Vec::new() };
         let Faults { loss, repeats, delay, jitter } = self.faults;
-        if self.cut.contains(&(from, envelope.to)) || self.random.random_bool(loss) {
+        self.counts.sent += 1;
+        if self.cut.contains(&(from, envelope.to)) {
+            self.counts.cut += 1;
             return Vec::new();
         }
-        let copies = 1 + usize::from(self.random.random_bool(repeats));
+        if self.random.random_bool(loss) {
+            self.counts.lost += 1;
+            return Vec::new();
+        }
+        let is_repeated = self.random.random_bool(repeats);
+        self.counts.repeated += u64::from(is_repeated);
+        let copies = 1 + usize::from(is_repeated);
         if delay == Nanos::ZERO && jitter == Nanos::ZERO {
             return vec![(place, envelope); copies];
         }
         for _ in 0..copies {
             let due = now.after(delay).after(Nanos(self.random.random_range(0..=jitter.0)));
-            self.sent += 1;
-            self.on_the_way.push(Reverse((due, self.sent)));
-            self.letters.insert(self.sent, (from, envelope.clone()));
+            self.written += 1;
+            self.counts.delayed += 1;
+            self.on_the_way.push(Reverse((due, self.written)));
+            self.letters.insert(self.written, (from, envelope.clone()));
         }
         Vec::new()
     }
@@ -186,7 +229,10 @@ impl State {
         }
         self.on_the_way.pop();
         let (from, envelope) = self.letters.remove(&number)?;
+        self.counts.overtaken += u64::from(number < self.delivered);
+        self.delivered = self.delivered.max(number);
         let is_cut = self.cut.contains(&(from, envelope.to));
+        self.counts.cut += u64::from(is_cut);
         let place = self.members.get(&envelope.to).filter(|_| !is_cut).cloned();
         Some((from, place, envelope))
     }
@@ -226,6 +272,9 @@ impl Shared {
         let arrived = copied.is_ok();
         if let Ok(image) = copied {
             door.receive(Received { from, bytes, image });
+        }
+        if brings_image && arrived {
+            self.state().counts.images += 1;
         }
         let sender = self.state().members.get(&from).and_then(|place| place.door.upgrade());
         if let Some(sender) = sender.filter(|_| brings_image) {
