@@ -7,6 +7,7 @@ use crate::measure::stage::Probe;
 use crate::measure::sync::{AtomicU64, AtomicUsize, Ordering};
 use crate::model::MainRevision;
 use crate::store::effects::Change;
+use crate::store::kv::Kv;
 use crossbeam_utils::CachePadded;
 use std::sync::Arc;
 
@@ -50,6 +51,18 @@ impl Told<'_> {
     }
 }
 
+/// What `change` replaced, as of the revision before (as etcd): what the same request wrote in between was never there for anybody.
+fn before<'a>(earlier: &'a [Change], change: &'a Change) -> Option<&'a Kv> {
+    let prev = change.prev.as_ref();
+    let revision = change.kv.modified();
+    if change.kv.sub() == 0 || prev.is_some_and(|prev| prev.modified() < revision) {
+        return prev;
+    }
+    let same_key = |other: &&Change| other.kv.key() == change.kv.key();
+    let of_revision = earlier.iter().rev().take_while(|other| other.kv.modified() == revision);
+    of_revision.filter(same_key).last().map_or(prev, |first| first.prev.as_ref())
+}
+
 impl WatchHub {
     /// Nobody watches.
     pub(in crate::store) fn new(probe: Probe) -> WatchHub {
@@ -77,8 +90,8 @@ impl WatchHub {
         }
         let index = self.index();
         let mut seats = Vec::new();
-        for change in changes {
-            let mut shared = Shared::new(change);
+        for (at, change) in changes.iter().enumerate() {
+            let mut shared = Shared::new(change, before(&changes[..at], change));
             index.each(change.kv.key(), &mut |seat| self.offer(seat, &mut shared, &mut seats));
         }
         Told { index: Some(index), seats }

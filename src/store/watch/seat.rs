@@ -41,6 +41,8 @@ struct State {
 /// A change on its way to all who watch it. Its event is made when the first of them wants it, and shared by them.
 pub(super) struct Shared<'a> {
     change: &'a Change,
+    /// As of the revision before.
+    prev: Option<&'a Kv>,
     without_prev: Option<Arc<Event>>,
     with_prev: Option<Arc<Event>>,
 }
@@ -66,13 +68,13 @@ pub(super) enum Look {
 }
 
 impl<'a> Shared<'a> {
-    pub(super) fn new(change: &'a Change) -> Shared<'a> {
-        Shared { change, without_prev: None, with_prev: None }
+    pub(super) fn new(change: &'a Change, prev: Option<&'a Kv>) -> Shared<'a> {
+        Shared { change, prev, without_prev: None, with_prev: None }
     }
 
     fn event(&mut self, spec: &WatchSpec) -> Arc<Event> {
-        let Change { kv, prev } = self.change;
-        let prev = prev.as_ref().filter(|_| spec.prev_kv);
+        let kv = &self.change.kv;
+        let prev = self.prev.filter(|_| spec.prev_kv);
         let made = if prev.is_some() { &mut self.with_prev } else { &mut self.without_prev };
         made.get_or_insert_with(|| Arc::new(event(kv, prev.map(Kv::key_value)))).clone()
     }
