@@ -13,7 +13,7 @@ use crate::units::ByteSize;
 use std::collections::BTreeSet;
 
 /// Rows of raw trials on the page; the run file has all of them.
-const RAW_ROWS_MAX: usize = 4_000;
+const RAW_ROWS_MAX: usize = 2_000;
 
 const MIB: f64 = (1 << 20) as f64;
 

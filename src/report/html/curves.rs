@@ -1,7 +1,7 @@
 //! Pictures of what tables say: throughput by clients with the fitted law, latency against throughput, latency by percentile, and the run
 //! over time. Each stands beside a table with its numbers, or beside the raw trials.
 
-use super::sections::{close, drawn, open, paragraph};
+use super::sections::{self, close, drawn, open, paragraph};
 use crate::compare::{self, ArmSummary, Comparison, PhaseTable};
 use crate::record::Run;
 use crate::report::chart;
@@ -135,7 +135,10 @@ pub(super) fn percentiles(out: &mut String, run: &Run, headline: &Headline<'_>) 
 
 /// The run over time.
 pub(super) fn over_time(out: &mut String, run: &Run, headline: &Headline<'_>) {
-    let strip = view::strip(run, headline.phase, headline.row.clients);
+    let mut strip = view::strip(run, headline.phase, headline.row.clients);
+    let all = std::mem::take(&mut strip.trials);
+    let (trials, thinned) = sections::thinned(all, "measurements");
+    strip.trials = trials;
     let names = (headline.before.arm.as_str(), headline.after.arm.as_str());
     if let Some(drawing) = chart::strip::render(&strip, names) {
         open(out, "time", "The run over time", "");
@@ -143,6 +146,9 @@ pub(super) fn over_time(out: &mut String, run: &Run, headline: &Headline<'_>) {
             out,
             "Every measurement at the headline when it was made, and what the host did then: cores that other programs or the hypervisor had, and how long a sync took without load. Crossed out: measured again, since the host was disturbed.",
         );
+        if let Some(words) = thinned {
+            paragraph(out, &words);
+        }
         drawn(out, &drawing);
         close(out);
     }

@@ -31,6 +31,16 @@ pub(super) fn paragraph(out: &mut String, words: &str) {
     out.push_str(&format!("<p>{}</p>\n", text(words)));
 }
 
+/// Marks in a drawing, at most: more of them hide each other, and each takes room in the page.
+const MARKS_MAX: usize = 400;
+
+/// Every so many of `all`, so that no more than a drawing can show are left, and words that say so.
+pub(super) fn thinned<T>(all: Vec<T>, what: &str) -> (Vec<T>, Option<String>) {
+    let step = all.len().div_ceil(MARKS_MAX).max(1);
+    let words = (step > 1).then(|| format!("One in {step} of {} {what} is drawn.", all.len()));
+    (all.into_iter().step_by(step).collect(), words)
+}
+
 /// A drawing, which scrolls on its own if the window is too narrow for its words.
 pub(super) fn drawn(out: &mut String, drawing: &str) {
     out.push_str(&format!("<div class=\"scroll\">\n{drawing}</div>\n"));
@@ -153,6 +163,7 @@ fn throughput_table(out: &mut String, run: &Run, phase: &PhaseTable) {
 pub(super) fn pairs(out: &mut String, run: &Run, headline: &Headline<'_>) {
     open(out, "pairs", "Every pair, as measured", "pair");
     let points = view::pairs(run, headline.phase, headline.row.clients);
+    let (points, thinned) = thinned(points, "pairs");
     let names = (headline.before.arm.as_str(), headline.after.arm.as_str());
     let at = view::load(headline.row);
     out.push_str(&format!(
@@ -162,6 +173,9 @@ pub(super) fn pairs(out: &mut String, run: &Run, headline: &Headline<'_>) {
         text(names.0),
         text(names.1)
     ));
+    if let Some(words) = thinned {
+        paragraph(out, &words);
+    }
     match chart::pairs::render(&points, names) {
         Some(drawing) => drawn(out, &drawing),
         None => paragraph(out, "No finished trial at this client count."),

@@ -65,6 +65,7 @@ impl Table {
                 _ => self.class(place),
             };
             match place {
+                0 if cell.is_empty() => out.push_str("<td></td>"),
                 0 => out.push_str(&format!("<th scope=\"row\"{class}>{}</th>", text(cell))),
                 _ => out.push_str(&format!("<td{class}>{}</td>", text(cell))),
             }
