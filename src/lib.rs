@@ -27,4 +27,5 @@ pub mod stats;
 pub mod store;
 pub mod target;
 pub mod units;
+pub mod verify;
 pub mod workload;

@@ -281,6 +281,7 @@ fn help_of_every_command_has_examples() {
         "check",
         "report",
         "compare",
+        "verify",
         "serve",
         "explain",
         "doctor",

@@ -6,11 +6,6 @@
 #![cfg(feature = "rocksdb")]
 #![expect(clippy::unwrap_used, reason = "a test that fails says where by itself")]
 
-#[path = "equivalence/generate.rs"]
-#[expect(dead_code, reason = "what describes requests is for their oracle")]
-mod generate;
-
-use generate::{Generator, Hint, Shape};
 use kvbench::clock::Clock;
 use kvbench::measure::stage::Probe;
 use kvbench::model::{
@@ -22,6 +17,7 @@ use kvbench::raft::{self, ApplyOn, Batch, Fsync, Linger, Propose, Publish, Reads
 use kvbench::seed::Seed;
 use kvbench::store::{self, ApplyPath, Command, EngineKind, Parallelism, PathKind, StateSync};
 use kvbench::units::ByteSize;
+use kvbench::verify::generate::{Generator, Hint, Shape};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;

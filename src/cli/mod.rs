@@ -22,6 +22,7 @@ mod schema;
 mod scoreboard;
 mod serve;
 mod table;
+mod verify;
 
 pub use exit::Exit;
 
@@ -66,6 +67,8 @@ enum Command {
     History(history::HistoryArgs),
     /// Flame graphs of arms: on CPU and waiting for locks, before, after and what changed
     Profile(profile::ProfileArgs),
+    /// Are the answers right? Apply paths against an oracle, and histories of groups in which things go wrong
+    Verify(verify::VerifyArgs),
     /// Serve etcd's API v3, alone or as a member of a cluster, until stopped
     Serve(Box<serve::ServeArgs>),
     /// Offer load for runs on other machines, until stopped
@@ -137,6 +140,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, terminal: &mut Terminal<'_>
         Command::Gate(args) => gate::gate(&args, terminal),
         Command::History(args) => history::history(&args, terminal),
         Command::Profile(args) => profile::profile(&args, terminal),
+        Command::Verify(args) => verify::verify(&args, terminal),
         Command::Serve(args) => serve::serve(&args, terminal),
         Command::Agent(args) => agent::agent(&args, terminal),
         Command::Explain(args) => explain::explain(&args, terminal),

@@ -17,6 +17,7 @@ pub mod scoreboard;
 mod surroundings;
 pub mod trend;
 mod trial;
+pub mod verification;
 mod warning;
 
 pub use cell::{AgentCell, Cell, HostUse, Latency, OpCell, SeriesCell, WatchCell};

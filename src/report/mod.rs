@@ -25,6 +25,7 @@ mod scaling;
 pub mod scoreboard;
 mod story;
 pub mod terminal;
+pub mod verification;
 mod view;
 mod watch;
 pub mod words;

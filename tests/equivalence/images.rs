@@ -1,12 +1,12 @@
 //! A store that is loaded from the image of another goes on as the other would have: same responses, events and state, on whichever
 //! path and engine it is loaded, and even if the image was being written while the other went on.
 
-use crate::logs::log_of;
-use crate::oracle::Oracle;
-use crate::subject::{Subject, state_difference};
 use kvbench::measure::stage::Probe;
 use kvbench::model::Request;
 use kvbench::store::{self, ApplyPath, Config, EngineKind, ImageError, Parallelism, PathKind};
+use kvbench::verify::equivalence::log_of;
+use kvbench::verify::equivalence::{Subject, state_difference};
+use kvbench::verify::oracle::Oracle;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 

@@ -4,12 +4,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that fails says where by itself")]
 
 mod differential;
-mod generate;
 mod images;
-mod logs;
-mod oracle;
 mod pipelines;
 mod seeded;
 mod semantics;
 mod size;
-mod subject;
+mod watchers;

@@ -2,7 +2,6 @@
 //! order give the responses and the state that the oracle gives. `differential` asks that of the bare store, with every request
 //! there is; here it is asked of whole pipelines and of threads that share a store.
 
-use crate::oracle::Oracle;
 use kvbench::clock::Clock;
 use kvbench::measure::stage::Probe;
 use kvbench::model::{Body, KeyValue, MainRevision, Position, Range, Request, Response};
@@ -11,6 +10,7 @@ use kvbench::raft::{self, ApplyOn, Batch, Fsync, Linger, Propose, Publish, Reads
 use kvbench::seed::Seed;
 use kvbench::store::{self, ApplyPath, Command, PathKind};
 use kvbench::units::{ByteSize, Nanos};
+use kvbench::verify::oracle::Oracle;
 use proptest::prelude::*;
 use rand::Rng;
 use std::collections::{BTreeSet, HashMap};

@@ -2,8 +2,6 @@
 //! a time. Each has to be caught by the checkers, or their silence about the real store means nothing. A bug is a store of
 //! its own around a correct one, so that no production code carries it.
 
-use crate::logs::log_of;
-use crate::subject::difference_in;
 use kvbench::clock::Clock;
 use kvbench::measure::lock::Visit;
 use kvbench::measure::stage::Probe;
@@ -13,6 +11,8 @@ use kvbench::model::{
 };
 use kvbench::store::{self, Answer, ApplyPath, Command, Config, Digest, Dump, PathKind, WatchHub};
 use kvbench::units::Nanos;
+use kvbench::verify::equivalence::difference_in;
+use kvbench::verify::equivalence::log_of;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io::{self, Write};
 use std::path::Path;

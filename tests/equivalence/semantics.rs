@@ -1,14 +1,14 @@
 //! The oracle itself, against cases worked out by hand from etcd's rules: what the stores are measured by must not be
 //! right merely because they agree with it.
 
-use crate::generate::{Generator, Hint, Shape, describe};
-use crate::oracle::Oracle;
 use kvbench::model::{
     Body, Compare, CompareResult, DeleteRange, EventKind, Interval, KeyValue, LeaseStatus,
     OpResponse, Operand, Put, Range, RangeResult, Refusal, Request, RequestOp, Response, SortOrder,
     SortTarget, Txn, validate,
 };
 use kvbench::seed::Seed;
+use kvbench::verify::generate::{Generator, Hint, Shape, describe};
+use kvbench::verify::oracle::Oracle;
 use std::collections::BTreeSet;
 
 // Words to write the cases in.

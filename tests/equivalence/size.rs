@@ -1,12 +1,12 @@
 //! How large a store says it is: exactly what it holds, on every path and engine, and after forgetting no more than what can be read.
 
 use crate::images::configs;
-use crate::logs::log_of;
-use crate::oracle::Oracle;
-use crate::subject::{Subject, state_difference};
 use kvbench::measure::stage::Probe;
 use kvbench::model::{EventKind, Request};
 use kvbench::store;
+use kvbench::verify::equivalence::log_of;
+use kvbench::verify::equivalence::{Subject, state_difference};
+use kvbench::verify::oracle::Oracle;
 
 /// Bytes of an image beside its leases and versions, of a lease, and of a version beside its key and value.
 const FRAME: usize = 80;

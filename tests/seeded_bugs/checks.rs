@@ -1,12 +1,11 @@
 //! Who may accuse a store, a round with one seed each: the oracle, watchers that miss something, a log that is applied
 //! again, a reader beside a writer.
 
-use crate::logs::log_of;
-use crate::subject::difference_in;
 use kvbench::model::{Body, Event, Interval, Position, Range, Request};
 use kvbench::store::{
     ApplyPath, Command, SeededBug, WatchLimits, WatchResponse, WatchSpec, Watcher, open_seeded,
 };
+use kvbench::verify::equivalence::{difference_in, log_of};
 use std::sync::Arc;
 use std::thread;
 

@@ -7,15 +7,6 @@
 #![expect(clippy::unwrap_used, reason = "a test that fails says where by itself")]
 
 mod checks;
-#[path = "../equivalence/generate.rs"]
-mod generate;
-#[path = "../equivalence/logs.rs"]
-mod logs;
-#[path = "../equivalence/oracle.rs"]
-mod oracle;
-#[path = "../equivalence/subject.rs"]
-#[expect(dead_code, reason = "no shorter log is looked for: the bug is known")]
-mod subject;
 
 use checks::Check;
 use kvbench::clock::Clock;

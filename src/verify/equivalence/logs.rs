@@ -1,16 +1,16 @@
 //! Random logs, cut into batches of all sizes; half of them without what would cut a batch of the parallel path.
 
-use crate::generate::{Generator, Hint, Shape};
-use crate::oracle::Oracle;
-use kvbench::model::{Request, RequestOp, Txn};
-use kvbench::seed::Seed;
+use crate::model::{Request, RequestOp, Txn};
+use crate::seed::Seed;
+use crate::verify::generate::{Generator, Hint, Shape};
+use crate::verify::oracle::Oracle;
 use rand::Rng;
 
 /// Requests per seed.
 const CASE_REQUESTS: u64 = 4_000;
 
 /// The log of one seed, as batches.
-pub(crate) fn log_of(seed: u64) -> Vec<Vec<Request>> {
+pub fn log_of(seed: u64) -> Vec<Vec<Request>> {
     let (mut case, mut oracle) = (Case::new(seed), Oracle::new());
     let mut log: Vec<Vec<Request>> = Vec::new();
     let mut requests = 0;

@@ -1,23 +1,24 @@
 //! A store beside the oracle: where they first differ, and the shortest log that shows it.
 
-use crate::generate::describe;
-use crate::oracle::Oracle;
-use kvbench::measure::stage::Probe;
-use kvbench::model::{Position, Request, Response};
-use kvbench::store::{self, ApplyPath, Command, Config};
+use crate::measure::stage::Probe;
+use crate::model::{Position, Request, Response};
+use crate::store::{self, ApplyPath, Command, Config};
+use crate::verify::generate::describe;
+use crate::verify::oracle::Oracle;
 use std::sync::Arc;
 
 /// Logs tried in search of a shorter one.
 const ATTEMPTS: usize = 3_000;
 
 /// A store under test.
-pub(crate) struct Subject {
-    pub(crate) store: Arc<dyn ApplyPath>,
+pub struct Subject {
+    /// The store.
+    pub store: Arc<dyn ApplyPath>,
 }
 
 impl Subject {
     /// Writes go through the log, in one batch as far as no read comes between them.
-    pub(crate) fn execute(&self, batch: &[Request], from: u64) -> Vec<Response> {
+    pub fn execute(&self, batch: &[Request], from: u64) -> Vec<Response> {
         let mut responses = Vec::with_capacity(batch.len());
         let mut commands = Vec::new();
         for (request, index) in batch.iter().zip(from..) {
@@ -41,19 +42,24 @@ impl Subject {
 }
 
 /// What differs, and in which batch.
-pub(crate) struct Difference {
-    pub(crate) batch: usize,
+pub struct Difference {
+    /// Counts from 0.
+    pub batch: usize,
     what: String,
 }
 
 /// Executes `log` on a fresh store of `config`, see [`difference_in`].
-pub(crate) fn first_difference(config: Config, log: &[Vec<Request>]) -> Option<Difference> {
-    let folder = tempfile::tempdir().unwrap();
-    difference_in(store::open(config, folder.path(), Probe::off()).unwrap(), log)
+///
+/// # Panics
+/// If no store can be opened in a temporary folder.
+pub fn first_difference(config: Config, log: &[Vec<Request>]) -> Option<Difference> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let store = store::open(config, folder.path(), Probe::off()).expect("a new store opens");
+    difference_in(store, log)
 }
 
 /// Executes `log` batch by batch on an empty store and on the oracle, and compares everything after each batch.
-pub(crate) fn difference_in(store: Arc<dyn ApplyPath>, log: &[Vec<Request>]) -> Option<Difference> {
+pub fn difference_in(store: Arc<dyn ApplyPath>, log: &[Vec<Request>]) -> Option<Difference> {
     let (subject, mut oracle) = (Subject { store }, Oracle::new());
     let mut from = 1;
     for (number, batch) in log.iter().enumerate() {
@@ -71,14 +77,17 @@ pub(crate) fn difference_in(store: Arc<dyn ApplyPath>, log: &[Vec<Request>]) -> 
 }
 
 fn response_difference(expected: &[Response], given: &[Response]) -> Option<String> {
-    assert_eq!(expected.len(), given.len());
+    if expected.len() != given.len() {
+        let (asked, given) = (expected.len(), given.len());
+        return Some(format!("{given} responses to {asked} requests"));
+    }
     let mut pairs = expected.iter().zip(given).enumerate();
     let (at, (expected, given)) = pairs.find(|(_, (expected, given))| expected != given)?;
     Some(format!("request {at} of the last batch\n  expected {expected:?}\n  given    {given:?}"))
 }
 
 /// State, lease table, revision, and every event of the batch.
-pub(crate) fn state_difference(subject: &Subject, oracle: &Oracle, before: i64) -> Option<String> {
+pub fn state_difference(subject: &Subject, oracle: &Oracle, before: i64) -> Option<String> {
     let (expected, given) = (oracle.dump(), subject.store.dump());
     if expected != given {
         return Some(format!("the state\n  expected {expected:?}\n  given    {given:?}"));
@@ -94,7 +103,7 @@ pub(crate) fn state_difference(subject: &Subject, oracle: &Oracle, before: i64) 
 }
 
 /// The shortest log found by leaving out batches, then requests, that still shows a difference; in words.
-pub(crate) fn shortest(config: Config, mut log: Vec<Vec<Request>>, found: Difference) -> String {
+pub fn shortest(config: Config, mut log: Vec<Vec<Request>>, found: Difference) -> String {
     let mut found = found;
     log.truncate(found.batch + 1);
     let mut attempts = 0;

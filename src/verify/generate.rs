@@ -2,11 +2,11 @@
 //! collide; keys that are prefixes of each other or hold bytes that delimiters are made of; leases that come and go; and
 //! revisions close to the newest one, where a request that is evaluated early would see the wrong number.
 
-use kvbench::model::{
+use crate::model::{
     Alarm, AlarmKind, Compare, CompareResult, DeleteRange, Interval, LeaseId, MainRevision,
     Operand, Put, Range, Request, RequestOp, SortOrder, SortTarget, Txn, validate,
 };
-use kvbench::seed::Seed;
+use crate::seed::Seed;
 use rand::Rng;
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
@@ -25,25 +25,25 @@ const AHEAD: [MainRevision; 8] = [0, 0, 1, 1, 2, 5, 50, -1];
 const SHOWN_BYTES_MAX: usize = 40;
 
 /// How many things the requests are about.
-#[derive(Clone, Copy)]
-pub(crate) struct Shape {
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
     /// Different keys, 1 or more.
-    pub(crate) keys: usize,
+    pub keys: usize,
     /// Different leases that may be granted, 1 or more.
-    pub(crate) leases: usize,
+    pub leases: usize,
 }
 
 /// What the generator has to know of the store to aim well.
-#[derive(Clone, Copy)]
-pub(crate) struct Hint {
+#[derive(Clone, Copy, Debug)]
+pub struct Hint {
     /// Newest revision.
-    pub(crate) revision: MainRevision,
+    pub revision: MainRevision,
     /// Revision of the last compaction.
-    pub(crate) compacted: MainRevision,
+    pub compacted: MainRevision,
 }
 
 /// An endless list of requests. The same seed, shape and hints give the same one.
-pub(crate) struct Generator {
+pub struct Generator {
     random: ChaCha8Rng,
     /// Ascending, so that neighbours make a narrow interval.
     keys: Vec<Vec<u8>>,
@@ -54,7 +54,7 @@ pub(crate) struct Generator {
 
 impl Generator {
     /// Starts the list that belongs to `seed`.
-    pub(crate) fn new(seed: Seed, shape: Shape) -> Generator {
+    pub fn new(seed: Seed, shape: Shape) -> Generator {
         let mut keys: Vec<Vec<u8>> = odd_keys();
         keys.extend((0..shape.keys).map(|n| format!("k{n:02}").into_bytes()));
         keys.truncate(shape.keys.max(1));
@@ -64,8 +64,8 @@ impl Generator {
         Generator { random, keys, leases, raised: None }
     }
 
-    /// The next request; `kvbench::model::validate` accepts it.
-    pub(crate) fn next(&mut self, hint: Hint) -> Request {
+    /// The next request; [`crate::model::validate`] accepts it.
+    pub fn next(&mut self, hint: Hint) -> Request {
         if let Some(alarm) = self.raised.take_if(|_| self.random.random_range(0..20) == 0) {
             return Request::AlarmDeactivate(alarm);
         }
@@ -384,7 +384,7 @@ fn odd_keys() -> Vec<Vec<u8>> {
 }
 
 /// `requests` to read, one a line and numbered; options at rest are left out.
-pub(crate) fn describe(requests: &[Request]) -> String {
+pub fn describe(requests: &[Request]) -> String {
     let mut text = String::new();
     for (number, request) in requests.iter().enumerate() {
         text.push_str(&format!("{number:>4}  {}\n", describe_request(request)));

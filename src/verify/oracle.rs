@@ -1,16 +1,16 @@
 //! The state machine once more, as plainly as it can be written: what every store must answer.
 //!
-//! It shares only the vocabulary (`kvbench::model`) with the stores. Nothing here is fast or clever on purpose: a key is a
+//! It shares only the vocabulary (`model`) with the stores. Nothing here is fast or clever on purpose: a key is a
 //! list of versions, "as of revision r" is the last of them that is not newer, and a transaction first decides all it will
 //! do and only then does it. A difference between this and a store is a bug in one of them, and this one can be read in a
 //! few minutes.
 
-use kvbench::model::{
+use crate::model::{
     Alarm, AlarmKind, Body, Compare, CompareResult, DeleteRange, Event, EventKind, Interval,
     KeyValue, LEASE_TTL_MAX_S, LeaseId, LeaseStatus, MainRevision, OpResponse, Operand, Put, Range,
     RangeResult, Refusal, Request, RequestOp, Response, Revision, SortOrder, SortTarget, Txn,
 };
-use kvbench::store::Dump;
+use crate::store::Dump;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -22,7 +22,8 @@ const TTL_MIN_S: i64 = 2;
 const NOW: MainRevision = MainRevision::MAX;
 
 /// The model of a store.
-pub(crate) struct Oracle {
+#[derive(Clone)]
+pub struct Oracle {
     revision: MainRevision,
     compacted: MainRevision,
     /// Ascending by revision; as far back as reads are answered.
@@ -36,12 +37,13 @@ pub(crate) struct Oracle {
 }
 
 /// What a key was from a revision on; `None` if it was deleted there.
+#[derive(Clone)]
 struct Version {
     main: MainRevision,
     kv: Option<KeyValue>,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Lease {
     ttl_s: i64,
     keys: BTreeSet<Vec<u8>>,
@@ -62,7 +64,8 @@ enum Step<'a> {
 
 impl Oracle {
     /// An empty store.
-    pub(crate) fn new() -> Oracle {
+    #[expect(clippy::new_without_default, reason = "an empty store is a choice, not a default")]
+    pub fn new() -> Oracle {
         Oracle {
             revision: 1,
             compacted: 0,
@@ -75,7 +78,7 @@ impl Oracle {
     }
 
     /// Executes `request`, be it a read or a write.
-    pub(crate) fn apply(&mut self, request: &Request) -> Response {
+    pub fn apply(&mut self, request: &Request) -> Response {
         self.changes_of_request = 0;
         let result = match self.refusal(request) {
             Some(refusal) => Err(refusal),
@@ -123,8 +126,18 @@ impl Oracle {
         (is_raised(AlarmKind::NoSpace) && needs_space).then_some(Refusal::NoSpace)
     }
 
+    /// Whether there is such a lease.
+    pub fn has_lease(&self, id: LeaseId) -> bool {
+        self.leases.contains_key(&id)
+    }
+
+    /// Keys that hang on a lease, ascending; nothing if there is no such lease.
+    pub fn keys_of(&self, id: LeaseId) -> Option<Vec<Vec<u8>>> {
+        Some(self.leases.get(&id)?.keys.iter().cloned().collect())
+    }
+
     /// The whole state as of now.
-    pub(crate) fn dump(&self) -> Dump {
+    pub fn dump(&self) -> Dump {
         Dump {
             revision: self.revision,
             compacted: self.compacted,
@@ -136,11 +149,7 @@ impl Oracle {
 
     /// Changes of the revisions `from..=to`, each with what was there before if that can still be read; the revision of the
     /// compaction if `from` is below it.
-    pub(crate) fn events(
-        &self,
-        from: MainRevision,
-        to: MainRevision,
-    ) -> Result<Vec<Event>, MainRevision> {
+    pub fn events(&self, from: MainRevision, to: MainRevision) -> Result<Vec<Event>, MainRevision> {
         if from < self.compacted {
             return Err(self.compacted);
         }
@@ -151,12 +160,12 @@ impl Oracle {
     }
 
     /// Main revision.
-    pub(crate) fn revision(&self) -> MainRevision {
+    pub fn revision(&self) -> MainRevision {
         self.revision
     }
 
     /// Revision of the last compaction, 0 if none.
-    pub(crate) fn compacted(&self) -> MainRevision {
+    pub fn compacted(&self) -> MainRevision {
         self.compacted
     }
 

@@ -1,0 +1,373 @@
+//! `kvbench verify`: are the answers right? Apply paths against the oracle, and histories under faults, questioned.
+
+mod imported;
+mod told;
+
+use super::{Exit, Terminal};
+use crate::clock::Clock;
+use crate::record::verification::{Equivalence, SCHEMA, Verification};
+use crate::report::verification;
+use crate::report::words::{count, plain};
+use crate::store::{EngineKind, PathKind, StateSync};
+use crate::units::{Nanos, parse_nanos};
+use crate::verify::equivalence;
+use crate::verify::faults::{self, Fault, Plan};
+use crate::{host, runner};
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+
+/// The record and the page in a folder that `--out` names.
+const RECORD: &str = "verify.json";
+const PAGE: &str = "verify.html";
+/// Shards of the sharded path under faults: few, so that keys share them.
+const SHARDS: u32 = 16;
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kvbench verify                                          a first look, about a minute
+  kvbench verify --histories 40 --operations 15000        as CI does
+  kvbench verify --campaign equivalence --requests 1000000000
+  kvbench verify --campaign faults --seed 17 --path sharded --nodes 3    one history again
+  kvbench verify --campaign faults --fault leader-cut-off --fault loss
+  kvbench verify --history jepsen/history.edn --keyed     one that another tool recorded
+  kvbench verify --soak 24h --out soak                    and on after an interruption: the same again
+
+A history that had too little load, or lacks a fault that it was to have, is void: it shows nothing, and does not count as passed.
+
+Exit codes:
+  0    nothing wrong was found, and everything was decided
+  2    the command line is wrong
+  3    nothing wrong was found; something was void or undecided
+  4    a wrong answer
+  5    a file or folder cannot be written, or the system did not start
+  130  interrupted: the record is marked")]
+pub(super) struct VerifyArgs {
+    /// What is verified
+    #[arg(long, value_enum, default_value_t = Campaign::All)]
+    campaign: Campaign,
+    /// The first seed; each log and each history has one of its own, counted up
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    seed: u64,
+    /// Requests whose answers are compared, each store's counted
+    #[arg(long, value_name = "COUNT", default_value_t = 300_000)]
+    requests: u64,
+    /// Histories under faults
+    #[arg(long, value_name = "COUNT", default_value_t = 6, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    histories: u64,
+    /// Operations that each history has at least
+    #[arg(long, value_name = "COUNT", default_value_t = 4_000, value_parser = clap::value_parser!(u64).range(100..=1_000_000))]
+    operations: u64,
+    /// Histories on this path only; else on both, in turn
+    #[arg(long, value_enum)]
+    path: Option<PathArg>,
+    /// On this engine only; else on each that is built in, in turn
+    #[arg(long, value_enum)]
+    engine: Option<EngineArg>,
+    /// With so many members only; else three times with 3 and once with 1, in turn
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..=5))]
+    nodes: Option<u64>,
+    /// With these faults only; else with all; may be repeated
+    #[arg(long, value_name = "NAME", value_parser = fault)]
+    fault: Vec<Fault>,
+    /// Histories until so much time is over, e.g. 24h; with --out, what was begun there goes on
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    soak: Option<Nanos>,
+    /// Check a history of registers that another tool recorded instead: Jepsen's EDN, or its older log
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["campaign", "soak", "out", "json"])]
+    history: Option<PathBuf>,
+    /// Its values are pairs of a key and a value, as Jepsen's independent keys
+    #[arg(long, requires = "history")]
+    keyed: bool,
+    /// Its values carry versions, as Jepsen's test of etcd
+    #[arg(long, requires = "history")]
+    versioned: bool,
+    /// Keep the record in this folder, as verify.json and a page, after every history
+    #[arg(long, value_name = "FOLDER")]
+    out: Option<PathBuf>,
+    /// Print the record as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Campaign {
+    /// Both of the others
+    All,
+    /// Every apply path gives the oracle's answers, events and state
+    Equivalence,
+    /// Histories of groups in which things go wrong
+    Faults,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum PathArg {
+    GlobalMutex,
+    Sharded,
+    ApplyWorkers,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum EngineArg {
+    Memory,
+    #[value(name = "rocksdb")]
+    RocksDb,
+}
+
+impl PathArg {
+    const ALL: [PathArg; 3] = [PathArg::GlobalMutex, PathArg::Sharded, PathArg::ApplyWorkers];
+
+    fn name(self) -> &'static str {
+        match self {
+            PathArg::GlobalMutex => "global-mutex",
+            PathArg::Sharded => "sharded",
+            PathArg::ApplyWorkers => "apply-workers",
+        }
+    }
+
+    fn kind(self) -> PathKind {
+        match self {
+            PathArg::GlobalMutex => PathKind::GlobalMutex,
+            PathArg::Sharded => PathKind::Sharded { shards: SHARDS, workers: 1 },
+            PathArg::ApplyWorkers => PathKind::Sharded { shards: SHARDS, workers: 3 },
+        }
+    }
+}
+
+impl EngineArg {
+    fn built_in() -> Vec<EngineArg> {
+        let mut all = vec![EngineArg::Memory];
+        all.extend(cfg!(feature = "rocksdb").then_some(EngineArg::RocksDb));
+        all
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            EngineArg::Memory => "memory",
+            EngineArg::RocksDb => "rocksdb",
+        }
+    }
+
+    fn kind(self) -> EngineKind {
+        match self {
+            EngineArg::Memory => EngineKind::Memory,
+            EngineArg::RocksDb => EngineKind::RocksDb { state_sync: StateSync::RaftLogOnly },
+        }
+    }
+}
+
+fn fault(name: &str) -> Result<Fault, String> {
+    let known = Fault::OF_THREE.iter().find(|fault| fault.name() == name);
+    known.copied().ok_or_else(|| {
+        let names: Vec<&str> = Fault::OF_THREE.iter().map(|fault| fault.name()).collect();
+        format!("there is no such fault; there are {}", names.join(", "))
+    })
+}
+
+fn duration(text: &str) -> Result<Nanos, String> {
+    let span = parse_nanos(text)?;
+    let possible = Nanos::from_millis(1_000)..=Nanos::from_millis(30 * 86_400_000);
+    if possible.contains(&span) { Ok(span) } else { Err("from 1s to 720h".to_owned()) }
+}
+
+pub(super) fn verify(args: &VerifyArgs, terminal: &mut Terminal<'_>) -> anyhow::Result<Exit> {
+    if args.engine == Some(EngineArg::RocksDb)
+        && !EngineArg::built_in().contains(&EngineArg::RocksDb)
+    {
+        let hint = "build with --features rocksdb, or leave --engine out";
+        writeln!(terminal.err, "error: this kvbench is built without RocksDB\n  hint: {hint}")?;
+        return Ok(Exit::Usage);
+    }
+    if let Some(file) = &args.history {
+        return imported::check(file, args.keyed, args.versioned, terminal);
+    }
+    let mut sitting = Sitting::begin(args, terminal)?;
+    if args.campaign != Campaign::Faults && sitting.record.equivalence.is_none() {
+        sitting.equivalence(args, terminal)?;
+    }
+    if args.campaign != Campaign::Equivalence {
+        sitting.histories(args, terminal)?;
+    }
+    sitting.end(args, terminal)
+}
+
+/// The record so far, and the clock of this sitting.
+struct Sitting {
+    record: Verification,
+    clock: Clock,
+    /// Of the sittings before.
+    elapsed_before_s: f64,
+    out: Option<PathBuf>,
+}
+
+impl Sitting {
+    fn begin(args: &VerifyArgs, terminal: &mut Terminal<'_>) -> anyhow::Result<Sitting> {
+        let clock = Clock::start();
+        let out = args.out.as_ref().map(|folder| folder.join(RECORD));
+        let scratch = std::env::temp_dir();
+        let mut record = Verification {
+            schema: SCHEMA,
+            kvbench_version: env!("CARGO_PKG_VERSION").to_owned(),
+            started_at: runner::utc_now(),
+            elapsed_s: 0.0,
+            complete: false,
+            sittings: 1,
+            host: host::facts(&scratch).context("looking at this machine")?,
+            build: host::build(),
+            equivalence: None,
+            histories: Vec::new(),
+        };
+        if let Some(before) = out.as_deref().filter(|path| path.exists()) {
+            let kept = kept(before)?;
+            let told = count(kept.histories.len(), "history", "histories");
+            writeln!(
+                terminal.err,
+                "going on after {told} in {}",
+                plain(&before.display().to_string())
+            )?;
+            if kept.build.revision != record.build.revision {
+                anyhow::bail!(
+                    "{} is of revision {}, this is {}; another program's histories do not add up with these\n  hint: name another --out",
+                    plain(&before.display().to_string()),
+                    plain(&kept.build.revision),
+                    record.build.revision
+                );
+            }
+            record = Verification { sittings: kept.sittings + 1, complete: false, ..kept };
+        }
+        let elapsed_before_s = record.elapsed_s;
+        Ok(Sitting { record, clock, elapsed_before_s, out })
+    }
+
+    fn keep(&mut self) -> anyhow::Result<()> {
+        self.record.elapsed_s = self.elapsed_before_s + self.clock.now().as_secs_f64();
+        let Some(path) = &self.out else { return Ok(()) };
+        let cannot = || format!("cannot write {}", plain(&path.display().to_string()));
+        let folder = path.parent().unwrap_or(Path::new("."));
+        std::fs::create_dir_all(folder).with_context(cannot)?;
+        replace(path, &self.record.to_json()?).with_context(cannot)?;
+        let page = verification::render(&self.record);
+        replace(&folder.join(PAGE), page.as_bytes()).with_context(cannot)
+    }
+
+    fn equivalence(
+        &mut self,
+        args: &VerifyArgs,
+        terminal: &mut Terminal<'_>,
+    ) -> anyhow::Result<()> {
+        let clock = Clock::start();
+        let mut sum = Equivalence { seed: args.seed, ..Equivalence::default() };
+        let engines: Vec<EngineArg> = args.engine.map_or_else(EngineArg::built_in, |one| vec![one]);
+        while sum.requests < args.requests
+            && sum.differences.is_empty()
+            && !terminal.interrupted.load(Ordering::Relaxed)
+        {
+            let engine = engines[sum.logs as usize % engines.len()];
+            let compared = equivalence::compare(engine.kind(), args.seed + sum.logs);
+            sum.logs += 1;
+            sum.requests += compared.requests;
+            sum.batches += compared.batches;
+            sum.differences.extend(compared.difference);
+        }
+        sum.elapsed_s = clock.now().as_secs_f64();
+        let verdict = if sum.differences.is_empty() { "0 differences" } else { "DIFFERENT" };
+        if !args.json {
+            writeln!(
+                terminal.out,
+                "apply paths against the oracle: {} requests over {}, state compared after {} batches: {verdict} ({:.1} s)",
+                sum.requests,
+                count(sum.logs as usize, "log", "logs"),
+                sum.batches,
+                sum.elapsed_s
+            )?;
+            for difference in &sum.differences {
+                writeln!(terminal.out, "  {}", plain(difference))?;
+            }
+        }
+        self.record.equivalence = Some(sum);
+        self.keep()
+    }
+
+    fn histories(&mut self, args: &VerifyArgs, terminal: &mut Terminal<'_>) -> anyhow::Result<()> {
+        let is_over = |done: u64, spent_s: f64| match args.soak {
+            Some(soak) => spent_s >= soak.as_secs_f64(),
+            None => done >= args.histories,
+        };
+        loop {
+            let done = self.record.histories.len() as u64;
+            let spent_s = self.elapsed_before_s + self.clock.now().as_secs_f64();
+            if is_over(done, spent_s) || terminal.interrupted.load(Ordering::Relaxed) {
+                return Ok(());
+            }
+            let (plan, path, engine) = plan(args, done);
+            let made =
+                faults::make(&plan, &terminal.interrupted).context("a group did not start")?;
+            let record = told::recorded(&plan, path, engine, &made);
+            if !args.json {
+                told::tell(terminal.out, &record, done + 1, args)?;
+            }
+            self.record.histories.push(record);
+            self.keep()?;
+        }
+    }
+
+    fn end(mut self, args: &VerifyArgs, terminal: &mut Terminal<'_>) -> anyhow::Result<Exit> {
+        let interrupted = terminal.interrupted.load(Ordering::Relaxed);
+        self.record.complete = !interrupted;
+        self.keep()?;
+        match args.json {
+            true => terminal.out.write_all(&self.record.to_json()?)?,
+            false => told::summary(terminal.out, &self.record)?,
+        }
+        Ok(match () {
+            () if self.record.has_violation() => Exit::WrongAnswer,
+            () if interrupted => Exit::Interrupted,
+            () if self.record.is_open() => Exit::Inconclusive,
+            () => Exit::Met,
+        })
+    }
+}
+
+/// Writes a file whole or not at all.
+fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    file.as_file().set_permissions(readable)?;
+    file.persist(path)?;
+    Ok(())
+}
+
+fn kept(path: &Path) -> anyhow::Result<Verification> {
+    let cannot = || format!("cannot go on from {}", plain(&path.display().to_string()));
+    let text = std::fs::read(path).with_context(cannot)?;
+    let kept = Verification::from_json(&text).with_context(cannot)?;
+    anyhow::ensure!(kept.schema == SCHEMA, "{}: another layout", cannot());
+    Ok(kept)
+}
+
+/// The history of one number: paths, engines and sizes take turns, so that each meets each.
+fn plan(args: &VerifyArgs, number: u64) -> (Plan, PathArg, EngineArg) {
+    let paths: Vec<PathArg> = args.path.map_or_else(|| PathArg::ALL.to_vec(), |one| vec![one]);
+    let engines = args.engine.map_or_else(EngineArg::built_in, |one| vec![one]);
+    let turn = |all: u64, step: u64| (number / step % all) as usize;
+    let path = paths[turn(paths.len() as u64, 1)];
+    let engine = engines[turn(engines.len() as u64, paths.len() as u64)];
+    let nodes = args.nodes.unwrap_or(if number % 4 == 3 { 1 } else { 3 });
+    let possible: &[Fault] = if nodes == 1 { &Fault::OF_ONE } else { &Fault::OF_THREE };
+    let wanted = |fault: &&Fault| args.fault.is_empty() || args.fault.contains(fault);
+    let faults = possible.iter().filter(wanted).copied().collect();
+    let plan = Plan {
+        seed: args.seed + number,
+        path: path.kind(),
+        engine: engine.kind(),
+        nodes,
+        faults,
+        operations_min: args.operations,
+    };
+    (plan, path, engine)
+}

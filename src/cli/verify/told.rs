@@ -1,0 +1,158 @@
+//! What came of a history, for programs and for people.
+
+use super::{EngineArg, PathArg, VerifyArgs};
+use crate::measure::{handles, process::ProcessSample};
+use crate::record::verification::{FaultRecord, Finding, HistoryRecord, Verification};
+use crate::report::verification::word;
+use crate::report::words::{count, plain};
+use crate::verify::faults::{Fault, Made, Plan};
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+/// The record of a history.
+pub(super) fn recorded(
+    plan: &Plan,
+    path: PathArg,
+    engine: EngineArg,
+    made: &Made,
+) -> HistoryRecord {
+    let violations = made.violations();
+    let (finding, why) = match (&made.void, made.is_undecided()) {
+        _ if !violations.is_empty() => (Finding::Violation, violations),
+        (Some(void), _) => (Finding::Void, vec![void.clone()]),
+        (None, true) => (Finding::Undecided, undecided(made)),
+        (None, false) => (Finding::Passed, Vec::new()),
+    };
+    let witnessed = made.witness.clone().unwrap_or_default();
+    let watches = made.watches.clone().unwrap_or_default();
+    let fault = |(fault, happened): &(Fault, bool)| FaultRecord {
+        kind: fault.name().to_owned(),
+        happened: *happened,
+    };
+    HistoryRecord {
+        seed: plan.seed,
+        path: path.name().to_owned(),
+        engine: engine.name().to_owned(),
+        nodes: plan.nodes,
+        operations: made.operations,
+        answered: witnessed.answered,
+        unknown: witnessed.unknown,
+        unknown_executed: witnessed.unknown_executed,
+        revisions: witnessed.revisions,
+        registers: made.registers.keys,
+        register_operations: made.registers.calls,
+        registers_undecided: made.registers.undecided,
+        watchers: watches.watchers,
+        watched_events: watches.events,
+        watches_resumed: watches.resumed,
+        faults: made.faults.iter().map(fault).collect(),
+        settled_ms: made.settled.map(|settled| settled.as_secs_f64() * 1e3),
+        elapsed_s: made.elapsed.as_secs_f64(),
+        resident_bytes: ProcessSample::with(&[]).map(|sample| sample.resident_bytes),
+        open_files: handles::handles(),
+        threads: handles::threads(),
+        finding,
+        why,
+    }
+}
+
+fn undecided(made: &Made) -> Vec<String> {
+    let witness = made.witness.as_ref().err().map(ToString::to_string);
+    let registers = (made.registers.undecided > 0).then(|| {
+        format!(
+            "the search was given up for {} of {} registers",
+            made.registers.undecided, made.registers.keys
+        )
+    });
+    witness.into_iter().chain(registers).collect()
+}
+
+/// A line for a history, and what is wrong with it.
+pub(super) fn tell(
+    out: &mut dyn Write,
+    told: &HistoryRecord,
+    number: u64,
+    args: &VerifyArgs,
+) -> io::Result<()> {
+    let of = if args.soak.is_some() { String::new() } else { format!("/{}", args.histories) };
+    writeln!(
+        out,
+        "history {number}{of}, seed {}: {}, {}, {}: {} operations, {} revisions, {} · {} in {:.1} s",
+        told.seed,
+        told.path,
+        told.engine,
+        count(told.nodes as usize, "member", "members"),
+        told.operations,
+        told.revisions,
+        count(told.faults.len(), "fault", "faults"),
+        word(told.finding),
+        told.elapsed_s
+    )?;
+    for why in &told.why {
+        writeln!(out, "  {}", plain(why))?;
+    }
+    if told.finding != Finding::Passed {
+        writeln!(
+            out,
+            "  again: kvbench verify --campaign faults --histories 1 --seed {} --path {} --engine {} --nodes {} --operations {}",
+            told.seed, told.path, told.engine, told.nodes, args.operations
+        )?;
+    }
+    out.flush()
+}
+
+/// All of it in a few lines.
+pub(super) fn summary(out: &mut dyn Write, record: &Verification) -> io::Result<()> {
+    let histories = &record.histories;
+    if histories.is_empty() {
+        return Ok(());
+    }
+    let sum = |of: fn(&HistoryRecord) -> u64| histories.iter().map(of).sum::<u64>();
+    let mut kinds: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+    for fault in histories.iter().flat_map(|one| &one.faults) {
+        let counts = kinds.entry(&fault.kind).or_default();
+        counts.0 += u64::from(fault.happened);
+        counts.1 += 1;
+    }
+    let found = |finding| histories.iter().filter(|one| one.finding == finding).count();
+    let all = [Finding::Passed, Finding::Violation, Finding::Undecided, Finding::Void];
+    let findings: Vec<String> = all
+        .into_iter()
+        .filter(|finding| found(*finding) > 0 || *finding == Finding::Passed)
+        .map(|finding| format!("{} {}", found(finding), word(finding)))
+        .collect();
+    writeln!(out, "\n{}: {}", count(histories.len(), "history", "histories"), findings.join(", "))?;
+    writeln!(
+        out,
+        "  {} operations, {} of unknown outcome ({} executed), {} revisions",
+        sum(|one| one.operations),
+        sum(|one| one.unknown),
+        sum(|one| one.unknown_executed),
+        sum(|one| one.revisions)
+    )?;
+    writeln!(
+        out,
+        "  {} registers with {} operations checked without revisions, {} undecided",
+        sum(|one| one.registers),
+        sum(|one| one.register_operations),
+        sum(|one| one.registers_undecided)
+    )?;
+    writeln!(
+        out,
+        "  {} watchers were told {} events over {} watches",
+        sum(|one| one.watchers),
+        sum(|one| one.watched_events),
+        sum(|one| one.watches_resumed)
+    )?;
+    let kinds: Vec<String> = kinds
+        .iter()
+        .map(|(kind, (happened, all))| match happened == all {
+            true => format!("{kind} {all}"),
+            false => format!("{kind} {happened} of {all}"),
+        })
+        .collect();
+    writeln!(out, "  faults that happened: {}", kinds.join(", "))?;
+    let settled: Vec<f64> = histories.iter().filter_map(|one| one.settled_ms).collect();
+    let slowest = settled.iter().copied().fold(0.0, f64::max);
+    writeln!(out, "  members had the same at most {slowest:.0} ms after the last fault")
+}

@@ -1,0 +1,150 @@
+//! What `kvbench verify` found, for programs: every history with its seed, and what was compared.
+
+use super::{Build, Host};
+use serde::{Deserialize, Serialize};
+
+/// Version of this layout.
+pub const SCHEMA: u32 = 1;
+
+/// All of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Verification {
+    /// Version of this layout.
+    pub schema: u32,
+    /// Version of the program.
+    pub kvbench_version: String,
+    /// When it began, UTC, RFC 3339.
+    pub started_at: String,
+    /// How long it took, s; of all sittings together if it was resumed.
+    pub elapsed_s: f64,
+    /// Whether all that was planned was done.
+    pub complete: bool,
+    /// Sittings: more than one if it was resumed.
+    pub sittings: u32,
+    /// Where.
+    pub host: Host,
+    /// What.
+    pub build: Build,
+    /// Apply paths against the oracle; absent if that was not asked for.
+    pub equivalence: Option<Equivalence>,
+    /// Histories under faults, in the order in which they were made.
+    pub histories: Vec<HistoryRecord>,
+}
+
+/// Apply paths against the oracle.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Equivalence {
+    /// First seed.
+    pub seed: u64,
+    /// Logs, one a seed.
+    pub logs: u64,
+    /// Requests whose answers were compared, each store's counted.
+    pub requests: u64,
+    /// Batches after which the state was, each store's counted.
+    pub batches: u64,
+    /// How long it took, s.
+    pub elapsed_s: f64,
+    /// Differences, each with the shortest log found that shows it.
+    pub differences: Vec<String>,
+}
+
+/// What is said of a history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Finding {
+    /// Nothing wrong was found, and everything was decided.
+    Passed,
+    /// Something is wrong.
+    Violation,
+    /// Nothing wrong was found; not everything could be decided.
+    Undecided,
+    /// Too little load, or faults that did not happen: it shows nothing.
+    Void,
+}
+
+/// A history under faults.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HistoryRecord {
+    /// Makes the same requests and faults again; when they meet is the host's doing.
+    pub seed: u64,
+    /// The path to the state, as in scenarios.
+    pub path: String,
+    /// What keeps the state.
+    pub engine: String,
+    /// Members.
+    pub nodes: u64,
+    /// Operations of any outcome.
+    pub operations: u64,
+    /// Those that were answered.
+    pub answered: u64,
+    /// Those of unknown outcome.
+    pub unknown: u64,
+    /// Those of them that were executed after all.
+    pub unknown_executed: u64,
+    /// Changes of the store.
+    pub revisions: u64,
+    /// Registers that were checked without a look at revisions.
+    pub registers: u64,
+    /// Operations on them.
+    pub register_operations: u64,
+    /// Registers for which the search was given up.
+    pub registers_undecided: u64,
+    /// Watchers.
+    pub watchers: u64,
+    /// Events that they were told.
+    pub watched_events: u64,
+    /// Times they went on where they were.
+    pub watches_resumed: u64,
+    /// Faults in the order in which they came.
+    pub faults: Vec<FaultRecord>,
+    /// From the end of the last fault until all members had the same, ms; absent if they never had.
+    pub settled_ms: Option<f64>,
+    /// How long the load lasted, s.
+    pub elapsed_s: f64,
+    /// Resident memory of this process after it, bytes; absent where that cannot be seen.
+    pub resident_bytes: Option<u64>,
+    /// Files that this process had open after it.
+    pub open_files: Option<u64>,
+    /// Threads of this process after it.
+    pub threads: Option<u64>,
+    /// What is said of it.
+    pub finding: Finding,
+    /// Why, unless it passed.
+    pub why: Vec<String>,
+}
+
+/// A fault.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FaultRecord {
+    /// Its name.
+    pub kind: String,
+    /// Whether it was seen to happen.
+    pub happened: bool,
+}
+
+impl Verification {
+    /// The record as JSON, indented, with a line end.
+    pub fn to_json(&self) -> Result<Vec<u8>, serde_json::Error> {
+        let mut json = serde_json::to_vec_pretty(self)?;
+        json.push(b'\n');
+        Ok(json)
+    }
+
+    /// Reads one.
+    pub fn from_json(json: &[u8]) -> Result<Verification, serde_json::Error> {
+        serde_json::from_slice(json)
+    }
+
+    /// Whether anything is wrong.
+    pub fn has_violation(&self) -> bool {
+        let differs = self.equivalence.as_ref().is_some_and(|one| !one.differences.is_empty());
+        differs || self.histories.iter().any(|one| one.finding == Finding::Violation)
+    }
+
+    /// Whether nothing is wrong and something shows nothing.
+    pub fn is_open(&self) -> bool {
+        let is_open =
+            |one: &HistoryRecord| matches!(one.finding, Finding::Undecided | Finding::Void);
+        !self.has_violation() && self.histories.iter().any(is_open)
+    }
+}

@@ -1,0 +1,224 @@
+//! Clients that ask for a bit of everything, one operation at a time, and write down what they saw.
+//!
+//! Every value is written once in a run, so that whoever sees one knows who wrote it. A client whose operation ended in the unknown goes
+//! on under another number, since its last one may still happen. No operation is ever sent twice.
+
+use super::rig::{Called, Rig};
+use crate::model::{
+    DeleteRange, Interval, LeaseId, MainRevision, Put, Range, Request, RequestOp, Txn,
+};
+use crate::raft::MemberId;
+use crate::seed::Seed;
+use crate::units::Nanos;
+use crate::verify::generate::{Generator, Hint, Shape};
+use crate::verify::history::{Operation, Outcome, may_delete};
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// Keys of operations that concern several, and of what the generator makes up.
+const KEYS: usize = 24;
+/// Registers: keys that only operations on a single key ask for, so that they can be checked one by one.
+const REGISTERS_AT_ONCE: u64 = 6;
+/// What their names begin with; nothing that the generator makes up deletes what begins so.
+const REGISTER: &str = "register-";
+/// Operations on a register before another takes its place: what a checker of orders can bear.
+const REGISTER_OPERATIONS: u64 = 250;
+/// How long a member is left alone that gave no answer.
+const AVOIDED: Nanos = Nanos::from_millis(500);
+/// Long enough that no lease ends by itself.
+const TTL_S: i64 = 3_600;
+
+/// What all clients of a run share.
+pub(super) struct Shared<'a> {
+    pub(super) rig: &'a Rig,
+    pub(super) stop: &'a AtomicBool,
+    pub(super) clients: u64,
+    pub(super) seed: Seed,
+    /// Operations on registers so far.
+    pub(super) registers: &'a AtomicU64,
+    /// Operations that ended, so that faults and the end can wait for load.
+    pub(super) ended: &'a AtomicU64,
+}
+
+struct Client<'a> {
+    shared: &'a Shared<'a>,
+    number: u64,
+    generator: Generator,
+    random: ChaCha8Rng,
+    written: u64,
+    /// Newest revision seen.
+    revision: MainRevision,
+    lease: Option<LeaseId>,
+    leases: i64,
+    /// Whom it does not ask until then.
+    avoided: Option<(MemberId, Nanos)>,
+}
+
+/// Runs client `number` until it is stopped.
+pub(super) fn run(shared: &Shared<'_>, number: u64) -> Vec<Operation> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    let runtime = runtime.expect("a runtime without threads");
+    let stream = |name| shared.seed.stream(name, number);
+    let mut client = Client {
+        shared,
+        number,
+        generator: Generator::new(
+            Seed(stream("client-requests").random()),
+            Shape { keys: KEYS, leases: 4 },
+        ),
+        random: stream("client-choices"),
+        written: 0,
+        revision: 1,
+        lease: None,
+        leases: 0,
+        avoided: None,
+    };
+    let mut history = Vec::new();
+    while !shared.stop.load(Ordering::Relaxed) {
+        let member = client.member();
+        if shared.rig.node(member).is_none() {
+            shared.rig.clock.sleep(Nanos::from_millis(1));
+            continue;
+        }
+        let request = client.next();
+        let invoked = shared.rig.clock.now();
+        let called = runtime.block_on(shared.rig.call(member, request.clone()));
+        let returned = shared.rig.clock.now();
+        if matches!(called, Called::Unknown) {
+            client.avoided = Some((member, returned.after(AVOIDED)));
+        }
+        history.push(client.note(request, invoked, returned, called));
+        shared.ended.fetch_add(1, Ordering::Relaxed);
+    }
+    history
+}
+
+impl Client<'_> {
+    fn note(
+        &mut self,
+        request: Request,
+        invoked: Nanos,
+        returned: Nanos,
+        called: Called,
+    ) -> Operation {
+        let client = self.number;
+        let outcome = match called {
+            Called::Answered(response) => {
+                self.revision = self.revision.max(response.revision);
+                Outcome::Done(response)
+            }
+            Called::Refused => {
+                self.shared.rig.clock.sleep(Nanos::from_millis(2));
+                Outcome::Refused
+            }
+            Called::Unknown => {
+                self.number += self.shared.clients;
+                Outcome::Unknown
+            }
+        };
+        self.follow_lease(&request, &outcome);
+        Operation { client, request, invoked, returned, outcome }
+    }
+
+    /// Whom to ask: anybody but who gave no answer a moment ago.
+    fn member(&mut self) -> MemberId {
+        let rig = self.shared.rig;
+        self.avoided = self.avoided.filter(|(_, until)| rig.clock.now() < *until);
+        let avoided = self.avoided.map(|(member, _)| member);
+        let members: Vec<_> = rig.members().filter(|member| Some(*member) != avoided).collect();
+        match members[..] {
+            [] => 1,
+            _ => members[self.random.random_range(0..members.len())],
+        }
+    }
+
+    /// A lease is used from when it is surely there until somebody asked for its end.
+    fn follow_lease(&mut self, request: &Request, outcome: &Outcome) {
+        match request {
+            Request::LeaseGrant { id, .. } => {
+                let is_there = matches!(outcome, Outcome::Done(answer) if answer.result.is_ok());
+                self.lease = is_there.then_some(*id);
+            }
+            Request::LeaseRevoke { .. } if *outcome != Outcome::Refused => self.lease = None,
+            _ => {}
+        }
+    }
+
+    fn next(&mut self) -> Request {
+        match self.random.random_range(0..100) {
+            0..35 => self.on_a_register(),
+            35..37 => self.on_leases(),
+            _ => self.made_up(),
+        }
+    }
+
+    /// Reads, writes, deletes or compares and sets one key that nothing else touches.
+    fn on_a_register(&mut self) -> Request {
+        let so_far = self.shared.registers.fetch_add(1, Ordering::Relaxed);
+        let generation = so_far / (REGISTERS_AT_ONCE * REGISTER_OPERATIONS);
+        let place = self.random.random_range(0..REGISTERS_AT_ONCE);
+        let key = format!("{REGISTER}{generation}-{place}").into_bytes();
+        match self.random.random_range(0..100) {
+            0..45 => Request::Range(Range { interval: Interval::point(key), ..Range::default() }),
+            45..92 => Request::Put(Put { key, value: self.value(), ..Put::default() }),
+            _ => Request::DeleteRange(DeleteRange {
+                interval: Interval::point(key),
+                ..DeleteRange::default()
+            }),
+        }
+    }
+
+    fn on_leases(&mut self) -> Request {
+        match self.lease {
+            Some(id) => Request::LeaseRevoke { id },
+            None => {
+                self.leases += 1;
+                // One of its own each time, whoever it calls itself by then.
+                let id = 1 + self.leases * 1_000_000 + (self.number as i64);
+                Request::LeaseGrant { id, ttl_s: TTL_S }
+            }
+        }
+    }
+
+    /// Whatever the generator thinks of, but for what would take the truth away or order nothing: compactions, alarms, questions about
+    /// leases. Values are made unique, leases the client's own.
+    fn made_up(&mut self) -> Request {
+        loop {
+            let mut request = self.generator.next(Hint { revision: self.revision, compacted: 0 });
+            match &mut request {
+                Request::Put(put) => self.own(put),
+                Request::Txn(txn) => self.own_all(txn),
+                Request::Range(_) | Request::DeleteRange(_) => {}
+                _ => continue,
+            }
+            if !may_delete(&request, REGISTER.as_bytes()) {
+                return request;
+            }
+        }
+    }
+
+    fn own_all(&mut self, txn: &mut Txn) {
+        for op in txn.success.iter_mut().chain(&mut txn.failure) {
+            match op {
+                RequestOp::Put(put) => self.own(put),
+                RequestOp::Txn(inner) => self.own_all(inner),
+                RequestOp::Range(_) | RequestOp::DeleteRange(_) => {}
+            }
+        }
+    }
+
+    fn own(&mut self, put: &mut Put) {
+        if !put.ignore_value {
+            put.value = self.value();
+        }
+        if put.lease != 0 {
+            put.lease = self.lease.unwrap_or(0);
+        }
+    }
+
+    fn value(&mut self) -> Vec<u8> {
+        self.written += 1;
+        format!("{}.{}", self.number, self.written).into_bytes()
+    }
+}

@@ -1,0 +1,20 @@
+//! Is the answer right? Histories of what clients saw, checkers that question them, and faults under which they are made.
+//!
+//! - `oracle`: the state machine once more, as plainly as it can be written; `equivalence` holds every apply path against it.
+//! - `history`, `witness`: operations under faults, in the order that the server itself names.
+//! - `wgl`: the same without believing the server's revisions, key by key. `edn`: histories of other tools.
+//! - `watch`: what watchers were told, against what happened.
+//! - `faults`: groups of nodes, what goes wrong in them, and campaigns that put it all together.
+
+pub mod edn;
+pub mod equivalence;
+pub mod faults;
+pub mod generate;
+pub mod history;
+pub mod oracle;
+pub mod registers;
+pub mod watch;
+pub mod wgl;
+pub mod witness;
+
+pub use history::{Operation, Outcome};

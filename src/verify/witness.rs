@@ -1,0 +1,699 @@
+//! The revision witness: every answer carries the revision of the store, so the server itself names the order in which it says that it
+//! executed everything. Checking that order takes O(n log n) for the whole keyspace, transactions, ranges and leases included:
+//!
+//! 1. The changes of all revisions, as one member has them, are the truth that is questioned. Each revision is claimed by one operation:
+//!    the one that was answered with it and says that it changed something, else one whose outcome nobody knows and that would have
+//!    done just this. A revision nobody asked for is a phantom, or an operation applied twice.
+//! 2. The operations are executed in that order by the oracle. Every answer must be its answer, every change its change.
+//! 3. What changed nothing was seen at the revision of its answer.
+//! 4. An operation that was sent after another was answered comes after it; one that changed something, strictly.
+//! 5. Every member ends in the state that the oracle ends in.
+//!
+//! An order that is legal and respects real time is a witness of strict serializability (Herlihy and Wing 1990; Papadimitriou 1979). That
+//! a server which lies about its revisions consistently passes is what `wgl` is for, which does not look at them.
+//!
+//! A lease has no revision. It is taken for granted from when it is first needed if its grant was sent before the answer that needs it,
+//! and a refusal for want of it is believed unless it must have been there.
+
+use super::history::{
+    Operation, each_put, leases_of, may_delete, revision_of, says_that_it_changed,
+};
+use super::oracle::Oracle;
+use crate::model::{Event, EventKind, LeaseId, MainRevision, Refusal, Request};
+use crate::store::Dump;
+use crate::units::Nanos;
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// A history that has a witness.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Witnessed {
+    /// Operations whose answers were compared.
+    pub answered: u64,
+    /// Operations that surely were not executed.
+    pub refused: u64,
+    /// Operations whose outcome no client knows.
+    pub unknown: u64,
+    /// Those of them that were executed after all.
+    pub unknown_executed: u64,
+    /// Changes of the store, the first revision left out.
+    pub revisions: u64,
+    /// Events in them.
+    pub events: u64,
+}
+
+/// Why a history has none.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// No order explains it.
+    #[error("{0}")]
+    Violation(String),
+    /// There may be one; what would tell is not known.
+    #[error("undecided: {0}")]
+    Undecided(String),
+}
+
+impl Fault {
+    fn with(self, more: &str) -> Fault {
+        match self {
+            Fault::Violation(words) => Fault::Violation(words + more),
+            Fault::Undecided(words) => Fault::Undecided(words + more),
+        }
+    }
+}
+
+/// Revisions before and after the one in question that are shown, each.
+const AROUND: MainRevision = 4;
+
+/// What happened before and after `revision`: where a part of the log was executed again, it shows here.
+fn around(truth: &[Event], revision: MainRevision) -> String {
+    let near =
+        truth.iter().filter(|event| event.kv.mod_revision.abs_diff(revision) <= AROUND as u64);
+    let near: Vec<Event> = near.cloned().collect();
+    let each = near
+        .chunk_by(|a, b| a.kv.mod_revision == b.kv.mod_revision)
+        .map(|changes| format!("\n  {}: {}", changes[0].kv.mod_revision, shown(changes)));
+    format!("\n  around it:{}", each.collect::<String>())
+}
+
+fn violation<T>(words: String) -> Result<T, Fault> {
+    Err(Fault::Violation(words))
+}
+
+/// Checks `history` against `truth`, every change from revision 2 on in order, and the `ends` of all members by name.
+pub fn check(
+    history: &[Operation],
+    truth: &[Event],
+    ends: &[(String, Dump)],
+) -> Result<Witnessed, Fault> {
+    let mut checker = Checker::new(history);
+    let last = truth.last().map_or(1, |event| event.kv.mod_revision);
+    checker.whoever_saw_more_than(last)?;
+    checker.see(1)?;
+    let revisions = truth.chunk_by(|a, b| a.kv.mod_revision == b.kv.mod_revision);
+    for (expected, changes) in (2..).zip(revisions) {
+        let revision = changes[0].kv.mod_revision;
+        if revision != expected {
+            return violation(format!("revision {expected} is missing, {revision} follows"));
+        }
+        checker.execute(revision, changes).map_err(|fault| fault.with(&around(truth, revision)))?;
+        checker.see(revision)?;
+    }
+    checker.respects_time()?;
+    for (member, end) in ends {
+        checker.ends_in(member, end)?;
+    }
+    Ok(checker.witnessed(truth))
+}
+
+/// Operations that are told of a revision nobody made, at most.
+const ASKED_MAX: usize = 3;
+
+struct Checker<'a> {
+    history: &'a [Operation],
+    oracle: Oracle,
+    /// Answered operations by the revision of their answer, in the order of the history.
+    by_revision: BTreeMap<MainRevision, Vec<usize>>,
+    /// Writes of unknown outcome that were not found executed, oldest first.
+    unknown: Vec<usize>,
+    /// Revisions of those that were.
+    executed: HashMap<usize, MainRevision>,
+    /// Operations that have a revision of their own.
+    changed: HashSet<usize>,
+    /// Several operations would have explained a revision.
+    was_ambiguous: bool,
+    leases: HashMap<LeaseId, LeaseLife>,
+}
+
+/// What is known of a lease that is granted and revoked at most once.
+#[derive(Clone, Copy, Debug, Default)]
+struct LeaseLife {
+    /// The operations.
+    grant: Option<usize>,
+    revoke: Option<usize>,
+    /// Whether the oracle had it and has it no more.
+    is_over: bool,
+}
+
+impl<'a> Checker<'a> {
+    fn new(history: &'a [Operation]) -> Checker<'a> {
+        let mut by_revision: BTreeMap<MainRevision, Vec<usize>> = BTreeMap::new();
+        let mut leases: HashMap<LeaseId, LeaseLife> = HashMap::new();
+        let mut unknown = Vec::new();
+        for (number, operation) in history.iter().enumerate() {
+            match (revision_of(operation), &operation.request) {
+                (_, Request::LeaseGrant { id, .. }) => {
+                    leases.entry(*id).or_default().grant = Some(number);
+                }
+                (Some(revision), _) => by_revision.entry(revision).or_default().push(number),
+                (None, request) if operation.is_unknown() && request.is_write() => {
+                    unknown.push(number);
+                }
+                _ => {}
+            }
+            if let Request::LeaseRevoke { id } = operation.request {
+                leases.entry(id).or_default().revoke = Some(number);
+            }
+        }
+        unknown.sort_by_key(|number| history[*number].invoked);
+        Checker {
+            history,
+            oracle: Oracle::new(),
+            by_revision,
+            unknown,
+            executed: HashMap::new(),
+            changed: HashSet::new(),
+            was_ambiguous: false,
+            leases,
+        }
+    }
+
+    fn told(&self, number: usize) -> String {
+        let Operation { client, request, invoked, returned, outcome } = &self.history[number];
+        let request = super::generate::describe(std::slice::from_ref(request));
+        let (invoked, returned) = (invoked.0 as f64 / 1e6, returned.0 as f64 / 1e6);
+        let request = request.trim_start_matches([' ', '0']).trim();
+        format!("client {client}, {invoked:.3} to {returned:.3} ms: {request} -> {outcome:?}")
+    }
+
+    /// Nothing was answered with a revision that is not there: what was acknowledged is in the store.
+    fn whoever_saw_more_than(&self, last: MainRevision) -> Result<(), Fault> {
+        match self.by_revision.range(last + 1..).next() {
+            Some((revision, who)) => violation(format!(
+                "the store ends at revision {last}, and revision {revision} was answered: {}",
+                self.told(who[0])
+            )),
+            None => Ok(()),
+        }
+    }
+
+    /// Finds who made `revision` and has the oracle do the same.
+    fn execute(&mut self, revision: MainRevision, changes: &[Event]) -> Result<(), Fault> {
+        let answered = self.by_revision.get(&revision).cloned().unwrap_or_default();
+        let says =
+            |number: &usize| self.history[*number].response().is_some_and(says_that_it_changed);
+        let mut claims: Vec<usize> = answered.iter().copied().filter(says).collect();
+        if claims.is_empty() {
+            // A revocation does not say, and one that found no keys was answered with the revision of whoever came before.
+            let revokes = |number: &usize| self.revokes_something(*number, changes);
+            claims.extend(answered.into_iter().filter(revokes));
+        }
+        match claims[..] {
+            [] => self.explain(revision, changes),
+            [number] => {
+                self.need_leases(number);
+                self.note_revoked(number);
+                self.changed.insert(number);
+                let expected = self.oracle.apply(&self.history[number].request);
+                let given = self.history[number].response();
+                if given != Some(&expected) {
+                    let told = self.told(number);
+                    return violation(format!("{told}\n  but it must be {expected:?}"));
+                }
+                self.same_changes(revision, changes, number)
+            }
+            [one, other, ..] => violation(format!(
+                "two operations have revision {revision}:\n  {}\n  {}",
+                self.told(one),
+                self.told(other)
+            )),
+        }
+    }
+
+    /// Whether it revoked a lease on which just the keys hang that `changes` deletes.
+    fn revokes_something(&self, number: usize, changes: &[Event]) -> bool {
+        let Request::LeaseRevoke { id } = self.history[number].request else { return false };
+        let dump = |keys: &[Vec<u8>]| {
+            keys.iter().eq(changes.iter().map(|event| &event.kv.key))
+                && changes.iter().all(|event| event.kind == EventKind::Delete)
+        };
+        self.oracle.keys_of(id).is_some_and(|keys| dump(&keys))
+    }
+
+    /// Nobody was answered with `revision`: one whose outcome is unknown must have made it.
+    fn explain(&mut self, revision: MainRevision, changes: &[Event]) -> Result<(), Fault> {
+        let fits = |number: &usize| may_have_made(&self.history[*number].request, changes);
+        let candidates: Vec<usize> = self.unknown.iter().copied().filter(fits).collect();
+        let mut explaining = Vec::new();
+        for number in candidates {
+            let before = self.oracle.clone();
+            self.need_leases(number);
+            self.oracle.apply(&self.history[number].request);
+            if self.same_changes(revision, changes, number).is_ok() {
+                explaining.push((number, std::mem::replace(&mut self.oracle, before)));
+            } else {
+                self.oracle = before;
+            }
+        }
+        self.was_ambiguous |= explaining.len() > 1;
+        // The one sent first: what would explain this would explain later ones, too.
+        if let Some((number, after)) = explaining.into_iter().next() {
+            self.oracle = after;
+            self.unknown.retain(|unknown| *unknown != number);
+            self.executed.insert(number, revision);
+            self.changed.insert(number);
+            self.note_revoked(number);
+            return Ok(());
+        }
+        let asked = |number: &usize| may_have_made(&self.history[*number].request, changes);
+        let all = (0..self.history.len()).filter(asked).take(ASKED_MAX);
+        let before = |number: usize| {
+            let revision = self.executed.get(&number).copied();
+            let revision = revision.or_else(|| revision_of(&self.history[number]));
+            revision.map_or_else(String::new, |revision| format!(" (at revision {revision})"))
+        };
+        let asked: String =
+            all.map(|number| format!("\n  {}{}", self.told(number), before(number))).collect();
+        let words = format!(
+            "revision {revision} is nobody's, or was made a second time: {}; asked for by{}",
+            shown(changes),
+            if asked.is_empty() { " nobody" } else { &asked }
+        );
+        Err(if self.was_ambiguous { Fault::Undecided(words) } else { Fault::Violation(words) })
+    }
+
+    fn same_changes(
+        &self,
+        revision: MainRevision,
+        changes: &[Event],
+        number: usize,
+    ) -> Result<(), Fault> {
+        let expected = self.oracle.events(revision, revision).unwrap_or_default();
+        if self.oracle.revision() == revision && expected == changes {
+            return Ok(());
+        }
+        violation(format!(
+            "revision {revision} is {}\n  but {} must make it {}",
+            shown(changes),
+            self.told(number),
+            shown(&expected)
+        ))
+    }
+
+    /// Has the oracle answer what was answered at `revision` and changed nothing.
+    fn see(&mut self, revision: MainRevision) -> Result<(), Fault> {
+        let answered = self.by_revision.get(&revision).cloned().unwrap_or_default();
+        for number in
+            answered.into_iter().filter(|number| !self.changed.contains(number)).collect::<Vec<_>>()
+        {
+            let operation = &self.history[number];
+            let Some(given) = operation.response() else { continue };
+            if given.result == Err(Refusal::LeaseNotFound) {
+                self.may_lack_lease(number)?;
+                continue;
+            }
+            self.need_leases(number);
+            let expected = self.oracle.apply(&operation.request);
+            if expected != *given {
+                let told = self.told(number);
+                return violation(format!("{told}\n  but it must be {expected:?}"));
+            }
+            self.note_revoked(number);
+        }
+        Ok(())
+    }
+
+    /// Grants the leases that an operation needs, if they may have been there.
+    fn need_leases(&mut self, number: usize) {
+        let operation = &self.history[number];
+        for id in leases_of(&operation.request) {
+            let life = self.leases.entry(id).or_default();
+            let sent_before = |grant: &usize| {
+                operation.is_unknown() || self.history[*grant].invoked < operation.returned
+            };
+            let was_granted =
+                |grant: &usize| self.history[*grant].outcome != super::Outcome::Refused;
+            let grant = life.grant.filter(sent_before).filter(was_granted);
+            let must_be_there = !life.is_over && !self.oracle.has_lease(id);
+            if let (true, Some(grant)) = (must_be_there, grant) {
+                self.oracle.apply(&self.history[grant].request);
+            }
+        }
+    }
+
+    /// After a revocation that was executed nobody may have the lease.
+    fn note_revoked(&mut self, number: usize) {
+        if let Request::LeaseRevoke { id } = self.history[number].request {
+            self.leases.entry(id).or_default().is_over = true;
+        }
+    }
+
+    /// A refusal for want of a lease is a lie if it was granted before and nobody had revoked it.
+    fn may_lack_lease(&self, number: usize) -> Result<(), Fault> {
+        let operation = &self.history[number];
+        let surely_there = |id: &LeaseId| {
+            let life = self.leases.get(id).copied().unwrap_or_default();
+            let granted = life.grant.map(|grant| &self.history[grant]);
+            let is_granted = granted.is_some_and(|grant| {
+                grant.response().is_some() && grant.returned < operation.invoked
+            });
+            let revoked = life.revoke.map(|revoke| &self.history[revoke]);
+            is_granted && revoked.is_none_or(|revoke| revoke.invoked > operation.returned)
+        };
+        let leases = leases_of(&operation.request);
+        match leases.iter().all(surely_there) && !leases.is_empty() {
+            true => violation(format!("{}\n  but the lease was there", self.told(number))),
+            false => Ok(()),
+        }
+    }
+
+    /// Sweeps the history by time.
+    fn respects_time(&self) -> Result<(), Fault> {
+        let known = |number: usize| {
+            revision_of(&self.history[number]).or_else(|| self.executed.get(&number).copied())
+        };
+        let is_stale = |number: usize| match &self.history[number].request {
+            Request::Range(range) => range.serializable,
+            Request::LeaseGrant { .. } => true,
+            _ => false,
+        };
+        let placed = || (0..self.history.len()).filter(|number| !is_stale(*number));
+        let mut sent: Vec<(Nanos, usize, MainRevision)> = placed()
+            .filter_map(|number| Some((self.history[number].invoked, number, known(number)?)))
+            .collect();
+        let mut answered: Vec<(Nanos, usize, MainRevision)> = placed()
+            .filter_map(|number| {
+                let operation = &self.history[number];
+                Some((operation.returned, number, revision_of(operation)?))
+            })
+            .collect();
+        sent.sort_unstable();
+        answered.sort_unstable();
+        let (mut newest, mut ended) = (None, answered.into_iter().peekable());
+        for (invoked, number, revision) in sent {
+            while let Some((_, other, seen)) = ended.next_if(|(returned, ..)| *returned < invoked) {
+                if newest.is_none_or(|(_, most)| seen > most) {
+                    newest = Some((other, seen));
+                }
+            }
+            let Some((other, seen)) = newest else { continue };
+            let is_late =
+                if self.changed.contains(&number) { revision <= seen } else { revision < seen };
+            if is_late {
+                return violation(format!(
+                    "at revision {revision}: {}\n  but revision {seen} was answered before that was sent: {}",
+                    self.told(number),
+                    self.told(other)
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Compares a member's end with the oracle's, leases of unknown outcome as the member has them.
+    fn ends_in(&mut self, member: &str, end: &Dump) -> Result<(), Fault> {
+        let grants: Vec<(LeaseId, LeaseLife)> =
+            self.leases.iter().map(|(id, life)| (*id, *life)).collect();
+        let has = |id: LeaseId| end.leases.iter().any(|lease| lease.id == id);
+        for (id, life) in grants {
+            let is_granted =
+                life.grant.is_some_and(|grant| match self.history[grant].is_unknown() {
+                    true => has(id),
+                    false => {
+                        self.history[grant].response().is_some_and(|answer| answer.result.is_ok())
+                    }
+                });
+            if let (true, false, false, Some(grant)) =
+                (is_granted, life.is_over, self.oracle.has_lease(id), life.grant)
+            {
+                self.oracle.apply(&self.history[grant].request);
+            }
+            let revoked = life.revoke.filter(|revoke| self.history[*revoke].is_unknown());
+            let has_no_keys = self.oracle.keys_of(id).is_some_and(|keys| keys.is_empty());
+            if let (Some(revoke), true, false) = (revoked, has_no_keys, has(id)) {
+                self.oracle.apply(&self.history[revoke].request);
+            }
+        }
+        let expected = self.oracle.dump();
+        match expected == *end {
+            true => Ok(()),
+            false => violation(format!("{member} ends otherwise: {}", difference(&expected, end))),
+        }
+    }
+
+    fn witnessed(&self, truth: &[Event]) -> Witnessed {
+        let count = |is: fn(&Operation) -> bool| self.history.iter().filter(|one| is(one)).count();
+        Witnessed {
+            answered: count(|one| one.response().is_some()) as u64,
+            refused: count(|one| one.outcome == super::Outcome::Refused) as u64,
+            unknown: count(Operation::is_unknown) as u64,
+            unknown_executed: self.executed.len() as u64,
+            revisions: self.oracle.revision() as u64 - 1,
+            events: truth.len() as u64,
+        }
+    }
+}
+
+/// A first look at whether `request` may have made `changes`, before the oracle tries.
+fn may_have_made(request: &Request, changes: &[Event]) -> bool {
+    changes.iter().all(|event| match event.kind {
+        EventKind::Delete => may_delete(request, &event.kv.key),
+        EventKind::Put => {
+            let mut puts_it = false;
+            each_put(request, &mut |put| {
+                // One that keeps the value writes whatever was there.
+                let is_value = put.ignore_value || put.value == event.kv.value;
+                puts_it |= put.key == event.kv.key && is_value;
+            });
+            puts_it
+        }
+    })
+}
+
+fn shown(changes: &[Event]) -> String {
+    let each = changes.iter().map(|event| {
+        let (key, value) = (event.kv.key.escape_ascii(), event.kv.value.escape_ascii());
+        match event.kind {
+            EventKind::Put => format!("put {key}={value}"),
+            EventKind::Delete => format!("delete {key}"),
+        }
+    });
+    let all: Vec<String> = each.collect();
+    if all.is_empty() { "nothing".to_owned() } else { all.join(", ") }
+}
+
+/// The first thing in which two states differ.
+fn difference(expected: &Dump, given: &Dump) -> String {
+    if expected.revision != given.revision {
+        return format!("at revision {}, not {}", given.revision, expected.revision);
+    }
+    let mut keys = expected.keys.iter().zip(&given.keys);
+    if let Some((expected, given)) = keys.find(|(expected, given)| expected != given) {
+        return format!("{given:?}, not {expected:?}");
+    }
+    if expected.keys.len() != given.keys.len() {
+        return format!("{} keys, not {}", given.keys.len(), expected.keys.len());
+    }
+    format!("leases {:?}, not {:?}", given.leases, expected.leases)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Body, Interval, Put, Range, RangeResult, Response};
+    use crate::verify::Outcome;
+    use crate::verify::equivalence::log_of;
+    use crate::verify::generate::describe;
+
+    /// A store that is right, and clients that ask it one after the other or two at once.
+    struct Made {
+        history: Vec<Operation>,
+        oracle: Oracle,
+    }
+
+    fn put(key: &str, value: &str) -> Request {
+        Request::put(key, value)
+    }
+
+    fn get(key: &str) -> Request {
+        Request::Range(Range { interval: Interval::point(key), ..Range::default() })
+    }
+
+    impl Made {
+        fn new() -> Made {
+            Made { history: Vec::new(), oracle: Oracle::new() }
+        }
+
+        /// One more operation, after all others.
+        fn ask(&mut self, request: Request) -> &mut Operation {
+            let response = self.oracle.apply(&request);
+            let now = 10 * self.history.len() as u64;
+            self.history.push(Operation {
+                client: 1,
+                request,
+                invoked: Nanos(now),
+                returned: Nanos(now + 5),
+                outcome: Outcome::Done(response),
+            });
+            self.history.last_mut().unwrap()
+        }
+
+        fn truth(&self) -> Vec<Event> {
+            self.oracle.events(2, self.oracle.revision().max(2)).unwrap()
+        }
+
+        fn check(&self) -> Result<Witnessed, Fault> {
+            self.check_with(&self.truth())
+        }
+
+        fn check_with(&self, truth: &[Event]) -> Result<Witnessed, Fault> {
+            check(&self.history, truth, &[("member 1".to_owned(), self.oracle.dump())])
+        }
+    }
+
+    fn violates(found: Result<Witnessed, Fault>, words: &str) {
+        match found {
+            Err(Fault::Violation(said)) => assert!(said.contains(words), "{said}"),
+            other => panic!("{other:?}, not {words}"),
+        }
+    }
+
+    fn small() -> Made {
+        let mut made = Made::new();
+        for request in [put("a", "1"), get("a"), put("b", "2"), put("a", "3"), get("b"), get("a")] {
+            made.ask(request);
+        }
+        made
+    }
+
+    #[test]
+    fn what_a_right_store_did_has_a_witness() {
+        for seed in 0..40 {
+            let mut made = Made::new();
+            let all = log_of(seed).into_iter().flatten().take(400);
+            for request in all.filter(|request| {
+                !matches!(request, Request::Compact { .. } | Request::LeaseTimeToLive { .. } | Request::Leases)
+                    && !request.is_alarm()
+                    // A lease is granted once in a history.
+                    && !matches!(request, Request::LeaseGrant { .. } | Request::LeaseRevoke { .. })
+            }) {
+                made.ask(request);
+            }
+            let found = made.check().unwrap_or_else(|fault| {
+                let requests: Vec<_> = made.history.iter().map(|one| one.request.clone()).collect();
+                panic!("seed {seed}: {fault}\n{}", describe(&requests))
+            });
+            assert_eq!(found.revisions as i64, made.oracle.revision() - 1);
+        }
+        assert_eq!(small().check().unwrap().answered, 6);
+    }
+
+    #[test]
+    fn leases_come_and_go() {
+        let leased = |key: &str, lease| {
+            Request::Put(Put { key: key.into(), value: b"v".to_vec(), lease, ..Put::default() })
+        };
+        let mut made = Made::new();
+        made.ask(Request::LeaseGrant { id: 7, ttl_s: 60 });
+        made.ask(leased("a", 7));
+        made.ask(leased("b", 7));
+        made.ask(Request::LeaseRevoke { id: 7 });
+        made.ask(leased("c", 7));
+        made.ask(Request::LeaseGrant { id: 8, ttl_s: 60 });
+        made.ask(Request::LeaseRevoke { id: 8 });
+        made.check().unwrap();
+        // The revoke answers with the revision before the one that it made.
+        let Outcome::Done(revoked) = &mut made.history[3].outcome else { unreachable!() };
+        revoked.revision -= 1;
+        violates(made.check(), "revision 4");
+        let mut lost = Made::new();
+        lost.ask(Request::LeaseGrant { id: 7, ttl_s: 60 });
+        let refused = Response { revision: 1, result: Err(Refusal::LeaseNotFound) };
+        lost.ask(get("a")).request = leased("a", 7);
+        lost.history[1].outcome = Outcome::Done(refused);
+        violates(lost.check(), "the lease was there");
+    }
+
+    #[test]
+    fn an_acknowledged_write_that_is_gone_is_found() {
+        let mut made = small();
+        let truth = made.truth();
+        made.oracle = small().oracle;
+        violates(made.check_with(&truth[..2]), "the store ends at revision 3");
+    }
+
+    #[test]
+    fn a_stale_read_is_found() {
+        let mut made = small();
+        // The last read answers as of revision 3, when revision 4 was answered long ago.
+        let kv = made.truth()[0].kv.clone();
+        let found = RangeResult { kvs: vec![kv], more: false, count: 1 };
+        made.history[5].outcome =
+            Outcome::Done(Response { revision: 3, result: Ok(Body::Range(found)) });
+        violates(made.check(), "revision 4 was answered before that was sent");
+        // Had it been sent before, it would be right.
+        made.history[5].invoked = Nanos(31);
+        made.history[3].returned = Nanos(36);
+        made.check().unwrap();
+    }
+
+    #[test]
+    fn a_wrong_value_under_the_right_revision_is_found() {
+        let mut made = small();
+        let kv = made.truth()[0].kv.clone();
+        let found = RangeResult { kvs: vec![kv], more: false, count: 1 };
+        made.history[5].outcome =
+            Outcome::Done(Response { revision: 4, result: Ok(Body::Range(found)) });
+        violates(made.check(), "but it must be");
+    }
+
+    #[test]
+    fn a_write_that_was_applied_twice_is_found() {
+        let mut made = small();
+        made.oracle.apply(&put("a", "3"));
+        violates(made.check(), "revision 5 is nobody's, or was made a second time");
+    }
+
+    #[test]
+    fn two_operations_with_one_revision_are_found() {
+        let mut made = small();
+        made.history[3].outcome = made.history[2].outcome.clone();
+        violates(made.check(), "two operations have revision 3");
+    }
+
+    #[test]
+    fn a_member_that_ends_otherwise_is_found() {
+        let made = small();
+        let mut other = made.oracle.dump();
+        other.keys[0].value = b"x".to_vec();
+        let found = check(&made.history, &made.truth(), &[("member 2".to_owned(), other)]);
+        violates(found, "member 2 ends otherwise");
+    }
+
+    #[test]
+    fn a_gap_in_the_revisions_is_found() {
+        let made = small();
+        let mut truth = made.truth();
+        truth.remove(1);
+        violates(made.check_with(&truth), "revision 3 is missing");
+    }
+
+    #[test]
+    fn an_unknown_outcome_may_be_either() {
+        let mut made = small();
+        made.ask(put("a", "late")).outcome = Outcome::Unknown;
+        let executed = made.check().unwrap();
+        assert_eq!((executed.unknown, executed.unknown_executed), (1, 1));
+        let mut not = small();
+        let (oracle, dump) = (small().oracle, small().oracle.dump());
+        not.ask(put("a", "never")).outcome = Outcome::Unknown;
+        not.oracle = oracle;
+        assert_eq!(not.check().unwrap().unknown_executed, 0);
+        assert_eq!(not.oracle.dump(), dump);
+        // One that keeps the value writes it again.
+        let mut kept = small();
+        let again = Put { key: b"a".to_vec(), ignore_value: true, ..Put::default() };
+        kept.ask(Request::Put(again)).outcome = Outcome::Unknown;
+        assert_eq!(kept.check().unwrap().unknown_executed, 1);
+        // Of one that surely was not executed nothing may be there.
+        let mut refused = small();
+        refused.ask(put("a", "refused")).outcome = Outcome::Refused;
+        violates(refused.check(), "revision 5 is nobody's");
+        // It cannot have been seen before it was sent.
+        let mut early = small();
+        early.ask(put("a", "early")).outcome = Outcome::Unknown;
+        early.ask(get("a"));
+        early.history[7].invoked = Nanos(41);
+        early.history[7].returned = Nanos(44);
+        violates(early.check(), "was answered before that was sent");
+    }
+}
