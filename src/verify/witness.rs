@@ -594,7 +594,7 @@ mod tests {
         // The revoke answers with the revision before the one that it made.
         let Outcome::Done(revoked) = &mut made.history[3].outcome else { unreachable!() };
         revoked.revision -= 1;
-        violates(made.check(), "revision 4");
+        violates(made.check(), "but it must be");
         let mut lost = Made::new();
         lost.ask(Request::LeaseGrant { id: 7, ttl_s: 60 });
         let refused = Response { revision: 1, result: Err(Refusal::LeaseNotFound) };

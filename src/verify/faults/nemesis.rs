@@ -84,7 +84,7 @@ impl Fault {
 /// How long most faults last.
 const SPAN: Nanos = Nanos::from_millis(250);
 /// How long one lasts at most that waits for something.
-const SPAN_MAX: Nanos = Nanos::from_millis(5_000);
+const SPAN_MAX: Nanos = Nanos::from_millis(10_000);
 
 /// Makes `fault` happen, ends it, and says whether it happened.
 pub(super) fn inject(rig: &Rig, fault: Fault, random: &mut ChaCha8Rng) -> bool {
@@ -139,7 +139,10 @@ pub(super) fn inject(rig: &Rig, fault: Fault, random: &mut ChaCha8Rng) -> bool {
             rig.network.isolate(follower);
             let applied = |rig: &Rig, me| rig.node(me).map_or(0, |node| node.status().applied);
             let behind = applied(rig, follower);
-            let is_far = wait(rig, |rig| applied(rig, leader) > behind + ENTRIES_AWAY);
+            // Whoever leads by then.
+            let furthest = |rig: &Rig| others.iter().map(|me| applied(rig, *me)).max();
+            let ahead = |rig: &Rig| furthest(rig).max(Some(applied(rig, leader)));
+            let is_far = wait(rig, |rig| ahead(rig) > Some(behind + ENTRIES_AWAY));
             rig.network.heal();
             let images = || rig.network.counts().images > before.images;
             is_far && wait(rig, |_| images())
