@@ -346,8 +346,9 @@ fn a_member_that_has_just_got_an_image_may_stand_for_election() {
     for number in 0..300 {
         put_surely(&cluster, &format!("k{}", number % 40), &number.to_string());
     }
-    block_on(cluster.node(leader).write_image()).unwrap();
     until("an image", || {
+        // One that is being written already may be of a moment before.
+        block_on(cluster.node(leader).write_image()).unwrap();
         let images = cluster.folder(leader).join("images");
         let name = format!("{:016x}-", cluster.node(leader).status().last);
         let files = std::fs::read_dir(images).ok()?.flatten();
