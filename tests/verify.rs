@@ -123,7 +123,7 @@ fn what_cannot_be_asked_for_is_said() {
         (&["--histories", "0"], "1..=1000000"),
         (&["--operations", "5"], "100..=1000000"),
         (&["--nodes", "9"], "1..=5"),
-        (&["--soak", "1d5"], "e.g."),
+        (&["--soak", "1d5"], "unknown unit"),
         (&["--soak", "100ms"], "from 1s to 720h"),
         (&["--campaign", "hope"], "possible values"),
         (&["--keyed"], "--history"),
