@@ -73,6 +73,8 @@ struct State {
     /// The letter that was delivered last.
     delivered: u64,
     counts: NetworkCounts,
+    /// Images that will not arrive, from and to; their senders wait to hear of it.
+    undelivered: Vec<(MemberId, MemberId)>,
     stop: bool,
 }
 
@@ -102,6 +104,7 @@ impl Network {
             written: 0,
             delivered: 0,
             counts: NetworkCounts::default(),
+            undelivered: Vec::new(),
             stop: false,
         };
         let shared = Arc::new(Shared {
@@ -135,9 +138,15 @@ impl Network {
     pub fn join(&self, me: MemberId, door: Weak<dyn Door>, incoming: &Path) {
         let place = Place { door, incoming: incoming.to_owned() };
         let state = &mut *self.shared.state();
-        state.letters.retain(|_, (_, envelope)| envelope.to != me);
+        for (_, (from, envelope)) in state.letters.extract_if(|_, (_, envelope)| envelope.to == me)
+        {
+            if envelope.image.is_some() {
+                state.undelivered.push((from, me));
+            }
+        }
         state.on_the_way.retain(|Reverse((_, number))| state.letters.contains_key(number));
         state.members.insert(me, place);
+        self.shared.changed.notify_all();
     }
 
     /// From now on these go wrong.
@@ -187,6 +196,7 @@ impl Transport for Port {
                 self.shared.deliver(self.me, &place, envelope);
             }
         }
+        self.shared.report_undelivered();
         self.shared.changed.notify_all();
     }
 }
@@ -197,12 +207,12 @@ impl State {
         let Some(place) = self.members.get(&envelope.to).cloned() else { return Vec::new() };
         let Faults { loss, repeats, delay, jitter } = self.faults;
         self.counts.sent += 1;
-        if self.cut.contains(&(from, envelope.to)) {
-            self.counts.cut += 1;
-            return Vec::new();
-        }
-        if self.random.random_bool(loss) {
-            self.counts.lost += 1;
+        let is_cut = self.cut.contains(&(from, envelope.to));
+        let is_lost = !is_cut && self.random.random_bool(loss);
+        self.counts.cut += u64::from(is_cut);
+        self.counts.lost += u64::from(is_lost);
+        if is_cut || is_lost {
+            self.note_undelivered(from, &envelope);
             return Vec::new();
         }
         let is_repeated = self.random.random_bool(repeats);
@@ -221,6 +231,12 @@ impl State {
         Vec::new()
     }
 
+    fn note_undelivered(&mut self, from: MemberId, envelope: &Envelope) {
+        if envelope.image.is_some() {
+            self.undelivered.push((from, envelope.to));
+        }
+    }
+
     /// A letter whose time has come, unless its link was cut meanwhile.
     fn due(&mut self, now: Nanos) -> Option<(MemberId, Option<Place>, Envelope)> {
         let Reverse((due, number)) = *self.on_the_way.peek()?;
@@ -233,6 +249,9 @@ impl State {
         self.delivered = self.delivered.max(number);
         let is_cut = self.cut.contains(&(from, envelope.to));
         self.counts.cut += u64::from(is_cut);
+        if is_cut {
+            self.note_undelivered(from, &envelope);
+        }
         let place = self.members.get(&envelope.to).filter(|_| !is_cut).cloned();
         Some((from, place, envelope))
     }
@@ -252,6 +271,7 @@ impl Shared {
                 if let Some(place) = place {
                     self.deliver(from, &place, envelope);
                 }
+                self.report_undelivered();
                 state = self.state();
                 continue;
             }
@@ -264,9 +284,25 @@ impl Shared {
         }
     }
 
+    /// A leader sends nothing else to a member whose image it takes to be on its way.
+    fn report_undelivered(&self) {
+        let lost = std::mem::take(&mut self.state().undelivered);
+        for (from, to) in lost {
+            let sender = self.state().members.get(&from).and_then(|place| place.door.upgrade());
+            if let Some(sender) = sender {
+                sender.report(Report::Image(to, false));
+            }
+        }
+    }
+
     fn deliver(&self, from: MemberId, place: &Place, envelope: Envelope) {
         let Envelope { to, bytes, image } = envelope;
-        let Some(door) = place.door.upgrade() else { return };
+        let Some(door) = place.door.upgrade() else {
+            if image.is_some() {
+                self.state().undelivered.push((from, to));
+            }
+            return;
+        };
         let brings_image = image.is_some();
         let copied = image.map(|image| copy(&image, &place.incoming, from)).transpose();
         let arrived = copied.is_ok();
