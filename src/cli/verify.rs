@@ -357,7 +357,10 @@ fn plan(args: &VerifyArgs, number: u64) -> (Plan, PathArg, EngineArg) {
     let turn = |all: u64, step: u64| (number / step % all) as usize;
     let path = paths[turn(paths.len() as u64, 1)];
     let engine = engines[turn(engines.len() as u64, paths.len() as u64)];
-    let nodes = args.nodes.unwrap_or(if number % 4 == 3 { 1 } else { 3 });
+    // One member alone only where it can have one of the faults asked for.
+    let may_be_one =
+        args.fault.is_empty() || Fault::OF_ONE.iter().any(|one| args.fault.contains(one));
+    let nodes = args.nodes.unwrap_or(if number % 4 == 3 && may_be_one { 1 } else { 3 });
     let possible: &[Fault] = if nodes == 1 { &Fault::OF_ONE } else { &Fault::OF_THREE };
     let wanted = |fault: &&Fault| args.fault.is_empty() || args.fault.contains(fault);
     let faults = possible.iter().filter(wanted).copied().collect();

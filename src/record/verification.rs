@@ -97,7 +97,7 @@ pub struct HistoryRecord {
     pub watches_resumed: u64,
     /// Faults in the order in which they came.
     pub faults: Vec<FaultRecord>,
-    /// From the end of the last fault until all members had the same, ms; absent if they never had.
+    /// From the end of the load until all members had the same, ms; absent if they never had.
     pub settled_ms: Option<f64>,
     /// How long the load lasted, s.
     pub elapsed_s: f64,

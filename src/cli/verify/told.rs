@@ -92,9 +92,11 @@ pub(super) fn tell(
         writeln!(out, "  {}", plain(why))?;
     }
     if told.finding != Finding::Passed {
+        let faults: String =
+            args.fault.iter().map(|fault| format!(" --fault {}", fault.name())).collect();
         writeln!(
             out,
-            "  again: kvbench verify --campaign faults --histories 1 --seed {} --path {} --engine {} --nodes {} --operations {}",
+            "  again: kvbench verify --campaign faults --histories 1 --seed {} --path {} --engine {} --nodes {} --operations {}{faults}",
             told.seed, told.path, told.engine, told.nodes, args.operations
         )?;
     }
@@ -154,5 +156,5 @@ pub(super) fn summary(out: &mut dyn Write, record: &Verification) -> io::Result<
     writeln!(out, "  faults that happened: {}", kinds.join(", "))?;
     let settled: Vec<f64> = histories.iter().filter_map(|one| one.settled_ms).collect();
     let slowest = settled.iter().copied().fold(0.0, f64::max);
-    writeln!(out, "  members had the same at most {slowest:.0} ms after the last fault")
+    writeln!(out, "  members had the same at most {slowest:.0} ms after the load")
 }

@@ -62,7 +62,7 @@ pub struct Made {
     pub faults: Vec<(Fault, bool)>,
     /// Operations of any outcome.
     pub operations: u64,
-    /// From the end of the last fault until all members had the same, ns; none if they never had.
+    /// From the end of the load until all members had the same, ns; none if they never had.
     pub settled: Option<Nanos>,
     /// From the first operation to the last.
     pub elapsed: Nanos,
