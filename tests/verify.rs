@@ -127,6 +127,7 @@ fn what_cannot_be_asked_for_is_said() {
         (&["--soak", "100ms"], "from 1s to 720h"),
         (&["--campaign", "hope"], "possible values"),
         (&["--keyed"], "--history"),
+        (&["--nodes", "1", "--fault", "loss"], "one member alone has none of these faults"),
     ] {
         let ran = kvbench(args, false);
         assert_eq!((ran.exit, ran.out.as_str()), (Exit::Usage, ""), "{args:?}");

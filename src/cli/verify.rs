@@ -181,6 +181,11 @@ pub(super) fn verify(args: &VerifyArgs, terminal: &mut Terminal<'_>) -> anyhow::
         writeln!(terminal.err, "error: this kvbench is built without RocksDB\n  hint: {hint}")?;
         return Ok(Exit::Usage);
     }
+    if args.nodes == Some(1) && plan(args, 0).0.faults.is_empty() {
+        let hint = "all-restart, or more members";
+        writeln!(terminal.err, "error: one member alone has none of these faults\n  hint: {hint}")?;
+        return Ok(Exit::Usage);
+    }
     if let Some(file) = &args.history {
         return imported::check(file, args.keyed, args.versioned, terminal);
     }
