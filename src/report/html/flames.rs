@@ -33,11 +33,12 @@ const HEIGHT_DEFAULT: u32 = 480;
 const HEIGHT_MAX: u32 = 1_600;
 
 /// The drawing's own script keeps its state in the address, which an origin of its own may not change; and it must not hear of a
-/// window without a width, for which it would compute a negative one.
+/// time at which the drawing is narrower than its margins, for which it would compute a negative width.
 const BEFORE: &str = "History.prototype.replaceState=function(){};\
-    addEventListener('resize',function(e){if(!innerWidth)e.stopImmediatePropagation()});";
-/// In place of the drawing's `onload` attribute, which no hash in a policy covers; once the window has a width.
-const AFTER: &str = "(function f(){innerWidth?init():requestAnimationFrame(f)})();";
+    function kvbenchWide(){var d=document.querySelector('svg');return d&&d.width.baseVal.value>20}\
+    addEventListener('resize',function(e){if(!kvbenchWide())e.stopImmediatePropagation()});";
+/// In place of the drawing's `onload` attribute, which no hash in a policy covers; once the drawing is wide enough.
+const AFTER: &str = "(function f(){kvbenchWide()?init():requestAnimationFrame(f)})();";
 
 /// A drawing made ready for its frame.
 pub(super) struct Frame {
@@ -62,6 +63,7 @@ pub(super) fn frames(flames: &Flames) -> Vec<Option<Frame>> {
 fn frame(svg: &str) -> Option<Frame> {
     let svg = &svg[svg.find("<svg")?..];
     let svg = svg.replacen(" onload=\"init(evt)\"", "", 1).replace("\r\n", "\n");
+    let svg = without_width(&svg);
     let mut scripts = scripts(&svg);
     let init = if scripts.is_empty() { String::new() } else { format!("<script>{AFTER}</script>") };
     if !scripts.is_empty() {
@@ -72,6 +74,16 @@ fn frame(svg: &str) -> Option<Frame> {
          <script>{BEFORE}</script>{svg}{init}"
     );
     Some(Frame { document, scripts, height: height(&svg) })
+}
+
+/// The drawing without the width it gives itself: it is as wide as its frame then, and says so when asked.
+fn without_width(svg: &str) -> String {
+    let tag = svg.find('>').unwrap_or(svg.len());
+    let width = svg[..tag].find(" width=\"").and_then(|start| {
+        let value = start + " width=\"".len();
+        Some((start, value + svg[value..tag].find('"')? + 1))
+    });
+    width.map_or(svg.to_string(), |(start, end)| format!("{}{}", &svg[..start], &svg[end..]))
 }
 
 /// The text of every script element, without the CDATA marks around it.
@@ -148,6 +160,11 @@ mod tests {
         assert_eq!(height(svg), 321);
         assert_eq!(height("<svg><rect height=\"9\"/></svg>"), HEIGHT_DEFAULT);
         assert!(scripts("<svg><script>").is_empty());
+        assert_eq!(
+            without_width("<svg a=\"b\" width=\"5\" height=\"6\"><rect width=\"9\"/></svg>"),
+            "<svg a=\"b\" height=\"6\"><rect width=\"9\"/></svg>"
+        );
+        assert_eq!(without_width("<svg><rect width=\"9\"/>"), "<svg><rect width=\"9\"/>");
     }
 
     #[test]
