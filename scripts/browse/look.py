@@ -8,13 +8,19 @@ import sys
 from pathlib import Path
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import TimeoutError, sync_playwright
 
 # A phone, a tablet, a desk.
 WIDTHS = [360, 800, 1200]
 HEIGHT = 900
 # Set by whatever in scripts/browse/hostile.py gets to run.
 MARK = "ran"
+# Whether a flame graph's script has fitted its frames to the width there is.
+DRAWN = """() => {
+    let frames = document.getElementById('frames'), drawing = document.querySelector('svg');
+    return frames && Math.abs(frames.getAttribute('width') - (drawing.width.baseVal.value - 20)) < 1;
+}"""
+DRAWN_WITHIN_MS = 5000
 
 
 def shown(browser, url, width, scheme, faults):
@@ -30,12 +36,19 @@ def shown(browser, url, width, scheme, faults):
     return page
 
 
-def unfold(page):
-    """Frames are drawn when they come into sight."""
-    for frame in page.locator("iframe").all():
-        frame.scroll_into_view_if_needed()
-        page.wait_for_timeout(100)
+def frames(page, pictures, name):
+    """Frames are drawn when they come into sight, so a picture of the whole page does not have them: each is looked at by itself."""
+    faults = []
+    for number, element in enumerate(page.locator("iframe").element_handles()):
+        element.scroll_into_view_if_needed()
+        title, frame = element.get_attribute("title"), element.content_frame()
+        try:
+            frame.wait_for_function(DRAWN, timeout=DRAWN_WITHIN_MS)
+        except TimeoutError:
+            faults.append(f"the frame {title!r} is not drawn")
+        element.screenshot(path=pictures / f"{name}-frame{number}.png")
     page.evaluate("window.scrollTo(0, 0)")
+    return faults
 
 
 def size(page):
@@ -70,7 +83,7 @@ def look(browser, path, pictures):
         for scheme in ("light", "dark"):
             page = shown(browser, url, width, scheme, faults)
             faults += [f"{scheme}: {fault}" for fault in size(page)]
-            unfold(page)
+            faults += frames(page, pictures, f"{path.stem}-{width}-{scheme}")
             page.screenshot(path=pictures / f"{path.stem}-{width}-{scheme}.png", full_page=True)
             if page.evaluate(f"window.{MARK} !== undefined || document.title === {MARK!r}"):
                 faults.append("something in its data ran")
