@@ -1,0 +1,182 @@
+//! What measuring costs the system that is measured: the CPU sampler, and the clocks of requests and locks. Short spans with and
+//! without it in turns of four (with, without, without, with, or the other way round, at random), one right after the other, without
+//! syncs, where a cost per operation has nowhere to hide. A host that gets slower evenly during a turn changes nothing in it.
+//!
+//! `cargo bench --bench overhead`; `-- 100` for so many turns. What lock profiles cost is `scenarios/lock_profile_cost.toml`.
+
+#![expect(clippy::print_stdout, reason = "the table is the result")]
+
+use kvbench::clock::Clock;
+use kvbench::load::{self, Pace, Share, Span, Watcher};
+use kvbench::profile::{FREQUENCY_HZ, Session};
+use kvbench::scenario::spec::{Arm, Scenario};
+use kvbench::scenario::{self, Options};
+use kvbench::seed::Seed;
+use kvbench::stats::geometric_location;
+use kvbench::target::{Builtin, Launch, System};
+use kvbench::units::Nanos;
+use kvbench::workload::Workload;
+use rand::Rng;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+const TURNS: u64 = 200;
+/// The rate that profilers commonly use, and the one of `kvbench run`.
+const RATES_HZ: [u16; 2] = [99, FREQUENCY_HZ];
+const WARMUP: Nanos = Nanos::from_millis(20);
+const DURATION: Nanos = Nanos::from_millis(100);
+
+/// A scenario, and the load for it.
+struct Case {
+    name: &'static str,
+    scenario: &'static str,
+    set: &'static [&'static str],
+    clients: u32,
+}
+
+const SAMPLED: [Case; 2] = [
+    Case {
+        name: "the whole pipeline, 50 clients",
+        scenario: "scenarios/put_parallel.toml",
+        set: &["system.fsync=off"],
+        clients: 50,
+    },
+    Case {
+        name: "the store alone, 2 threads",
+        scenario: "scenarios/store_put.toml",
+        set: &[],
+        clients: 2,
+    },
+];
+
+/// Its `after` has the clocks, its `before` has none.
+const CLOCKED: [Case; 2] = [
+    Case {
+        name: "the whole pipeline, 50 clients",
+        scenario: "scenarios/instruments_cost.toml",
+        set: &[],
+        clients: 50,
+    },
+    Case {
+        name: "the whole pipeline, 1000 clients",
+        scenario: "scenarios/instruments_cost.toml",
+        set: &[],
+        clients: 1000,
+    },
+];
+
+fn main() {
+    let clock = Clock::start();
+    let turns = std::env::args().find_map(|arg| arg.parse().ok()).unwrap_or(TURNS);
+    println!("| system | with | throughput with / without | 95 % interval | turns |");
+    println!("|---|---|---|---|---|");
+    for case in &SAMPLED {
+        let scenario = case.load();
+        for hz in RATES_HZ {
+            let system = Running::start(scenario.after(), clock);
+            let with = Side { target: &system.target, hz: Some(hz) };
+            let without = Side { target: &system.target, hz: None };
+            let what = format!("{hz} samples per CPU-second");
+            Contrast { case, scenario: &scenario, clock, with, without }.tell(&what, turns);
+        }
+    }
+    for case in &CLOCKED {
+        let scenario = case.load();
+        let (with, without) =
+            (Running::start(scenario.after(), clock), Running::start(scenario.before(), clock));
+        let with = Side { target: &with.target, hz: None };
+        let without = Side { target: &without.target, hz: None };
+        Contrast { case, scenario: &scenario, clock, with, without }.tell("clocks", turns);
+    }
+}
+
+impl Case {
+    fn load(&self) -> Scenario {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(self.scenario);
+        let set = self.set.iter().map(|set| (*set).to_owned()).collect();
+        let options = Options { set, quick: false, connections_max: None };
+        scenario::load(&path, &options).expect("a scenario of this repository")
+    }
+}
+
+/// A system that answers.
+struct Running {
+    target: System,
+    /// Where its files are.
+    _folder: tempfile::TempDir,
+}
+
+impl Running {
+    fn start(arm: &Arm, clock: Clock) -> Running {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let program = std::env::current_exe().expect("a program has a path");
+        let launched = Builtin { program }.launch(arm, folder.path(), clock);
+        Running { target: launched.expect("the system starts"), _folder: folder }
+    }
+}
+
+/// A system, and how often it is sampled.
+struct Side<'a> {
+    target: &'a System,
+    hz: Option<u16>,
+}
+
+/// Two sides under the same load.
+struct Contrast<'a> {
+    case: &'a Case,
+    scenario: &'a Scenario,
+    clock: Clock,
+    with: Side<'a>,
+    without: Side<'a>,
+}
+
+impl Contrast<'_> {
+    fn tell(&self, what: &str, turns: u64) {
+        let ratios: Vec<f64> = (0..turns).map(|turn| self.ratio(turn)).collect();
+        let location = geometric_location(&ratios).expect("rates are positive");
+        let interval = location
+            .interval
+            .map_or("too few turns".to_owned(), |(low, high)| format!("[{low:.3}, {high:.3}]"));
+        let name = self.case.name;
+        println!("| {name} | {what} | {:.3} | {interval} | {turns} |", location.value);
+    }
+
+    /// Of one turn: the rates with it over those without, their geometric mean.
+    fn ratio(&self, turn: u64) -> f64 {
+        let seed = self.scenario.seed.child("overhead", turn);
+        let with_first = seed.stream("order", 0).random_bool(0.5);
+        let (outer, inner) =
+            if with_first { (&self.with, &self.without) } else { (&self.without, &self.with) };
+        let first = self.rate(outer, seed);
+        let both_inner = self.rate(inner, seed) * self.rate(inner, seed);
+        let both_outer = first * self.rate(outer, seed);
+        let ratio = (both_outer / both_inner).sqrt();
+        if with_first { ratio } else { 1.0 / ratio }
+    }
+
+    /// Operations per second in one span.
+    fn rate(&self, side: &Side<'_>, seed: Seed) -> f64 {
+        let pace = Pace::Closed { think: Nanos::ZERO };
+        let (clients, warmup, duration) = (self.case.clients, WARMUP, DURATION);
+        let span = Span { clients, share: Share::ALL, pace, warmup, duration, seed };
+        let (workload, stop) = (Workload::of(self.scenario), Arc::new(AtomicBool::new(false)));
+        // Starting it takes some milliseconds, once in a trial of seconds; what it costs while it runs is asked here.
+        let session = side.hz.map(|hz| Session::start(hz).expect("the sampler starts"));
+        let seen = load::offer(side.target, &workload, &span, self.clock, &stop, &mut Unwatched)
+            .expect("the host gives threads");
+        if let Some(session) = session {
+            session.finish_counting().expect("the sampler reports");
+        }
+        assert_eq!(seen.recorder.errors(), 0, "{:?}", seen.first_error);
+        seen.recorder.ops() as f64 / seen.elapsed.as_secs_f64()
+    }
+}
+
+/// Nobody looks at the threads meanwhile.
+struct Unwatched;
+
+impl Watcher for Unwatched {
+    fn begin(&mut self) {}
+    fn end(&mut self) {}
+}
