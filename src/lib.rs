@@ -6,6 +6,7 @@ pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod compare;
+pub mod failpoint;
 pub mod gate;
 pub mod host;
 pub mod load;

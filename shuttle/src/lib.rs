@@ -5,6 +5,8 @@
 
 #[path = "../../src/clock.rs"]
 pub mod clock;
+#[path = "../../src/failpoint/mod.rs"]
+pub mod failpoint;
 pub mod measure;
 #[path = "../../src/model/mod.rs"]
 pub mod model;

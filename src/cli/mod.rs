@@ -41,9 +41,16 @@ Exit codes:
   2  command line or scenario wrong            5    system or host failed
                                                130  interrupted: partial report, marked";
 
+/// What `--version` says; a build that can be told to fail says that too.
+const VERSION: &str = if cfg!(feature = "failpoints") {
+    concat!(env!("CARGO_PKG_VERSION"), " WITH FAILPOINTS: it can be told to fail, and is for nothing else")
+} else {
+    env!("CARGO_PKG_VERSION")
+};
+
 /// Is the change worth it? Benchmarks and profiles an etcd-like replicated key-value store.
 #[derive(Debug, Parser)]
-#[command(name = "kvbench", version, after_help = EXIT_CODES)]
+#[command(name = "kvbench", version = VERSION, after_help = EXIT_CODES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -95,6 +95,11 @@ pub(super) fn serve(args: &ServeArgs, terminal: &mut Terminal<'_>) -> anyhow::Re
         writeln!(terminal.err, "error: {wrong}")?;
         return Ok(Exit::Usage);
     }
+    #[cfg(feature = "failpoints")]
+    if let Err(wrong) = arm(terminal)? {
+        writeln!(terminal.err, "error: {wrong}")?;
+        return Ok(Exit::Usage);
+    }
     if args.until_stdin_closes {
         stop_with_stdin(terminal.interrupted.clone())?;
     }
@@ -151,12 +156,30 @@ pub(super) fn serve(args: &ServeArgs, terminal: &mut Terminal<'_>) -> anyhow::Re
             writeln!(terminal.err, "error: the log failed, nothing is acknowledged any more")?;
             return Ok(Exit::Failed);
         }
+        if server.is_deaf() {
+            writeln!(terminal.err, "error: an address is not served any more")?;
+            return Ok(Exit::Failed);
+        }
         tell_refusals(&node, terminal)?;
         clock.sleep(LOOK);
     }
     server.stop();
     writeln!(terminal.err, "kvbench serve: stopped")?;
     Ok(Exit::Met)
+}
+
+/// Arms what the environment names, and says so loudly: this server will fail.
+#[cfg(feature = "failpoints")]
+fn arm(terminal: &mut Terminal<'_>) -> anyhow::Result<Result<(), String>> {
+    let armed = match crate::failpoint::from_environment() {
+        Ok(environment) => environment.armed,
+        Err(wrong) => return Ok(Err(wrong)),
+    };
+    writeln!(terminal.err, "kvbench serve: WITH FAILPOINTS, armed: {}", armed.len())?;
+    for site in armed {
+        writeln!(terminal.err, "  {site}")?;
+    }
+    Ok(Ok(()))
 }
 
 /// What the command line says that cannot be, or should not.

@@ -95,12 +95,24 @@ pub(super) struct VerifyArgs {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Campaign {
-    /// Both of the others
+    /// The two below
     All,
     /// Every apply path gives the oracle's answers, events and state
     Equivalence,
     /// Histories of groups in which things go wrong
     Faults,
+    /// Histories of groups in which something goes wrong at one or two named sites; only builds with feature failpoints have them
+    Failpoints,
+}
+
+impl Campaign {
+    /// The one that makes histories like those of this one.
+    fn of_histories(self) -> &'static str {
+        match self {
+            Campaign::All | Campaign::Equivalence | Campaign::Faults => "faults",
+            Campaign::Failpoints => "failpoints",
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -181,6 +193,11 @@ pub(super) fn verify(args: &VerifyArgs, terminal: &mut Terminal<'_>) -> anyhow::
         writeln!(terminal.err, "error: this kvbench is built without RocksDB\n  hint: {hint}")?;
         return Ok(Exit::Usage);
     }
+    if args.campaign == Campaign::Failpoints && !cfg!(feature = "failpoints") {
+        let hint = "build with `cargo build --release --features failpoints`; measure nothing with that build";
+        writeln!(terminal.err, "error: this kvbench is built without failpoints\n  hint: {hint}")?;
+        return Ok(Exit::Usage);
+    }
     if args.nodes == Some(1) && plan(args, 0).0.faults.is_empty() {
         let hint = "all-restart, or more members";
         writeln!(terminal.err, "error: one member alone has none of these faults\n  hint: {hint}")?;
@@ -190,7 +207,8 @@ pub(super) fn verify(args: &VerifyArgs, terminal: &mut Terminal<'_>) -> anyhow::
         return imported::check(file, args.keyed, args.versioned, terminal);
     }
     let mut sitting = Sitting::begin(args, terminal)?;
-    if args.campaign != Campaign::Faults && sitting.record.equivalence.is_none() {
+    if matches!(args.campaign, Campaign::All | Campaign::Equivalence)
+        && sitting.record.equivalence.is_none() {
         sitting.equivalence(args, terminal)?;
     }
     if args.campaign != Campaign::Equivalence {
@@ -363,12 +381,15 @@ fn plan(args: &VerifyArgs, number: u64) -> (Plan, PathArg, EngineArg) {
     let path = paths[turn(paths.len() as u64, 1)];
     let engine = engines[turn(engines.len() as u64, paths.len() as u64)];
     // One member alone only where it can have one of the faults asked for.
-    let may_be_one =
-        args.fault.is_empty() || Fault::OF_ONE.iter().any(|one| args.fault.contains(one));
+    let may_be_one = args.campaign != Campaign::Failpoints
+        && (args.fault.is_empty() || Fault::OF_ONE.iter().any(|one| args.fault.contains(one)));
     let nodes = args.nodes.unwrap_or(if number % 4 == 3 && may_be_one { 1 } else { 3 });
     let possible: &[Fault] = if nodes == 1 { &Fault::OF_ONE } else { &Fault::OF_THREE };
     let wanted = |fault: &&Fault| args.fault.is_empty() || args.fault.contains(fault);
-    let faults = possible.iter().filter(wanted).copied().collect();
+    let faults = match args.campaign {
+        Campaign::Failpoints => at_sites(args.seed + number, nodes),
+        _ => possible.iter().filter(wanted).copied().collect(),
+    };
     let plan = Plan {
         seed: args.seed + number,
         path: path.kind(),
@@ -378,4 +399,16 @@ fn plan(args: &VerifyArgs, number: u64) -> (Plan, PathArg, EngineArg) {
         operations_min: args.operations,
     };
     (plan, path, engine)
+}
+
+/// Something at one or two sites; a member alone is not led to most of them.
+#[cfg(feature = "failpoints")]
+fn at_sites(seed: u64, nodes: u64) -> Vec<Fault> {
+    if nodes == 1 { Vec::new() } else { faults::at_random_sites(seed) }
+}
+
+/// None: this build has no sites.
+#[cfg(not(feature = "failpoints"))]
+fn at_sites(_: u64, _: u64) -> Vec<Fault> {
+    Vec::new()
 }

@@ -1,6 +1,6 @@
 //! The data folder: marked as ours, locked while in use, never taken over from somebody else.
 
-use crate::{raft, store};
+use crate::{failpoint, raft, store};
 use fs2::FileExt;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
@@ -53,6 +53,7 @@ impl DataFolder {
     /// Opens the folder, or makes it if it is absent or empty. Others have no business in it: its mode is 0700 from then on, whatever it was.
     pub fn open(path: &Path) -> Result<DataFolder, FolderError> {
         let io = |source| FolderError::Io { path: path.to_path_buf(), source };
+        failpoint::may_fail("node::folder").map_err(io)?;
         fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io)?;
         let marker_path = path.join(MARKER);
         let is_empty = fs::read_dir(path).map_err(io)?.next().is_none();
@@ -71,6 +72,7 @@ impl DataFolder {
         if marker.try_lock_exclusive().is_err() {
             return Err(FolderError::InUse(path.to_path_buf()));
         }
+        failpoint::may_fail("node::locked").map_err(io)?;
         check_layout(&mut marker, path)?;
         Ok(DataFolder { path: path.to_path_buf(), marker })
     }
@@ -99,8 +101,10 @@ impl DataFolder {
         let mut file = File::create(&unfinished)?;
         file.write_all(next.as_bytes())?;
         file.sync_all()?;
+        failpoint::may_fail("node::adopt-state")?;
         fs::rename(&unfinished, self.path.join(CURRENT))?;
-        File::open(&self.path)?.sync_all()
+        File::open(&self.path)?.sync_all()?;
+        failpoint::may_fail("node::state-adopted")
     }
 
     /// The name of the folder that holds the state: the first unless another was adopted.
@@ -142,7 +146,10 @@ impl DataFolder {
     /// Lets a member that has no state yet begin with the image `from`; says whether it had none.
     pub fn plant(&self, from: &Path) -> Result<bool, FolderError> {
         let io = |source| FolderError::Io { path: from.to_path_buf(), source };
-        if self.log().exists() || self.images().exists() {
+        // Images that were begun count for nothing: an attempt that was cut short may be made again.
+        let has_image = self.images().exists()
+            && raft::newest_image(&self.images()).map_err(io)?.is_some();
+        if self.log().exists() || has_image {
             return Ok(false);
         }
         let mut file = File::open(from).map_err(io)?;

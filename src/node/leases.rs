@@ -2,8 +2,9 @@
 
 use super::lessor::Lessor;
 use super::{NodeError, Reply};
+use crate::failpoint;
 use crate::model::{Body, LeaseId, LeaseStatus, Position, Request, Response, codec};
-use crate::raft::{Inbox, MemberId, PipelineError};
+use crate::raft::{Inbox, MemberId, PipelineError, StopOnPanic};
 use crate::store::ApplyPath;
 use crate::units::Nanos;
 use std::sync::Arc;
@@ -102,7 +103,9 @@ impl Drop for Expiry {
 /// Nobody waits for the answers: the lessor hears of the revocation where it is applied, and names the lease again if
 /// that did not happen.
 fn revoke_expired(lessor: &Lessor, inbox: &Inbox<Response, Reply>) {
+    let _guard = StopOnPanic(inbox);
     while let Some(expired) = lessor.wait() {
+        failpoint::pass("lessor::expired");
         for id in expired {
             let (reply, _) = oneshot::channel();
             inbox.write(codec::encode(&Request::LeaseRevoke { id }), Reply(reply));

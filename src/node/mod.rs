@@ -1,6 +1,7 @@
 //! A server: a store behind a pipeline, in a data folder of its own. The store and raft meet only here.
 
 use crate::clock::Clock;
+use crate::failpoint;
 use crate::measure::lock::Visit;
 use crate::measure::pipeline::{PipelineCounts, PipelineMeter};
 use crate::measure::spans::SpanCounts;
@@ -148,6 +149,7 @@ impl Node {
     ) -> Result<Node, NodeError> {
         let folder = Arc::new(folder);
         let store = Arc::new(RwLock::new(store::open(config.store, &folder.state(), probe)?));
+        failpoint::may_fail("node::store-opened").map_err(PipelineError::Thread)?;
         let meter = Arc::new(PipelineMeter::default());
         let lessor = Arc::new(Lessor::new(clock, probe));
         let machine = Arc::new(Machine {
@@ -172,6 +174,7 @@ impl Node {
             probe,
         };
         let pipeline = raft::start(setup, machine.clone())?;
+        failpoint::may_fail("node::started").map_err(PipelineError::Thread)?;
         // Not before the log is replayed: compactions that were proposed in earlier lives are in it.
         machine.inbox.get_or_init(|| Arc::downgrade(pipeline.inbox()));
         let _expiry = Expiry::start(lessor.clone(), pipeline.inbox().clone())?;
@@ -388,6 +391,7 @@ impl StateMachine for Machine {
         }
         let mut answers = Vec::with_capacity(commands.len());
         present(&self.store).apply(batch, &mut answers);
+        failpoint::pass("node::before-lessor");
         self.tell_lessor(&answers, &revoked);
         self.propose_compaction(&answers);
         answers.into_iter().map(executed).collect()
@@ -429,6 +433,7 @@ impl StateMachine for Machine {
 
     /// Only a leader ends leases; it gives each its full time, since it does not know what the last one knew.
     fn lead(&self, leads: bool) {
+        failpoint::pass("node::lead");
         // Relaxed: it orders nothing.
         self.leads.store(leads, Ordering::Relaxed);
         leases::renew_all(&*present(&self.store), &self.lessor);
@@ -444,6 +449,7 @@ impl Machine {
         }
         let inbox = self.inbox.get().and_then(Weak::upgrade);
         if let Some((inbox, compact)) = inbox.zip(self.compaction.due(answers)) {
+            failpoint::pass("node::propose-compaction");
             inbox.write(codec::encode(&compact), Reply(oneshot::channel().0));
         }
     }

@@ -2,6 +2,7 @@
 
 use super::transport::Shared;
 use super::{BATCH_BYTES, CHUNK_BYTES, MESSAGES_MAX};
+use crate::failpoint;
 use crate::raft::{Envelope, MemberId, Report};
 use crate::rpc::kvbenchpb::peer_client::PeerClient;
 use crate::rpc::kvbenchpb::{Address, ImageChunk, MessageBatch};
@@ -48,6 +49,11 @@ impl Link {
         Link { messages, images }
     }
 
+    /// Whether one of its tasks is no more: they only end with the link, or by a panic.
+    pub(super) fn has_ended(&self) -> bool {
+        self.messages.is_closed() || self.images.is_closed()
+    }
+
     /// Whether there was room for it.
     pub(super) fn send(&self, envelope: Envelope) -> bool {
         match envelope.image {
@@ -78,6 +84,7 @@ impl Route {
                 let Ok(secured) = endpoint.tls_config(tls) else { continue };
                 endpoint = secured;
             }
+            let Ok(()) = failpoint::may_fail("peer::connect") else { continue };
             if let Ok(channel) = endpoint.connect().await {
                 return Some(PeerClient::new(channel));
             }
@@ -118,16 +125,18 @@ async fn stream(
     let feed = async move {
         let mut next = Some(first);
         while let Some(message) = next {
+            failpoint::may_fail("peer::send")?;
             let batch = batch(route, message, waiting);
             if batches.send(batch).await.is_err() {
-                return;
+                break;
             }
             next = waiting.recv().await;
         }
+        Ok(())
     };
     tokio::select! {
         ended = call => ended.map(|_| ()),
-        () = feed => Ok(()),
+        fed = feed => fed,
     }
 }
 
@@ -161,6 +170,7 @@ async fn send_image(route: &Route, message: Vec<u8>, path: &Path) -> Result<(), 
     let feed = async move {
         let mut next = head;
         while chunks.send(next).await.is_ok() {
+            failpoint::may_fail("peer::send-image")?;
             let mut data = vec![0; CHUNK_BYTES];
             match file.read(&mut data).await? {
                 0 => return Ok(()),

@@ -2,6 +2,7 @@
 
 use super::admission::{self, Admission};
 use super::{MESSAGES_MAX, PEER_BYTES_MAX, member_on_the_wire};
+use crate::failpoint;
 use crate::raft::{Door, Member, MemberId, Received, Refused};
 use crate::rpc::kvbenchpb::peer_client::PeerClient;
 use crate::rpc::kvbenchpb::peer_server::{Peer, PeerServer};
@@ -81,8 +82,10 @@ impl PeerService {
                 return Err(self.refuse(from, Refused::TooLarge)?);
             }
             file.write_all(&chunk.data).await?;
+            failpoint::may_fail("peer::receive-image")?;
         }
         file.sync_all().await?;
+        failpoint::may_fail("peer::image-received")?;
         Ok((from, head.message))
     }
 }
@@ -95,6 +98,7 @@ impl Peer for PeerService {
     ) -> Result<Response<PeerAck>, Status> {
         let mut batches = request.into_inner();
         while let Some(batch) = batches.message().await? {
+            failpoint::may_fail("peer::receive")?;
             let from = self.check(batch.address.as_ref()).await?;
             if batch.messages.len() > MESSAGES_MAX {
                 return Err(self.refuse(from, Refused::TooLarge)?);

@@ -75,9 +75,12 @@ impl Transport for GrpcTransport {
         let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
         for envelope in envelopes {
             let to = envelope.to;
-            let link = links.entry(to).or_insert_with(|| {
-                Link::start(Route { shared: self.shared.clone(), to }, &self.runtime)
-            });
+            let start =
+                || Link::start(Route { shared: self.shared.clone(), to }, &self.runtime);
+            let link = links.entry(to).or_insert_with(start);
+            if link.has_ended() {
+                *link = start();
+            }
             if !link.send(envelope) {
                 self.shared.report(Report::Unreachable(to));
             }

@@ -1,9 +1,10 @@
 //! Takes committed entries to the state machine and the replies to the clients. Inline, or on a thread of its
 //! own behind a bounded queue; both run the same [`execute`].
 
-use super::inbox::{Applied, Inbox, Submission, WrittenImage};
+use super::inbox::{Applied, Inbox, StopOnPanic, Submission, WrittenImage};
 use super::status::Board;
 use super::{ApplyOn, Delivered, Executed, PipelineError, StateMachine, Waiter, packing};
+use crate::failpoint;
 use crate::measure::pipeline::PipelineMeter;
 use crate::measure::stage::Stage;
 use crate::units::Nanos;
@@ -141,6 +142,7 @@ impl<W> Queued<W> {
 
 impl<W: Send> Applier<W> for Queued<W> {
     fn publish(&mut self, committed: Committed<W>) -> Option<Applied> {
+        failpoint::pass("applier::hand-over");
         self.put(Job::Apply(committed));
         None
     }
@@ -194,6 +196,7 @@ fn apply_all<M, W>(
 
 /// Puts the state of an image in place of the present one.
 pub(super) fn load_image<M: StateMachine>(machine: &M, path: &Path) -> Result<(), PipelineError> {
+    failpoint::may_fail("image::load")?;
     let mut file = File::open(path)?;
     machine.load_image(&mut file).map_err(PipelineError::Image)
 }
@@ -212,6 +215,7 @@ impl<M: StateMachine, W: Waiter<M::Reply>> ImageWriter<M, W> {
         let (held, is_held) = sync_channel(1);
         let (machine, inbox) = (self.machine.clone(), self.inbox.clone());
         let write = move || {
+            let _guard = StopOnPanic(&*inbox);
             let outcome = write_image(&*machine, &path, &mut || {
                 // Whoever waits takes one word, or is gone.
                 let _ = held.send(());
@@ -251,9 +255,12 @@ fn write_image<M: StateMachine>(
     path: &Path,
     held: &mut dyn FnMut(),
 ) -> io::Result<()> {
+    failpoint::may_fail("image::begin")?;
     let mut file = File::create(path)?;
     machine.write_image(&mut file, held)?;
-    file.sync_all()
+    failpoint::may_fail("image::before-sync")?;
+    file.sync_all()?;
+    failpoint::may_fail("image::after-sync")
 }
 
 /// Applies and answers.
@@ -274,7 +281,9 @@ where
     let mut executed = Vec::new();
     if !commands.is_empty() {
         tools.meter.apply_batch(commands.len() as u64);
+        failpoint::pass("applier::before-apply");
         executed = tools.machine.apply(&commands);
+        failpoint::pass("applier::after-apply");
         assert_eq!(executed.len(), commands.len(), "the state machine answers every command");
     }
     tools.board.applied(committed.index);
@@ -285,6 +294,7 @@ where
         match entry.group {
             Some(group) => {
                 own_entries += 1;
+                failpoint::pass("applier::before-answer");
                 answer(group, replies);
             }
             None => replies.for_each(drop),

@@ -1,6 +1,7 @@
 //! Images of the state on disk: what a restart begins with instead of the whole log, and what a member gets that needs entries which
 //! the log no longer has. A file gets its name when it is complete and synced; only the newest is kept.
 
+use crate::failpoint;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -27,6 +28,7 @@ const UNFINISHED: &str = "part";
 impl Images {
     /// Makes the folder if it is absent, and removes what was left unfinished or is outdated.
     pub(super) fn open(folder: &Path) -> io::Result<Images> {
+        failpoint::may_fail("image::open-folder")?;
         fs::create_dir_all(folder)?;
         let mut images = Images { folder: folder.to_owned(), newest: None };
         for entry in fs::read_dir(folder)? {
@@ -52,8 +54,11 @@ impl Images {
     /// Names a file that is complete and synced; older images are removed.
     pub(super) fn finish(&mut self, unfinished: &Path, index: u64, term: u64) -> io::Result<()> {
         let path = self.folder.join(format!("{index:016x}-{term:016x}.{END}"));
+        failpoint::may_fail("image::before-rename")?;
         fs::rename(unfinished, &path)?;
+        failpoint::may_fail("image::after-rename")?;
         File::open(&self.folder)?.sync_all()?;
+        failpoint::may_fail("image::after-folder-sync")?;
         self.adopt(Image { index, term, path })
     }
 
@@ -93,6 +98,7 @@ pub fn plant_image(folder: &Path, from: &Path, index: u64) -> io::Result<()> {
     let mut images = Images::open(folder)?;
     let unfinished = images.unfinished(index);
     fs::copy(from, &unfinished)?;
+    failpoint::may_fail("image::plant")?;
     File::open(&unfinished)?.sync_all()?;
     // Of a term before all others: nobody has voted yet.
     images.finish(&unfinished, index, PLANTED_TERM)

@@ -5,6 +5,7 @@ use super::members::Change;
 use super::refusals::{Refusals, Refused};
 use super::transport::{Door, MemberId, Received, Report};
 use super::{Delivered, Rejected, Waiter};
+use crate::failpoint;
 use crate::measure::lock::{MeasuredMutex, Visit};
 use crate::measure::stage::{Probe, Timeline};
 use crate::units::Nanos;
@@ -167,6 +168,7 @@ impl<W> News<W> {
 
 impl<R: 'static, W: Waiter<R>> Door for Inbox<R, W> {
     fn receive(&self, received: Received) {
+        failpoint::pass("inbox::message");
         self.tell(|state| {
             if state.news.messages.len() < MESSAGES_MAX && !state.closed {
                 state.news.messages.push(received);
@@ -235,6 +237,7 @@ impl<R, W: Waiter<R>> Inbox<R, W> {
         queue: impl Fn(&mut News<W>) -> &mut Vec<Submission<W>>,
     ) {
         let timeline = Timeline::submitted(self.probe.now());
+        failpoint::pass("inbox::submit");
         let mut state = self.state.lock();
         let waiting = state.backlog.and(self.taken());
         let refused = match waiting.has_room(command.len(), self.most) {
@@ -297,6 +300,8 @@ impl<R, W: Waiter<R>> Inbox<R, W> {
         let mut state = self.state.lock();
         let news = std::mem::replace(&mut state.news, News::none());
         self.still_waiting(waiting.and(std::mem::take(&mut state.backlog)));
+        drop(state);
+        failpoint::pass("inbox::take");
         news
     }
 
@@ -332,6 +337,17 @@ impl<R, W: Waiter<R>> Inbox<R, W> {
         state.sleeping = false;
         drop(state);
         self.wake.notify_one();
+    }
+}
+
+/// Ends the member if the thread that holds it panics: what that thread was there for would never be done again, and nobody would know.
+pub struct StopOnPanic<'a, R, W: Waiter<R>>(pub &'a Inbox<R, W>);
+
+impl<R, W: Waiter<R>> Drop for StopOnPanic<'_, R, W> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.stop();
+        }
     }
 }
 

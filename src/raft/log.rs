@@ -7,6 +7,7 @@ use super::images::Image;
 use super::members::Members;
 use super::sync_fs::SyncFs;
 use crate::clock::Clock;
+use crate::failpoint;
 use crate::measure::pipeline::PipelineMeter;
 use crate::units::Nanos;
 use raft::eraftpb::{Entry, HardState, Snapshot};
@@ -110,6 +111,7 @@ impl EngineLog {
         clock: Clock,
         meter: Arc<PipelineMeter>,
     ) -> Result<EngineLog, raft_engine::Error> {
+        failpoint::may_fail("log::open")?;
         let config = Config {
             dir: folder.to_string_lossy().into_owned(),
             recovery_mode: RecoveryMode::TolerateTailCorruption,
@@ -140,6 +142,7 @@ impl EngineLog {
         };
         log.find_last()?;
         log.check_entries()?;
+        failpoint::may_fail("log::recovered")?;
         log.count_start()?;
         Ok(log)
     }
@@ -224,7 +227,9 @@ impl LogStore for EngineLog {
             self.batch.put_message(GROUP, HARD_STATE.to_vec(), hard_state)?;
             self.hard_state = hard_state.clone();
         }
+        failpoint::may_fail("log::before-write")?;
         let bytes = self.engine.write(&mut self.batch, round.sync)?;
+        failpoint::may_fail("log::after-write")?;
         self.meter.log_bytes(bytes as u64);
         self.remember(round.entries);
         Ok(Written { sync: Nanos(self.meter.counts().fsync_ns - before) })
@@ -237,6 +242,7 @@ impl LogStore for EngineLog {
     }
 
     fn put_members(&mut self, members: &Members) -> Result<(), raft_engine::Error> {
+        failpoint::may_fail("log::put-members")?;
         self.batch.put(GROUP, MEMBERS.to_vec(), members.to_bytes())?;
         self.engine.write(&mut self.batch, true)?;
         self.members = Some(members.clone());
@@ -266,7 +272,9 @@ impl LogStore for EngineLog {
         self.batch.add_command(GROUP, Command::Compact { index: first_kept });
         let numbers = [cut.0.to_le_bytes(), cut.1.to_le_bytes()].concat();
         self.batch.put(GROUP, CUT.to_vec(), numbers)?;
+        failpoint::may_fail("log::before-cut")?;
         self.engine.write(&mut self.batch, true)?;
+        failpoint::may_fail("log::after-cut")?;
         self.cut = cut;
         self.recent.retain(|entry| entry.index >= first_kept);
         if !has_it {
@@ -288,7 +296,10 @@ impl EngineLog {
             return;
         }
         let engine = self.engine.clone();
-        let sweep = move || drop(engine.purge_expired_files());
+        let sweep = move || {
+            failpoint::pass("log::sweep");
+            drop(engine.purge_expired_files());
+        };
         // Without a thread it stays for the next time.
         self.sweeper = std::thread::Builder::new().name("wal-sweep".into()).spawn(sweep).ok();
     }

@@ -40,7 +40,7 @@ mod transport;
 mod wire;
 
 pub use images::{newest_image, plant_image};
-pub use inbox::Inbox;
+pub use inbox::{Inbox, StopOnPanic};
 pub use members::{BadChange, Change, Member};
 pub use network::{Faults, Network, NetworkCounts};
 pub use pipeline::{Pipeline, Setup, start};

@@ -3,6 +3,7 @@
 
 use super::Fsync;
 use crate::clock::Clock;
+use crate::failpoint;
 use crate::measure::pipeline::PipelineMeter;
 use raft_engine::env::{DefaultFileSystem, FileSystem, Handle, Permission};
 use std::io::Result;
@@ -39,6 +40,7 @@ impl Handle for SyncHandle {
     }
 
     fn sync(&self) -> Result<()> {
+        failpoint::may_fail("log::sync")?;
         let began = self.rules.clock.now();
         match self.rules.fsync {
             Fsync::Real => self.file.sync()?,

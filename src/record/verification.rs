@@ -120,6 +120,9 @@ pub struct FaultRecord {
     pub kind: String,
     /// Whether it was seen to happen.
     pub happened: bool,
+    /// What happened there, if its name is that of a site.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<String>,
 }
 
 impl Verification {

@@ -11,6 +11,8 @@ pub enum Warning {
     DebugBuild,
     /// The build counts what it asks of its allocator, which costs time.
     CountsAllocations,
+    /// The build has failpoints, each of which costs time, and any of which may have been armed.
+    CanBeToldToFail,
     /// The log was not really synced in this arm.
     FsyncNotReal {
         /// Which arm.
@@ -176,6 +178,7 @@ impl Warning {
             | Warning::Disturbed { arm, .. } => Some(arm),
             Warning::DebugBuild
             | Warning::CountsAllocations
+            | Warning::CanBeToldToFail
             | Warning::BlocksVoided { .. }
             | Warning::BlocksRepeated { .. }
             | Warning::BlocksDisturbed { .. }

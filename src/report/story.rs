@@ -476,6 +476,9 @@ pub(super) fn warning(warning: &Warning) -> String {
         Warning::CountsAllocations => {
             "this build counts allocations, which costs time: take no speed from it".to_string()
         }
+        Warning::CanBeToldToFail => {
+            "this build has failpoints, so it can be told to fail: take nothing from it".to_string()
+        }
         Warning::NoDisk { filesystem } => format!(
             "the log was on {filesystem}, which keeps files in memory: its syncs reach no disk"
         ),

@@ -259,7 +259,11 @@ mod tests {
             watchers: 24,
             watched_events: 30_000,
             watches_resumed: 700,
-            faults: vec![FaultRecord { kind: "loss".into(), happened: finding != Finding::Void }],
+            faults: vec![FaultRecord {
+                kind: "loss".into(),
+                happened: finding != Finding::Void,
+                action: None,
+            }],
             settled_ms: Some(12.0),
             elapsed_s: 8.0,
             resident_bytes: Some(50 << 20),

@@ -34,6 +34,9 @@ pub(super) fn add(run: &mut Run) {
     if cfg!(feature = "count-allocations") {
         run.warnings.push(Warning::CountsAllocations);
     }
+    if cfg!(feature = "failpoints") {
+        run.warnings.push(Warning::CanBeToldToFail);
+    }
     if run.host.load_average > BUSY_LOAD_PER_CORE * f64::from(run.host.cores) {
         run.warnings.push(Warning::BusyHost { load_average: run.host.load_average });
     }

@@ -2,6 +2,7 @@
 
 use super::forwarding::Forwarding;
 use super::{Config, Identity, Quota};
+use crate::failpoint;
 use crate::model::{Body, Interval, LeaseId, MainRevision, Range, Request};
 use crate::node::Node;
 use crate::raft::{BadChange, Rejected, Role};
@@ -96,7 +97,9 @@ impl Context {
 
     /// Sends a request through the node.
     pub(super) async fn send(&self, request: Request) -> Result<(ResponseHeader, Body), Status> {
+        failpoint::may_fail("server::request")?;
         let answered = tokio::time::timeout(REQUEST_TIMEOUT, self.node.call(request)).await;
+        failpoint::may_fail("server::answer")?;
         let outcome = answered.map_err(|_| Failure::Timeout)?;
         let response = outcome.map_err(|why| rejected(&why))?.reply;
         let body = response.result?;

@@ -1,6 +1,7 @@
 //! Connections: counted, so that strangers cannot take all file handles, and given up if they do not speak.
 
 use super::authority::Blanking;
+use crate::failpoint;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -57,7 +58,8 @@ async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> Taken {
         let Ok(slot) = slots.clone().acquire_owned().await else {
             return std::future::pending().await;
         };
-        match listener.accept().await {
+        let accepted = listener.accept().await;
+        match failpoint::may_fail("server::accept").and(accepted) {
             Ok((stream, _)) => {
                 // Slower, but not broken, where the system does not take it.
                 let _ = stream.set_nodelay(true);

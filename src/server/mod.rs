@@ -182,6 +182,11 @@ impl Server {
         self.runtime.as_ref().map(|runtime| runtime.handle().clone())
     }
 
+    /// Whether one of its addresses is not served any more, though nobody stopped it.
+    pub fn is_deaf(&self) -> bool {
+        self.serving.iter().any(JoinHandle::is_finished)
+    }
+
     /// Where clients connect.
     pub fn clients(&self) -> &[SocketAddr] {
         &self.clients

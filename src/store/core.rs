@@ -12,6 +12,7 @@ use super::publication::{Around, Pending, Publication};
 use super::range::Bounds;
 use super::reading::{self, Guarded};
 use super::{Answer, Command, Digest, Dump, size};
+use crate::failpoint;
 use crate::measure::lock::Visit;
 use crate::measure::stage::Probe;
 use crate::model::{
@@ -143,6 +144,7 @@ impl<E: Engine> Core<E> {
         locked: &mut impl Locked<E::Part>,
         turn: Turn,
     ) -> Effects {
+        failpoint::pass("store::before-evaluate");
         match self.alarms.refusal(&request) {
             Some(refusal) => Effects::refused(refusal),
             None => evaluate(request, &mut Newest { core: self, locked }, turn),
@@ -177,6 +179,7 @@ impl<E: Engine> Core<E> {
         position: Position,
         pending: &mut Pending,
     ) -> Around {
+        failpoint::pass("store::before-settle");
         self.count_lease(effects.lease);
         self.publication.settle(&self.engine, effects, position, pending)
     }
@@ -216,6 +219,7 @@ impl<E: Engine> Core<E> {
         pending: &mut Pending,
     ) -> Response {
         self.commit(pending);
+        failpoint::pass("store::compaction");
         let result = match self.alarms.refusal(&Request::Compact { revision }) {
             Some(refusal) => {
                 self.publication.keep_alarm(&self.engine, AlarmChange::None, position);
@@ -241,6 +245,7 @@ impl<E: Engine> Core<E> {
         let (change, answer) = self.alarms.outcome(request);
         // Kept before anybody sees it.
         self.publication.keep_alarm(&self.engine, change, position);
+        failpoint::pass("store::alarm");
         self.alarms.follow(change);
         Response { revision: self.publication.published(), result: Ok(Body::Alarms(answer)) }
     }

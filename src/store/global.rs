@@ -8,6 +8,7 @@ use super::publication::Pending;
 use super::reading::Guarded;
 use super::watch::WatchHub;
 use super::{Answer, ApplyPath, Command, Digest, Dump, image};
+use crate::failpoint;
 use crate::measure::lock::{MeasuredGuard, MeasuredMutex, Visit};
 use crate::measure::stage::Probe;
 use crate::model::{Event, LeaseId, MainRevision, Position, Request, Response};
@@ -110,6 +111,7 @@ impl<E: Engine> GlobalMutex<E> {
         state: &mut State<E::Part>,
         pending: &mut Pending,
     ) -> Response {
+        failpoint::pass("store::between-requests");
         let Command { position, request } = command;
         if let Request::Compact { revision } = request {
             return self.core.compact(revision, position, pending);

@@ -9,6 +9,7 @@ use super::core::Core;
 use super::engine::{Engine, Kept};
 use super::kv::{Kv, Written};
 use super::reading::Guarded;
+use crate::failpoint;
 use crate::measure::lock::{MeasuredGuard, MeasuredMutex, Visit};
 use crate::measure::stage::Probe;
 use crate::model::{Alarm, AlarmKind, MainRevision, Position};
@@ -63,6 +64,7 @@ impl Compactions {
 
     /// Lets the engine forget up to `revision`, now or when no image needs it any more.
     pub(super) fn compact(&self, engine: &impl Engine, revision: MainRevision) {
+        failpoint::pass("store::forget");
         let mut state = self.state();
         match state.images {
             0 => engine.compact(revision),
@@ -104,16 +106,18 @@ pub(super) fn write<E: Engine>(
     held();
     let mut out = Hashed { inner: io::BufWriter::with_capacity(1 << 20, to), hash: Xxh3::new() };
     let kept = Kept { revision, compacted, position, leases, alarms, ..Kept::default() };
-    let mut outcome = write_head(&mut out, &kept);
+    let mut outcome = write_head(&mut out, &kept).and_then(|()| failpoint::may_fail("image::head"));
     core.engine.versions(&snapshot, revision, &mut |kv| {
         if outcome.is_ok() {
-            outcome = write_version(&mut out, kv);
+            outcome = write_version(&mut out, kv)
+                .and_then(|()| failpoint::may_fail("image::version"));
         }
         outcome.is_ok()
     });
     drop(snapshot);
     core.compactions.release(&core.engine);
     outcome?;
+    failpoint::may_fail("image::end")?;
     out.write_all(&END.to_le_bytes())?;
     let hash = out.hash.digest128();
     out.inner.write_all(&hash.to_le_bytes())?;
@@ -180,6 +184,7 @@ pub(super) fn read(
         }
         keep(kv).map_err(Box::new)?;
     }
+    failpoint::may_fail("image::read")?;
     let hash = input.hash.digest128();
     if u128::from_le_bytes(input.exactly()?) != hash {
         return Err(ImageError::Damaged("its bytes do not match their hash"));

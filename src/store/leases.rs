@@ -3,6 +3,7 @@
 
 use super::effects::{Effects, LeaseChange};
 use super::engine::Kept;
+use crate::failpoint;
 use crate::model::{LeaseId, LeaseStatus};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -43,6 +44,7 @@ impl Leases {
 
     /// Follows what a request did.
     pub(super) fn follow(&mut self, effects: &Effects) {
+        failpoint::pass("store::lease-table");
         for change in &effects.changes {
             if let Some(prev) = &change.prev
                 && prev.lease() != change.kv.lease()

@@ -26,6 +26,7 @@ use super::sharded::{Batch, LockedShards, Sharded};
 use super::tickets::Tickets;
 use super::watch::WatchHub;
 use super::{Answer, ApplyPath, Calibration, Command, Digest, Dump, Parallelism, StoreError};
+use crate::failpoint;
 use crate::measure::lock::{MeasuredGuard, MeasuredMutex, Visit};
 use crate::measure::stage::Probe;
 use crate::model::{Event, LeaseId, MainRevision, Position, Request};
@@ -140,6 +141,7 @@ impl<E: Engine, L: Layout> Parallel<E, L> {
             return;
         }
         let done = self.evaluate(prepared, tickets);
+        failpoint::pass("workers::before-settle");
         done.iter().for_each(|done| leases.follow(&done.effects));
         // Seeded bug: LeaseDetachLost.
         #[cfg(feature = "seeded-bugs")]
@@ -229,6 +231,7 @@ impl<E: Engine, L: Layout> Job for Segment<E, L> {
 
 impl<E: Engine, L: Layout> Segment<E, L> {
     fn evaluate(&self, number: usize) {
+        failpoint::pass("workers::request");
         let Slot::Waiting(prepared) = take(&self.slots[number]) else {
             unreachable!("tickets let a request run once")
         };

@@ -6,6 +6,7 @@ use super::effects::{AlarmChange, Change, Effects, LeaseChange};
 use super::engine::{Commit, Engine, Kept};
 use super::kv::STAMP;
 use super::watch::WatchHub;
+use crate::failpoint;
 use crate::measure::lock::{MeasuredGuard, MeasuredMutex, Visit};
 use crate::measure::stage::Probe;
 use crate::measure::sync::{AtomicI64, Ordering};
@@ -187,6 +188,7 @@ impl Publication {
         leases: &[LeaseChange],
         alarm: AlarmChange,
     ) {
+        failpoint::pass("store::before-commit");
         engine.commit(&Commit {
             changes,
             leases,
@@ -195,12 +197,14 @@ impl Publication {
             compacted: self.compacted(),
             position: turn.position,
         });
+        failpoint::pass("store::before-notify");
         // Seeded bug: FirstRevisionTold.
         #[cfg(feature = "seeded-bugs")]
         let changes = self.seeded.told(changes);
         let told = self.hub.notify(changes);
         // Release: whoever reads at this revision sees what was written for it.
         self.published.store(turn.revision, Ordering::Release);
+        failpoint::pass("store::before-wake");
         told.wake();
     }
 

@@ -13,6 +13,7 @@ use super::publication::Pending;
 use super::reading::Guarded;
 use super::watch::WatchHub;
 use super::{Answer, ApplyPath, Command, Digest, Dump, image};
+use crate::failpoint;
 use crate::measure::lock::{MeasuredGuard, MeasuredMutex, Visit};
 use crate::measure::stage::Probe;
 use crate::model::{Event, LeaseId, MainRevision, Position, Request, Response};
@@ -210,6 +211,7 @@ impl<E: Engine, L: Layout> Sharded<E, L> {
     }
 
     pub(super) fn apply_one<'a>(&'a self, command: Command, batch: &mut Batch<'a>) -> Answer {
+        failpoint::pass("store::between-requests");
         let Command { position, request } = command;
         if let Request::Compact { revision } = request {
             return self.compact(revision, position, &mut batch.pending);

@@ -28,6 +28,7 @@ pub(super) fn recorded(
     let fault = |(fault, happened): &(Fault, bool)| FaultRecord {
         kind: fault.name().to_owned(),
         happened: *happened,
+        action: fault.action(),
     };
     HistoryRecord {
         seed: plan.seed,
@@ -96,8 +97,13 @@ pub(super) fn tell(
             args.fault.iter().map(|fault| format!(" --fault {}", fault.name())).collect();
         writeln!(
             out,
-            "  again: kvbench verify --campaign faults --histories 1 --seed {} --path {} --engine {} --nodes {} --operations {}{faults}",
-            told.seed, told.path, told.engine, told.nodes, args.operations
+            "  again: kvbench verify --campaign {} --histories 1 --seed {} --path {} --engine {} --nodes {} --operations {}{faults}",
+            args.campaign.of_histories(),
+            told.seed,
+            told.path,
+            told.engine,
+            told.nodes,
+            args.operations
         )?;
     }
     out.flush()

@@ -21,6 +21,14 @@ const IN_MEMORY: [&str; 2] = ["tmpfs", "ramfs"];
 /// File systems that hand a sync on to something that cannot be seen from here, by the beginning of their names.
 const HANDED_ON: [&str; 8] = ["overlay", "nfs", "fuse", "9p", "cifs", "smb", "virtiofs", "ceph"];
 
+/// Features that change what is measured, and how.
+const NOT_FOR_MEASURING: [(&str, &str); 4] = [
+    ("count-allocations", "counts what is asked of its allocator, which costs time"),
+    ("failpoints", "can be told to fail, and asks at every named place whether it was"),
+    ("seeded-bugs", "carries known bugs"),
+    ("slowed-apply", "is slower on purpose"),
+];
+
 /// The governor that keeps the clock low, or raises it late.
 pub const SLOW_GOVERNOR: &str = "powersave";
 
@@ -62,7 +70,9 @@ pub(super) fn of_host(host: &Host) -> Vec<Finding> {
 
 /// The program's.
 pub(super) fn of_build(build: &Build) -> Vec<Finding> {
-    vec![profile(build), revision(build), debug_info(build)]
+    let mut findings = vec![profile(build), revision(build), debug_info(build)];
+    findings.extend(another_purpose(build));
+    findings
 }
 
 /// A word that is fit whatever it says, if it is there.
@@ -336,6 +346,15 @@ fn revision(build: &Build) -> Finding {
         ),
         _ => fact,
     }
+}
+
+/// A build that is for something else than measuring.
+fn another_purpose(build: &Build) -> Option<Finding> {
+    let features = &build.details.features;
+    let has = |name: &str| features.split(", ").any(|feature| feature == name);
+    let (_, reason) = NOT_FOR_MEASURING.iter().find(|(name, _)| has(name))?;
+    let hint = "build without it";
+    Some(Finding::fit("features", features).unfit(Gravity::Void, *reason, hint))
 }
 
 /// Profiles only: speed does not depend on it.

@@ -1,6 +1,7 @@
 //! The group as the loop sees it: messages in and out, who leads, who belongs.
 
 use super::{ReadyLoop, StateRole, reject};
+use crate::failpoint;
 use crate::raft::applier::CommittedEntry;
 use crate::raft::guard::{self, View};
 use crate::raft::inbox::{What, Wish, WishReply};
@@ -30,6 +31,7 @@ where
         if messages.is_empty() {
             return;
         }
+        failpoint::pass("ready::before-send");
         let envelopes =
             messages.into_iter().filter_map(|message| self.envelope(&message)).collect();
         self.transport.send(envelopes);
@@ -70,6 +72,7 @@ where
         bytes: &[u8],
         image: &mut Option<PathBuf>,
     ) -> Result<(), Refused> {
+        failpoint::pass("ready::message");
         let message = wire::message(bytes)?;
         guard::check(&message, from, &self.view())?;
         match message.get_msg_type() {
@@ -138,6 +141,7 @@ where
 
     /// Whether a forwarded proposal comes for the first time; refused if it must not be in the log.
     fn is_new_proposal(&mut self, message: &Message) -> Result<bool, Refused> {
+        failpoint::pass("ready::forwarded-proposal");
         let mut ids = Vec::new();
         for entry in message.get_entries() {
             let id = EntryId::from_bytes(&entry.context).filter(|id| id.node == message.from);
@@ -216,6 +220,7 @@ where
         let leader = self.raft.raft.leader_id;
         let leads = self.raft.raft.state == StateRole::Leader;
         if leads != self.leads {
+            failpoint::pass("ready::new-role");
             self.leads = leads;
             self.machine.lead(leads);
         }
@@ -269,6 +274,7 @@ where
                 reply(Err(Rejected::BadChange(BadChange::NotFound)));
             }
             What::Transfer(to) => {
+                failpoint::pass("ready::hand-over");
                 self.raft.transfer_leader(to);
                 self.transfer = Some((to, self.clock.now(), reply));
             }
@@ -308,6 +314,7 @@ where
     ) -> Result<CommittedEntry<W>, PipelineError> {
         // A change that was in the members' list before is seen again after a restart.
         if entry.index > self.members.index {
+            failpoint::may_fail("ready::change-group")?;
             let mut change = ConfChange::default();
             change.merge_from_bytes(&entry.data).expect("a committed change can be read");
             let conf = self.raft.apply_conf_change(&change)?;

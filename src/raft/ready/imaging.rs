@@ -1,6 +1,7 @@
 //! Images of the state: when one is written, what it lets the log forget, and how one that the leader sent is taken in.
 
 use super::ReadyLoop;
+use crate::failpoint;
 use crate::raft::images::Image;
 use crate::raft::inbox::WrittenImage;
 use crate::raft::log::LogStore;
@@ -27,6 +28,7 @@ where
     /// Whatever was published is in it.
     pub(super) fn begin_image(&mut self) {
         if !self.imaging {
+            failpoint::pass("ready::begin-image");
             self.imaging = true;
             self.bytes_at_image = self.meter.counts().log_bytes;
             self.applier.write_image(self.images.unfinished(self.applied));
@@ -35,6 +37,7 @@ where
 
     /// An image that could not be written is tried again when the next one is due: the log is longer for it, nothing else.
     pub(super) fn note_image(&mut self, written: WrittenImage) -> Result<(), PipelineError> {
+        failpoint::may_fail("ready::note-image")?;
         self.imaging = false;
         let WrittenImage { index, path, outcome } = written;
         let newest = self.images.newest().map_or(0, |image| image.index);
@@ -60,6 +63,7 @@ where
 
     /// Puts an image that the leader sent in place of the state and of the log before it.
     pub(super) fn install(&mut self, snapshot: &Snapshot) -> Result<(), PipelineError> {
+        failpoint::may_fail("ready::before-install")?;
         let metadata = snapshot.get_metadata();
         let (index, term) = (metadata.index, metadata.term);
         let path = self.incoming.take().expect("an image came with the message about it");
@@ -79,6 +83,7 @@ where
         }
         self.held.clear();
         self.cut_log()?;
+        failpoint::may_fail("ready::after-install")?;
         self.applied = index;
         Ok(())
     }

@@ -2,6 +2,7 @@
 //! on their way to the others before its own sync begins; what a follower answers waits for its sync.
 
 use crate::clock::Clock;
+use crate::failpoint;
 use crate::measure::pipeline::PipelineMeter;
 use crate::measure::stage::Probe;
 use crate::raft::applier::{self, Applier, Committed, CommittedEntry, Group, GroupTimes};
@@ -280,6 +281,7 @@ where
         if now < self.next_tick {
             return;
         }
+        failpoint::pass("ready::tick");
         self.raft.tick();
         self.next_tick = now.after(self.timing.heartbeat);
         let again: Vec<_> = self.reads.unconfirmed().cloned().collect();
@@ -330,6 +332,7 @@ where
 
     /// A follower's raft library sends the proposal on to the leader.
     fn propose_first(&mut self, count: usize, taken: Nanos) -> Result<(), PipelineError> {
+        failpoint::may_fail("ready::before-propose")?;
         let submissions = self.waiting.take(count);
         let data = pack(submissions.iter().map(|submission| submission.command.as_slice()));
         let id = self.next_id();
@@ -345,6 +348,7 @@ where
         let group = Group { submissions, times, proposed: taken, term: self.raft.raft.term };
         self.proposed.insert(id.sequence, group);
         self.in_flight += 1;
+        failpoint::may_fail("ready::after-propose")?;
         Ok(())
     }
 
@@ -413,11 +417,13 @@ where
         if !sync && entries.is_empty() {
             return Ok(());
         }
+        failpoint::may_fail("ready::before-append")?;
         let handed = self.probe.now();
         let hard_state = self.hard_state.take();
         let round = Round { entries, hard_state: hard_state.as_ref(), sync };
         let written = self.raft.mut_store().append(&round)?;
         let done = self.probe.now();
+        failpoint::may_fail("ready::after-append")?;
         if !entries.is_empty() {
             self.meter.ready(entries.len() as u64);
         }
@@ -455,6 +461,7 @@ where
             Publish::NextReady => self.held = committed,
         }
         let Some(last) = entries.last() else { return Ok(()) };
+        failpoint::may_fail("ready::before-publish")?;
         let index = last.index;
         let mut own = Vec::with_capacity(entries.len());
         for entry in entries {
@@ -466,6 +473,7 @@ where
         if let Some(applied) = self.applier.publish(Committed { index, entries: own }) {
             self.note_applied(applied);
         }
+        failpoint::may_fail("ready::after-publish")?;
         Ok(())
     }
 
@@ -507,6 +515,7 @@ where
 
     fn serve_reads(&mut self) {
         while let Some(group) = self.reads.due(self.applied) {
+            failpoint::pass("ready::before-read");
             for query in group.queries {
                 applier::answer_read(&*self.machine, query, group.taken);
             }

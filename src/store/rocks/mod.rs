@@ -12,6 +12,7 @@ use super::engine::{Commit, Engine, Hashed, Kept, Show, Tend};
 use super::kv::Kv;
 use super::look::{At, Flow};
 use super::{StateSync, StoreError, size};
+use crate::failpoint;
 use crate::measure::lock::{MeasuredGuard, MeasuredMutex, Visit};
 use crate::measure::stage::Probe;
 use crate::model::{MainRevision, Revision};
@@ -213,9 +214,11 @@ impl RocksDb {
             StateSync::PerOp | StateSync::PerBatch => options.set_sync(true),
             StateSync::RaftLogOnly => options.disable_wal(true),
         }
+        failpoint::pass("rocksdb::before-write");
         self.db
             .write_opt(batch, &options)
             .expect("what was applied can be kept, or nothing goes on");
+        failpoint::pass("rocksdb::after-write");
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::index::Index;
 use super::seat::{Seat, Shared};
+use crate::failpoint;
 use crate::measure::lock::{MeasuredGuard, MeasuredMutex, Visit};
 use crate::measure::stage::Probe;
 use crate::measure::sync::{AtomicU64, AtomicUsize, Ordering};
@@ -88,6 +89,7 @@ impl WatchHub {
         if changes.is_empty() || self.watchers.load(Ordering::Relaxed) == 0 {
             return Told { index: None, seats: Vec::new() };
         }
+        failpoint::pass("watch::notify");
         let index = self.index();
         let mut seats = Vec::new();
         for (at, change) in changes.iter().enumerate() {
@@ -123,6 +125,7 @@ impl WatchHub {
         start: MainRevision,
         published: impl FnOnce() -> MainRevision,
     ) -> bool {
+        failpoint::pass("watch::join");
         // While the index is locked nothing is told and not published.
         let _index = self.index();
         let published = published();

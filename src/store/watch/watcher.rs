@@ -4,6 +4,7 @@
 use super::seat::{self, Look, Seat};
 use super::{WatchLimits, WatchResponse, WatchSpec};
 use crate::clock::Clock;
+use crate::failpoint;
 use crate::model::{Event, EventKind, MainRevision};
 use crate::store::ApplyPath;
 use crate::units::Nanos;
@@ -131,6 +132,7 @@ impl Watcher {
 
     /// Reads a piece of the history, or joins if there is no more. The buffer is empty.
     fn catch_up(&mut self, from: MainRevision) -> Step {
+        failpoint::pass("watch::catch-up");
         let published = self.store.published();
         if from > published {
             self.store.watches().join(&self.seat, from, || self.store.published());

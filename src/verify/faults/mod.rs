@@ -1,10 +1,14 @@
 //! Campaigns: a group under load while things go wrong in it, then every question that its history can answer.
 
 mod clients;
+#[cfg(feature = "failpoints")]
+mod failpoints;
 mod nemesis;
 mod rig;
 mod watchers;
 
+#[cfg(feature = "failpoints")]
+pub use failpoints::{at_each_site, at_random_sites};
 pub use nemesis::Fault;
 
 use super::history::Operation;

@@ -37,6 +37,9 @@ pub enum Fault {
     AllRestart,
     /// A follower is cut off until the log no longer has what it lacks, so that it needs an image.
     NeedsImage,
+    /// Something happens once at a named site, in whichever member comes there.
+    #[cfg(feature = "failpoints")]
+    At(&'static crate::failpoint::Site, crate::failpoint::Action),
 }
 
 impl Fault {
@@ -77,6 +80,19 @@ impl Fault {
             Fault::LeaderRestarts => "leader-restarts",
             Fault::AllRestart => "all-restart",
             Fault::NeedsImage => "needs-image",
+            #[cfg(feature = "failpoints")]
+            Fault::At(site, _) => site.name,
+        }
+    }
+}
+
+impl Fault {
+    /// What happens, where its name only says at which site.
+    pub fn action(self) -> Option<String> {
+        match self {
+            #[cfg(feature = "failpoints")]
+            Fault::At(_, action) => Some(action.to_string()),
+            _ => None,
         }
     }
 }
@@ -84,7 +100,7 @@ impl Fault {
 /// How long most faults last.
 const SPAN: Nanos = Nanos::from_millis(250);
 /// How long one lasts at most that waits for something.
-const SPAN_MAX: Nanos = Nanos::from_millis(10_000);
+pub(super) const SPAN_MAX: Nanos = Nanos::from_millis(10_000);
 
 /// Makes `fault` happen, ends it, and says whether it happened.
 pub(super) fn inject(rig: &Rig, fault: Fault, random: &mut ChaCha8Rng) -> bool {
@@ -96,6 +112,8 @@ pub(super) fn inject(rig: &Rig, fault: Fault, random: &mut ChaCha8Rng) -> bool {
         _ => others[random.random_range(0..others.len())],
     };
     let happened = match fault {
+        #[cfg(feature = "failpoints")]
+        Fault::At(site, action) => super::failpoints::inject(rig, site, action, random),
         Fault::LeaderCutOff => {
             rig.network.isolate(leader);
             let is_replaced = |rig: &Rig| rig.leader().filter(|now| *now != leader);
@@ -184,7 +202,7 @@ fn cut(rig: &Rig, before: NetworkCounts) -> u64 {
 }
 
 /// Waits for what a fault is to bring about, but not for long.
-fn wait(rig: &Rig, is_so: impl Fn(&Rig) -> bool) -> bool {
+pub(super) fn wait(rig: &Rig, is_so: impl Fn(&Rig) -> bool) -> bool {
     let began = rig.clock.now();
     while !is_so(rig) {
         if rig.clock.now().since(began) > SPAN_MAX {

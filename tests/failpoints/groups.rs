@@ -1,0 +1,70 @@
+//! Groups of three under load: every site that a group comes to, with everything that can happen there.
+
+use super::turn;
+use kvbench::clock::Clock;
+use kvbench::store::{EngineKind, PathKind, StateSync};
+use kvbench::verify::faults::{self, Made, Plan};
+use std::sync::atomic::AtomicBool;
+
+/// Faults of one history.
+const FAULTS: usize = 16;
+/// Operations that each has at least; faults take their time, so there are more.
+const OPERATIONS: u64 = 400;
+
+fn engine() -> EngineKind {
+    match cfg!(feature = "rocksdb") {
+        true => EngineKind::RocksDb { state_sync: StateSync::RaftLogOnly },
+        false => EngineKind::Memory,
+    }
+}
+
+/// Whether sites of this name are on the way of what keeps the state in memory, and of what keeps it on disk.
+fn is_on_the_way(name: &str, engine: EngineKind) -> bool {
+    match engine {
+        // What is on disk is there at a start: nothing is read from an image.
+        EngineKind::RocksDb { .. } => name.starts_with("rocksdb::") || name.starts_with("store::"),
+        EngineKind::Memory => !name.starts_with("rocksdb::"),
+    }
+}
+
+#[test]
+#[expect(clippy::print_stdout, reason = "how much was tried is a result")]
+fn whatever_happens_at_a_site_loses_nothing_and_repeats_nothing() {
+    let _turn = turn();
+    let paths = [
+        PathKind::Sharded { shards: 16, workers: 1 },
+        PathKind::GlobalMutex,
+        PathKind::Sharded { shards: 16, workers: 3 },
+    ];
+    let mut engines = vec![EngineKind::Memory];
+    engines.extend(Some(engine()).filter(|engine| *engine != EngineKind::Memory));
+    let clock = Clock::start();
+    let (mut seed, mut count, mut operations) = (0, 0, 0);
+    for engine in engines {
+        let all = faults::at_each_site();
+        let all: Vec<_> =
+            all.into_iter().filter(|fault| is_on_the_way(fault.name(), engine)).collect();
+        for faults in all.chunks(FAULTS) {
+            let path = paths[seed as usize % paths.len()];
+            let faults = faults.to_vec();
+            let plan = Plan { seed, path, engine, nodes: 3, faults, operations_min: OPERATIONS };
+            let made = faults::make(&plan, &AtomicBool::new(false)).unwrap();
+            check(&plan, &made);
+            seed += 1;
+            count += made.faults.len();
+            operations += made.operations;
+        }
+    }
+    println!(
+        "{count} faults at sites in {seed} histories, {operations} operations, in {:.1} s",
+        clock.now().as_secs_f64()
+    );
+}
+
+fn check(plan: &Plan, made: &Made) {
+    assert_eq!(made.violations(), Vec::<String>::new(), "{plan:?}");
+    assert_eq!(made.void, None, "{plan:?}");
+    assert!(!made.is_undecided(), "{:?}", made.witness);
+    assert_eq!(made.faults.len(), plan.faults.len());
+    assert!(made.watches.is_ok() && made.settled.is_some(), "{made:?}");
+}
