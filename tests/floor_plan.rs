@@ -245,3 +245,17 @@ fn modules_say_why_they_exist_and_nothing_is_global() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+/// Names of sites are nowhere in the program, so nothing can be armed there. Only those with a hyphen are looked for: the others could be paths.
+#[cfg(not(feature = "failpoints"))]
+#[test]
+fn a_build_without_failpoints_carries_none() {
+    let list = fs::read_to_string(root().join("src/failpoint/sites.rs")).unwrap();
+    let is_name = |word: &&str| word.contains("::") && word.contains('-');
+    let names: Vec<&str> = list.split('"').skip(1).step_by(2).filter(is_name).collect();
+    assert!(names.len() > 40, "{names:?}");
+    let program = fs::read(env!("CARGO_BIN_EXE_kvbench")).unwrap();
+    let program = String::from_utf8_lossy(&program);
+    let found: Vec<_> = names.into_iter().filter(|name| program.contains(name)).collect();
+    assert_eq!(found, Vec::<&str>::new());
+}
