@@ -156,8 +156,22 @@ fn batch(route: &Route, first: Vec<u8>, waiting: &mut Receiver<Vec<u8>>) -> Mess
 
 async fn carry_images(route: Route, mut waiting: Receiver<(Vec<u8>, PathBuf)>) {
     while let Some((message, path)) = waiting.recv().await {
-        let sent = send_image(&route, message, &path).await;
-        route.shared.report(Report::Image(route.to, sent.is_ok()));
+        let mut under_way = UnderWay { route: &route, arrived: false };
+        under_way.arrived = send_image(&route, message, &path).await.is_ok();
+    }
+}
+
+/// An image on its way. Whatever ends that, a panic too, is reported: a leader sends nothing else to a member whose image it takes to be on
+/// its way.
+struct UnderWay<'a> {
+    route: &'a Route,
+    arrived: bool,
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        let Route { shared, to } = self.route;
+        shared.report(Report::Image(*to, self.arrived));
     }
 }
 

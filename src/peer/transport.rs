@@ -81,8 +81,12 @@ impl Transport for GrpcTransport {
             if link.has_ended() {
                 *link = start();
             }
+            let brings_image = envelope.image.is_some();
             if !link.send(envelope) {
-                self.shared.report(Report::Unreachable(to));
+                self.shared.report(match brings_image {
+                    true => Report::Image(to, false),
+                    false => Report::Unreachable(to),
+                });
             }
         }
     }

@@ -202,14 +202,15 @@ fn a_server_that_crashes_at_a_site_has_what_it_acknowledged() {
     let root = tempfile::tempdir().unwrap();
     let folder = root.path().join("data");
     let mut acked = Acked::new();
-    let (mut count, mut puts) = (0, 0);
+    let mut count = 0;
     // Those on the way to a start last: there is an image by then.
     let (starts, others): (Vec<_>, Vec<_>) =
         SITES.iter().filter(|site| is_reached_alone(site)).partition(|site| site.by == By::Start);
     for (round, site) in others.into_iter().chain(starts).enumerate() {
         let failpoints = format!("{}={}*off->1*return(kill)", site.name, passes(site));
         let (child, url) = serve(&folder, &failpoints);
-        assert_eq!(url.is_none(), site.by == By::Start, "{}", site.name);
+        // Others may be passed on the way to a start as well: the log is replayed, and an image may be due at its end.
+        assert!(url.is_none() || site.by != By::Start, "{}", site.name);
         let told = url.map_or_else(Acked::new, |url| runtime.block_on(load(&url, round)));
         let (status, said) = ended(child);
         assert_eq!(status.signal(), Some(SIGABRT), "{}: {said}", site.name);
@@ -222,8 +223,9 @@ fn a_server_that_crashes_at_a_site_has_what_it_acknowledged() {
         count += 1;
     }
     runtime.block_on(check(&folder, &acked));
-    puts += acked.values().map(|(count, _)| count).sum::<i64>();
-    println!("{count} crashes at sites, {puts} acknowledged puts, in {:.1} s", clock.now().as_secs_f64());
+    let puts: i64 = acked.values().map(|(count, _)| count).sum();
+    let elapsed = clock.now().as_secs_f64();
+    println!("{count} crashes at sites, {puts} acknowledged puts, in {elapsed:.1} s");
     assert!(puts > 100, "{puts} puts are no evidence");
 }
 

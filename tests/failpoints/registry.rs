@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What goal E of the campaign asks for.
+/// Fewer would leave out whole parts of the way of a request.
 const SITES_MIN: usize = 45;
 
 fn files(folder: &Path) -> Vec<PathBuf> {
