@@ -133,6 +133,11 @@ fn what_cannot_be_asked_for_is_said() {
         assert_eq!((ran.exit, ran.out.as_str()), (Exit::Usage, ""), "{args:?}");
         assert!(ran.err.contains(words), "{args:?}: {}", ran.err);
     }
+    if !cfg!(feature = "failpoints") {
+        let ran = kvbench(&["--campaign", "failpoints"], false);
+        assert_eq!((ran.exit, ran.out.as_str()), (Exit::Usage, ""));
+        assert!(ran.err.contains("cargo build --release --features failpoints"), "{}", ran.err);
+    }
     let folder = tempfile::tempdir().expect("a folder for the test");
     fs::write(folder.path().join("verify.json"), "{}").expect("a file can be written");
     let out = folder.path().to_str().expect("the path is UTF-8");

@@ -43,7 +43,10 @@ Exit codes:
 
 /// What `--version` says; a build that can be told to fail says that too.
 const VERSION: &str = if cfg!(feature = "failpoints") {
-    concat!(env!("CARGO_PKG_VERSION"), " WITH FAILPOINTS: it can be told to fail, and is for nothing else")
+    concat!(
+        env!("CARGO_PKG_VERSION"),
+        " WITH FAILPOINTS: it can be told to fail, and is for nothing else"
+    )
 } else {
     env!("CARGO_PKG_VERSION")
 };

@@ -208,7 +208,8 @@ pub(super) fn verify(args: &VerifyArgs, terminal: &mut Terminal<'_>) -> anyhow::
     }
     let mut sitting = Sitting::begin(args, terminal)?;
     if matches!(args.campaign, Campaign::All | Campaign::Equivalence)
-        && sitting.record.equivalence.is_none() {
+        && sitting.record.equivalence.is_none()
+    {
         sitting.equivalence(args, terminal)?;
     }
     if args.campaign != Campaign::Equivalence {

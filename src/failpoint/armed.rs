@@ -166,9 +166,9 @@ pub fn from_environment() -> Result<Environment, String> {
 fn parsed(text: &str) -> Result<Vec<(&'static str, &str)>, String> {
     let parts = text.split(';').map(str::trim).filter(|part| !part.is_empty());
     let wanted = parts.map(|part| {
-        let (name, actions) = part.split_once('=').ok_or_else(|| {
-            format!("{VARIABLE}: {part:?} is no SITE=ACTION")
-        })?;
+        let (name, actions) = part
+            .split_once('=')
+            .ok_or_else(|| format!("{VARIABLE}: {part:?} is no SITE=ACTION"))?;
         let site = SITES.iter().find(|site| site.name == name.trim()).ok_or_else(|| {
             format!("{VARIABLE}: there is no site {name:?}; docs/verify.md lists them")
         })?;

@@ -144,7 +144,12 @@ pub const SITES: &[Site] = &[
     start("image::open-folder"),
     start("image::load"),
     start("image::read"),
-    Site { name: "image::plant", by: By::Occasion, panic: Some(After::NoStart), error: Some(After::NoStart) },
+    Site {
+        name: "image::plant",
+        by: By::Occasion,
+        panic: Some(After::NoStart),
+        error: Some(After::NoStart),
+    },
     // The applier.
     panics("applier::hand-over", By::Load),
     panics("applier::before-apply", By::Load),
@@ -188,7 +193,12 @@ pub const SITES: &[Site] = &[
     lost("peer::send-image"),
     lost("peer::receive-image"),
     lost("peer::image-received"),
-    Site { name: "server::accept", by: By::Network, panic: Some(After::Stops), error: Some(After::GoesOn) },
+    Site {
+        name: "server::accept",
+        by: By::Network,
+        panic: Some(After::Stops),
+        error: Some(After::GoesOn),
+    },
     lost("server::request"),
     lost("server::answer"),
 ];

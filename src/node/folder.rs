@@ -147,8 +147,8 @@ impl DataFolder {
     pub fn plant(&self, from: &Path) -> Result<bool, FolderError> {
         let io = |source| FolderError::Io { path: from.to_path_buf(), source };
         // Images that were begun count for nothing: an attempt that was cut short may be made again.
-        let has_image = self.images().exists()
-            && raft::newest_image(&self.images()).map_err(io)?.is_some();
+        let has_image =
+            self.images().exists() && raft::newest_image(&self.images()).map_err(io)?.is_some();
         if self.log().exists() || has_image {
             return Ok(false);
         }

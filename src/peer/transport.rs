@@ -75,8 +75,7 @@ impl Transport for GrpcTransport {
         let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
         for envelope in envelopes {
             let to = envelope.to;
-            let start =
-                || Link::start(Route { shared: self.shared.clone(), to }, &self.runtime);
+            let start = || Link::start(Route { shared: self.shared.clone(), to }, &self.runtime);
             let link = links.entry(to).or_insert_with(start);
             if link.has_ended() {
                 *link = start();

@@ -109,8 +109,8 @@ pub(super) fn write<E: Engine>(
     let mut outcome = write_head(&mut out, &kept).and_then(|()| failpoint::may_fail("image::head"));
     core.engine.versions(&snapshot, revision, &mut |kv| {
         if outcome.is_ok() {
-            outcome = write_version(&mut out, kv)
-                .and_then(|()| failpoint::may_fail("image::version"));
+            outcome =
+                write_version(&mut out, kv).and_then(|()| failpoint::may_fail("image::version"));
         }
         outcome.is_ok()
     });

@@ -2,8 +2,11 @@
 
 use super::turn;
 use kvbench::clock::Clock;
+use kvbench::failpoint::SITES;
+use kvbench::record::verification::{Finding, Verification};
 use kvbench::store::{EngineKind, PathKind, StateSync};
 use kvbench::verify::faults::{self, Made, Plan};
+use std::process::Command;
 use std::sync::atomic::AtomicBool;
 
 /// Faults of one history.
@@ -67,4 +70,24 @@ fn check(plan: &Plan, made: &Made) {
     assert!(!made.is_undecided(), "{:?}", made.witness);
     assert_eq!(made.faults.len(), plan.faults.len());
     assert!(made.watches.is_ok() && made.settled.is_some(), "{made:?}");
+}
+
+/// The campaign as its users meet it: each history names the sites, what happened there, and that it did.
+#[test]
+fn a_campaign_records_which_sites_were_hit() {
+    let few = ["--campaign", "failpoints", "--histories", "3", "--operations", "400", "--json"];
+    let mut verify = Command::new(env!("CARGO_BIN_EXE_kvbench"));
+    let ran = verify.arg("verify").args(few).output().unwrap();
+    let record = Verification::from_json(&ran.stdout).unwrap();
+    assert_eq!(ran.status.code(), Some(0), "{:?}", record.histories);
+    assert!(record.build.details.features.contains("failpoints"));
+    assert_eq!(record.histories.len(), 3);
+    for history in &record.histories {
+        assert_eq!((history.nodes, history.finding), (3, Finding::Passed), "{history:?}");
+        assert!((1..=2).contains(&history.faults.len()), "{history:?}");
+        for fault in &history.faults {
+            assert!(SITES.iter().any(|site| site.name == fault.kind), "{fault:?}");
+            assert!(fault.happened && fault.action.is_some(), "{fault:?}");
+        }
+    }
 }
