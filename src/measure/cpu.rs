@@ -64,6 +64,11 @@ impl CpuSample {
         self.threads.get(&thread).map(|(role, _)| *role)
     }
 
+    /// Every thread by its number in the system, with its role.
+    pub fn roles(&self) -> impl Iterator<Item = (u64, &'static str)> {
+        self.threads.iter().map(|(thread, (role, _))| (*thread, *role))
+    }
+
     /// How many threads each role has.
     pub fn threads(&self) -> BTreeMap<&'static str, u32> {
         let mut roles = BTreeMap::new();
