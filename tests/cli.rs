@@ -628,6 +628,68 @@ fn assert_watched(cell: &Cell) {
     assert!(role.is_some_and(|used| used.cpu_ns > 0), "{:?}", cell.cpu);
 }
 
+/// Where a scenario judges system calls or the flag is given they are counted, of both arms; else of none. In a process of its own:
+/// calls of the tests beside it would count.
+#[test]
+fn system_calls_are_counted_where_that_is_asked_for() {
+    let text = TINY.replace("layer = \"store\"", "layer = \"raft\"").replace("[2]", "[16]");
+    let text = text.replace("[arms.before]", "[arms.before]\npropose = \"serial\"");
+    let text = text.replace("[arms.after]", "[arms.after]\npropose = \"batched\"");
+    let text =
+        text.replace("\"100ms\"", "\"400ms\"").replace("min = 6, max = 6", "min = 1, max = 1");
+    let plain = text.replace("throughput@2", "throughput@16");
+    let judged = text.replace("throughput@2", "syscalls_per_op@16");
+    for (text, more, is_asked) in
+        [(&plain, vec![], false), (&plain, vec!["--count-syscalls"], true), (&judged, vec![], true)]
+    {
+        let desk = Desk::new(text);
+        let mut process = assert_cmd::Command::new(KVBENCH);
+        // One pair decides nothing.
+        let done = process.timeout(PROCESS_MAX).args(desk.run_args(&more)).assert().code(3);
+        let printed = String::from_utf8_lossy(&done.get_output().stdout).into_owned();
+        let run = desk.record();
+        let cell = |arm: &str| &run.trials.iter().find(|trial| trial.arm == arm).unwrap().cells[0];
+        let cells = [cell("before"), cell("after")];
+        let refused = run.warnings.iter().find_map(|warning| match warning {
+            Warning::SyscallsNotCounted { reason } => Some(reason),
+            _ => None,
+        });
+        assert_eq!(run.counts_syscalls, is_asked && refused.is_none());
+        assert_eq!(run.warnings.contains(&Warning::CountsSyscalls), run.counts_syscalls);
+        if !run.counts_syscalls {
+            let roles = cells.iter().flat_map(|cell| &cell.cpu);
+            assert_eq!(roles.filter_map(|role| role.syscalls).count(), 0);
+        }
+        match refused {
+            None if is_asked => assert_calls_are_plausible(cells),
+            None => {}
+            Some(reason) => {
+                assert!(is_asked && printed.contains(reason), "{printed}");
+                eprintln!("figures are not looked at: {reason}");
+            }
+        }
+    }
+}
+
+/// A log that is synced for each operation makes a call for each at least, one that many share fewer.
+fn assert_calls_are_plausible([before, after]: [&Cell; 2]) {
+    let of_role = |cell: &Cell, role: &str| {
+        let used = cell.cpu.iter().find(|used| used.role == role);
+        used.and_then(|used| used.syscalls).expect("calls of every role were counted")
+    };
+    for cell in [before, after] {
+        // The last sync of the span may have begun before it.
+        assert!(of_role(cell, "raft") + 1 >= cell.counters.fsyncs, "{:?}", cell.cpu);
+        assert!(of_role(cell, "load") > 0 && cell.ops > 0, "{:?}", cell.cpu);
+    }
+    let per_op = |cell: &Cell| {
+        let all: Option<u64> = cell.cpu.iter().map(|role| role.syscalls).sum();
+        all.expect("calls of every role were counted") as f64 / cell.ops as f64
+    };
+    let [before, after] = [before, after].map(per_op);
+    assert!(before >= 1.0 && after < before, "{before} {after}");
+}
+
 /// Money is moved through the log by many clients at once, and all of it is there at the end. In a process of its own:
 /// its raft threads would count as those of the tests beside it.
 #[test]

@@ -75,6 +75,7 @@ pub(super) fn profile(args: &ProfileArgs, terminal: &mut Terminal<'_>) -> anyhow
     let options = runner::Options {
         path: args.scenario.display().to_string(),
         quick: args.overrides.quick,
+        count_syscalls: false,
         profile: Some(wanted(args)),
         scratch: scratch.path().to_path_buf(),
         agents: Default::default(),

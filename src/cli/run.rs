@@ -42,6 +42,9 @@ pub(super) struct RunArgs {
     /// Take no sampling profiles
     #[arg(long)]
     no_profile: bool,
+    /// Count system calls per operation (syscalls_per_op) even if no target or gate is about them; slows each call
+    #[arg(long)]
+    count_syscalls: bool,
     /// Folder for bundles
     #[arg(long, value_name = "FOLDER", default_value = "reports")]
     out: PathBuf,
@@ -138,6 +141,7 @@ fn run_one(
     let options = runner::Options {
         path: path.display().to_string(),
         quick: args.scenarios.overrides.quick,
+        count_syscalls: args.count_syscalls,
         profile: (!args.no_profile).then(runner::Profiling::default),
         scratch: scratch.path().to_path_buf(),
         agents: args.agents.read()?,

@@ -67,6 +67,7 @@ fn costs(cells: &[&Cell]) -> Costs {
         locks: locks(cells),
         resident_peak_bytes: told(cells, Measure::ResidentPeak),
         io_calls_per_op: told(cells, Measure::IoCallsPerOp),
+        syscalls_per_op: told(cells, Measure::SyscallsPerOp),
         disk_bytes_per_op: told(cells, Measure::DiskBytesPerOp),
         allocs_per_op: told(cells, Measure::AllocsPerOp),
         alloc_bytes_per_op: told(cells, Measure::AllocBytesPerOp),

@@ -49,7 +49,7 @@ fn of_ratio(run: &Run, target: &Target, ladders: &[Ladder]) -> TargetVerdict {
     let logs = align::log_ratios_of(&pairs, |cell| metric.reading(cell));
     let ends = [run.arms.first(), run.arms.last()];
     let ends: Vec<&str> = ends.into_iter().flatten().map(|arm| arm.name.as_str()).collect();
-    if let Some(reason) = unsustained(run, metric, &ends) {
+    if let Some(reason) = unsustained(run, metric, &ends).or_else(|| uncounted(run, metric)) {
         return judged(None, undecided(reason));
     }
     if logs.is_empty() {
@@ -231,6 +231,17 @@ pub(super) fn unsustained(run: &Run, metric: Metric<'_>, arms: &[&str]) -> Optio
         }
         _ => None,
     })
+}
+
+/// Why the metric has no value, if it is about system calls that were not counted.
+pub(super) fn uncounted(run: &Run, metric: Metric<'_>) -> Option<String> {
+    let is_about_calls = metric.measure == Measure::SyscallsPerOp;
+    let mut reasons = run.warnings.iter().filter_map(|warning| match warning {
+        Warning::SyscallsNotCounted { reason } => Some(reason),
+        _ => None,
+    });
+    let reason = reasons.next().filter(|_| is_about_calls)?;
+    Some(format!("system calls were not counted: {reason}"))
 }
 
 fn pairs(n: usize) -> String {

@@ -233,6 +233,7 @@ fn reading(metric: Metric<'_>, cell: &Cell) -> Option<f64> {
                 | Measure::CoresBusy
                 | Measure::SystemCoresBusy
                 | Measure::SwitchesPerOp
+                | Measure::SyscallsPerOp
         );
     metric.reading(cell).filter(|value| !is_spent || *value > 0.0)
 }

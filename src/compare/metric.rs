@@ -49,6 +49,8 @@ pub(super) enum Measure {
     LogBytesPerOp,
     /// Times that threads were put on a CPU, per operation, of everybody.
     SwitchesPerOp,
+    /// System calls per operation, of everybody.
+    SyscallsPerOp,
     /// Mean number of operations between being taken for the log and being committed.
     InFlight,
     /// Mean number of requests under execution in the store.
@@ -170,7 +172,7 @@ fn of_kind<'a>(cell: &'a Cell, kind: &str) -> Option<&'a OpCell> {
 }
 
 /// Every measure with its word in target files: speed first, then cost, then what goes on inside.
-pub(super) const MEASURES: [(&str, Measure); 31] = [
+pub(super) const MEASURES: [(&str, Measure); 32] = [
     ("throughput", Measure::Throughput),
     ("mean", Measure::Mean),
     ("p50", Measure::Percentile(Percentile::P50)),
@@ -187,6 +189,7 @@ pub(super) const MEASURES: [(&str, Measure); 31] = [
     ("entries_per_op", Measure::EntriesPerOp),
     ("log_bytes_per_op", Measure::LogBytesPerOp),
     ("switches_per_op", Measure::SwitchesPerOp),
+    ("syscalls_per_op", Measure::SyscallsPerOp),
     ("in_flight", Measure::InFlight),
     ("appliers_mean", Measure::AppliersMean),
     ("appliers_max", Measure::AppliersMax),
@@ -241,6 +244,7 @@ impl Measure {
             | Measure::EntriesPerOp
             | Measure::LogBytesPerOp
             | Measure::SwitchesPerOp
+            | Measure::SyscallsPerOp
             | Measure::LockWaitShare
             | Measure::LockContended
             | Measure::LocksPerOp
@@ -276,6 +280,7 @@ impl Measure {
             | Measure::EntriesPerOp
             | Measure::LogBytesPerOp
             | Measure::SwitchesPerOp
+            | Measure::SyscallsPerOp
             | Measure::InFlight
             | Measure::AppliersMean
             | Measure::AppliersMax

@@ -281,6 +281,8 @@ pub struct Costs {
     pub resident_peak_bytes: Option<f64>,
     /// Calls of read and write and their kin per operation; absent where that cannot be seen.
     pub io_calls_per_op: Option<f64>,
+    /// System calls per operation; absent unless they were counted.
+    pub syscalls_per_op: Option<f64>,
     /// Bytes sent to storage per operation; absent where that cannot be seen.
     pub disk_bytes_per_op: Option<f64>,
     /// Allocations per operation; absent unless the build counts them.

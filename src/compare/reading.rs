@@ -1,7 +1,7 @@
 //! The value of a measure in one cell. Every figure is of one trial; nothing is pooled here.
 
 use super::metric::Measure;
-use crate::record::{Cell, LockUse, OpCell, SeriesCell};
+use crate::record::{Cell, LockUse, OpCell, RoleCpu, SeriesCell};
 use crate::stats;
 
 /// The value of a measure in a cell, if it has one above zero.
@@ -27,10 +27,8 @@ pub(super) fn of(cell: &Cell, measure: Measure) -> Option<f64> {
         Measure::FsyncsPerOp => cell.counters.fsyncs as f64 / cell.ops as f64,
         Measure::EntriesPerOp => cell.counters.entries as f64 / cell.ops as f64,
         Measure::LogBytesPerOp => cell.counters.log_bytes as f64 / cell.ops as f64,
-        Measure::SwitchesPerOp => {
-            let switches: Option<u64> = cell.cpu.iter().map(|role| role.switches).sum();
-            switches? as f64 / cell.ops as f64
-        }
+        Measure::SwitchesPerOp => of_roles(cell, |role| role.switches)? / cell.ops as f64,
+        Measure::SyscallsPerOp => of_roles(cell, |role| role.syscalls)? / cell.ops as f64,
         Measure::InFlight => in_stages(cell, &IN_THE_LOG)?,
         Measure::AppliersMean => in_stages(cell, &["apply"])?,
         Measure::AppliersMax => f64::from(cell.appliers_max?),
@@ -92,6 +90,12 @@ fn store_locks(cell: &Cell) -> Option<impl Iterator<Item = &LockUse>> {
 /// The locks that guard keys.
 fn store_lock(cell: &Cell) -> Option<&LockUse> {
     cell.locks.iter().find(|lock| lock.name == "store")
+}
+
+/// A count of everybody's; none if it is not known of one of them.
+fn of_roles(cell: &Cell, count: fn(&RoleCpu) -> Option<u64>) -> Option<f64> {
+    let all: Option<u64> = cell.cpu.iter().map(count).sum();
+    all.map(|all| all as f64)
 }
 
 /// CPU time of everybody in a cell, ns.

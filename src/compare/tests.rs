@@ -69,14 +69,17 @@ pub(crate) fn cell(clients: u32, throughput_per_s: f64) -> Cell {
                 cpu_ns: 1_000_000_000,
                 runqueue_ns: 0,
                 switches: Some(3_000),
+                syscalls: None,
             },
             RoleCpu {
                 role: "raft".into(),
                 cpu_ns: 2_000_000_000,
                 runqueue_ns: 0,
                 switches: Some(2_000),
+                syscalls: None,
             },
         ],
+        syscalls_absent: None,
         load_threads: 1,
         process: None,
         allocations: None,
@@ -126,6 +129,7 @@ pub(crate) fn empty(arms: &[&str]) -> Run {
         elapsed_s: 0.0,
         complete: true,
         quick: false,
+        counts_syscalls: false,
         scenario: ScenarioText {
             name: String::new(),
             analysis: String::new(),
@@ -423,6 +427,41 @@ fn scenarios_of_a_kind_become_one_figure() {
     runs[1].arms.last_mut().unwrap().levers.insert("layer".into(), "store".into());
     let all: Vec<_> = runs.iter().flat_map(shares).collect();
     assert!(overall(&all).is_empty(), "like goes with like");
+}
+
+#[test]
+fn system_calls_are_judged_where_they_were_counted() {
+    let mut run = throughput_world(&[1.0; 8]);
+    run.targets[0].metric = "saturate.syscalls_per_op@50".into();
+    run.targets[0].bound = "<= 0.5".into();
+    let judged = |run: &Run| compare(run).verdicts.remove(0);
+    let verdict = judged(&run);
+    assert_eq!(verdict.verdict, Verdict::Inconclusive);
+    assert!(verdict.reason.contains("no block has a value"), "{}", verdict.reason);
+    run.warnings.push(Warning::SyscallsNotCounted { reason: "refused".into() });
+    for arm in [None, Some("after".to_owned())] {
+        run.targets[0].arm = arm;
+        let verdict = judged(&run);
+        assert_eq!(verdict.verdict, Verdict::Inconclusive);
+        assert_eq!(verdict.reason, "system calls were not counted: refused");
+    }
+    run.warnings.clear();
+    run.targets[0].arm = None;
+    let after = run.arms.last().unwrap().name.clone();
+    for trial in &mut run.trials {
+        let calls = if trial.arm == after { 1_000 } else { 10_000 };
+        for role in trial.cells.iter_mut().flat_map(|cell| &mut cell.cpu) {
+            role.syscalls = Some(calls);
+        }
+    }
+    let verdict = judged(&run);
+    assert_eq!(verdict.verdict, Verdict::Met, "{}", verdict.reason);
+    assert!((verdict.estimate.unwrap().ratio - 0.1).abs() < 1e-9);
+    // Everybody's: that of one role is not known.
+    run.trials[0].cells[0].cpu[0].syscalls = None;
+    let metric = metric::Metric::parse("saturate.syscalls_per_op@50", &run).unwrap();
+    assert_eq!(metric.reading(&run.trials[0].cells[0]), None);
+    assert_eq!(metric.reading(&run.trials[1].cells[0]).map(|calls| calls > 0.0), Some(true));
 }
 
 #[test]

@@ -19,7 +19,9 @@ pub(super) fn verdict(run: &Run, target: &Target, arm: &str) -> TargetVerdict {
     let Some(bound) = Bound::of_value(&target.bound, metric.measure.unit()) else {
         return judge::unmeasured(target, judge::cannot_read_bound(target));
     };
-    let reason = invalid::of_value(run, metric, arm).or(judge::unsustained(run, metric, &[arm]));
+    let reason = invalid::of_value(run, metric, arm)
+        .or_else(|| judge::unsustained(run, metric, &[arm]))
+        .or_else(|| judge::uncounted(run, metric));
     if let Some(reason) = reason {
         return judge::unmeasured(target, undecided(reason));
     }

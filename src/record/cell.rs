@@ -57,6 +57,9 @@ pub struct Cell {
     pub appliers_max: Option<u32>,
     /// CPU time by thread role over the span.
     pub cpu: Vec<RoleCpu>,
+    /// Why system calls were not counted, where they should have been.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub syscalls_absent: Option<String>,
     /// Threads that offered load.
     pub load_threads: u32,
     /// What the processes held and asked of the kernel; absent in records of versions that did not look.

@@ -63,6 +63,9 @@ pub struct Run {
     pub complete: bool,
     /// True if `--quick` shortened the plan.
     pub quick: bool,
+    /// True if system calls were counted, which slows each of them; of all arms alike.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub counts_syscalls: bool,
     /// What was asked.
     pub scenario: ScenarioText,
     /// Where it ran.

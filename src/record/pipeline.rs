@@ -57,7 +57,7 @@ pub struct LockUse {
 /// CPU used by the threads of one role.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RoleCpu {
-    /// `load`, `raft`, `apply`, `watch`, `other`.
+    /// `load`, `raft`, `apply`, `watch`, `other`; `server` for the threads of servers that are processes of their own.
     pub role: String,
     /// On CPU, ns.
     pub cpu_ns: u64,
@@ -66,6 +66,9 @@ pub struct RoleCpu {
     /// Times that a thread of it was put on a CPU; absent in records of versions that did not count, and of load by agents.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub switches: Option<u64>,
+    /// System calls of its threads, and of those they started within the span; absent unless they were counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub syscalls: Option<u64>,
 }
 
 /// What this process, and those of the system under test on this machine, held and asked of the kernel over the span.
@@ -78,7 +81,7 @@ pub struct ProcessUse {
     /// The most of it within the span, bytes, each process at its own moment; absent where the kernel does not reset its mark.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resident_peak_bytes: Option<u64>,
-    /// Calls of read and write and their kin; other calls of the kernel are not counted. Absent where that cannot be seen.
+    /// Calls of read and write and their kin; other calls of the kernel are not among them. Absent where that cannot be seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub io_calls: Option<u64>,
     /// Bytes that were sent to storage, by whoever wrote them; absent where that cannot be seen.

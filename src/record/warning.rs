@@ -13,6 +13,13 @@ pub enum Warning {
     CountsAllocations,
     /// The build has failpoints, each of which costs time, and any of which may have been armed.
     CanBeToldToFail,
+    /// System calls were counted, which costs each of them time.
+    CountsSyscalls,
+    /// System calls should have been counted and were not.
+    SyscallsNotCounted {
+        /// Why, and what to do.
+        reason: String,
+    },
     /// The log was not really synced in this arm.
     FsyncNotReal {
         /// Which arm.
@@ -179,6 +186,8 @@ impl Warning {
             Warning::DebugBuild
             | Warning::CountsAllocations
             | Warning::CanBeToldToFail
+            | Warning::CountsSyscalls
+            | Warning::SyscallsNotCounted { .. }
             | Warning::BlocksVoided { .. }
             | Warning::BlocksRepeated { .. }
             | Warning::BlocksDisturbed { .. }

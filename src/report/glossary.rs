@@ -189,7 +189,11 @@ pub const GLOSSARY: &[(&str, &str)] = &[
     ),
     (
         "io calls per op",
-        "Calls of read, write and their kin by all threads, load included, divided by operations (/proc/PID/io). Other system calls are not counted: that takes tracing, which would slow what it counts.",
+        "Calls of read, write and their kin by all threads, load included, divided by operations (/proc/PID/io). Other system calls are not among them: syscalls_per_op has those.",
+    ),
+    (
+        "syscalls per op",
+        "System calls of all threads of the process and of the servers it measures on this machine, load and watchers included, divided by operations finished (the kernel's tracepoint raw_syscalls:sys_enter, counted for each thread). Counted where a target or a gate is about it, or with kvbench run --count-syscalls, of all arms alike, since counting slows every call; the record has them by thread role. Counting takes root, or kernel.perf_event_paranoid = -1 and a readable /sys/kernel/tracing.",
     ),
     (
         "disk bytes per op",

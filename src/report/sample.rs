@@ -235,6 +235,7 @@ fn run() -> Run {
         elapsed_s: 130.4,
         complete: true,
         quick: false,
+        counts_syscalls: false,
         scenario: ScenarioText {
             name: "put_parallel".into(),
             analysis: "Does the optimised write path beat the baseline 10x, and which lever earns it?".into(),
@@ -435,6 +436,7 @@ fn cell(arm: usize, c: usize, rate: f64) -> Cell {
         locks: vec![],
         appliers_max: None,
         cpu: vec![],
+        syscalls_absent: None,
         load_threads: 1,
         process: None,
         allocations: None,
@@ -487,6 +489,7 @@ fn costs(arm: usize, c: usize) -> Costs {
         locks: vec![lock("store", 72.0, 410.0, 0.0002), lock("inbox", 350.0, 120.0, 0.031)],
         resident_peak_bytes: Some(if arm == 0 { 96e6 } else { 104e6 }),
         io_calls_per_op: Some(fsyncs_per_op(arm, c)),
+        syscalls_per_op: Some(if arm == 0 { 6.2 } else { 0.4 }),
         disk_bytes_per_op: Some(if arm == 0 { 4_400.0 } else { 480.0 }),
         allocs_per_op: Some(if arm == 0 { 23.0 } else { 21.0 }),
         alloc_bytes_per_op: Some(if arm == 0 { 2_100.0 } else { 1_900.0 }),

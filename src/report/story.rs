@@ -479,6 +479,13 @@ pub(super) fn warning(warning: &Warning) -> String {
         Warning::CanBeToldToFail => {
             "this build has failpoints, so it can be told to fail: take nothing from it".to_string()
         }
+        Warning::CountsSyscalls => {
+            "system calls were counted, which slows each of them: take no speed from this run"
+                .to_string()
+        }
+        Warning::SyscallsNotCounted { reason } => {
+            format!("system calls were not counted: {reason}")
+        }
         Warning::NoDisk { filesystem } => format!(
             "the log was on {filesystem}, which keeps files in memory: its syncs reach no disk"
         ),

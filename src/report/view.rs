@@ -43,6 +43,11 @@ pub(super) const ASKED: &[Asked] = &[
         of: |costs| costs.resident_peak_bytes.map(|bytes| bytes / MIB),
     },
     Asked { name: "I/O calls per op", word: "io calls per op", of: |costs| costs.io_calls_per_op },
+    Asked {
+        name: "system calls per op",
+        word: "syscalls per op",
+        of: |costs| costs.syscalls_per_op,
+    },
     Asked { name: "disk B per op", word: "disk bytes per op", of: |costs| costs.disk_bytes_per_op },
     Asked { name: "allocs per op", word: "allocs per op", of: |costs| costs.allocs_per_op },
     Asked {

@@ -14,6 +14,7 @@ use crate::measure::process::{self, ProcessSample};
 use crate::measure::recorder::{Recorder, Services};
 use crate::measure::series::{Series, Slot};
 use crate::measure::stage::Stage as PipelineStage;
+use crate::measure::syscalls::{Entrance, Syscalls};
 use crate::record::bundle::histogram_text;
 use crate::record::{
     AgentCell, Allocations, Cell, Counters, HostUse, Lag, Latency, LockUse, OpCell, OpenCell,
@@ -24,6 +25,7 @@ use crate::seed::Seed;
 use crate::target::{Launch, Target};
 use crate::units::Nanos;
 use crate::workload::Workload;
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 
 /// Which cell.
@@ -79,6 +81,8 @@ pub(super) fn measure<L: Launch>(
         target,
         fanout: fanout.as_ref(),
         clock: stage.clock,
+        entrance: stage.entrance.as_ref(),
+        counted: None,
         peaks_are_marked: false,
         begin: None,
         end: None,
@@ -132,7 +136,13 @@ fn add_agents(cell: &mut Cell, by_agent: &[AgentSeen]) {
         return;
     };
     let (cpu_ns, runqueue_ns) = (used.cpu_ns, used.runqueue_ns);
-    cell.cpu.push(RoleCpu { role: LOAD.to_owned(), cpu_ns, runqueue_ns, switches: None });
+    cell.cpu.push(RoleCpu {
+        role: LOAD.to_owned(),
+        cpu_ns,
+        runqueue_ns,
+        switches: None,
+        syscalls: None,
+    });
     let agent = |agent: &AgentSeen| AgentCell {
         address: agent.address.clone(),
         clients: agent.clients,
@@ -160,6 +170,8 @@ struct Reading {
     host: HostSample,
     process: Option<ProcessSample>,
     allocations: Option<AllocationCounts>,
+    /// System calls of each role since they are counted, or why there are none; of the end alone, and none where nobody asked.
+    syscalls: Option<Result<BTreeMap<&'static str, u64>, String>>,
     /// Events given to watchers since they listen.
     delivered: u64,
 }
@@ -169,6 +181,9 @@ struct Ends<'a, T> {
     target: &'a T,
     fanout: Option<&'a Fanout>,
     clock: crate::clock::Clock,
+    /// Where system calls are counted, or why they cannot be; none where nobody asked.
+    entrance: Option<&'a Result<Entrance, String>>,
+    counted: Option<Result<Syscalls, String>>,
     /// Whether the processes' memory marks were set back at the begin.
     peaks_are_marked: bool,
     begin: Option<Reading>,
@@ -187,6 +202,7 @@ impl<T: Target> Ends<'_, T> {
             host: HostSample::now(),
             process: ProcessSample::with(&processes),
             allocations: allocations::counted(),
+            syscalls: None,
             delivered: self.fanout.map_or(0, Fanout::delivered),
         }
     }
@@ -201,11 +217,21 @@ impl<T: Target> Ends<'_, T> {
 impl<T: Target> load::Watcher for Ends<'_, T> {
     fn begin(&mut self) {
         self.peaks_are_marked = process::mark_peaks(&self.target.processes());
-        self.begin = Some(self.read());
+        let begin = self.read();
+        // What the reading itself calls is not of the span: counted after it here, and before it at the end.
+        self.counted = self.entrance.map(|entrance| {
+            let entrance = entrance.as_ref().map_err(String::clone)?;
+            entrance.count(begin.cpu.roles()).map_err(|why| why.to_string())
+        });
+        self.begin = Some(begin);
     }
 
     fn end(&mut self) {
-        self.end = Some(self.read());
+        let syscalls = self.counted.as_mut().map(|counted| {
+            let counted = counted.as_mut().map_err(|why| why.clone())?;
+            counted.by_role().map_err(|why| why.to_string())
+        });
+        self.end = Some(Reading { syscalls, ..self.read() });
     }
 }
 
@@ -241,6 +267,7 @@ fn cell(at: &At<'_>, seen: &Seen, begin: &Reading, end: &Reading) -> Cell {
         locks: locks(begin, end),
         appliers_max: end.appliers_max,
         cpu: cpu(begin, end),
+        syscalls_absent: end.syscalls.as_ref().and_then(|calls| calls.as_ref().err().cloned()),
         load_threads: seen.threads,
         process: None,
         allocations: allocations(begin, end),
@@ -392,12 +419,18 @@ fn allocations(begin: &Reading, end: &Reading) -> Option<Allocations> {
 }
 
 fn cpu(begin: &Reading, end: &Reading) -> Vec<RoleCpu> {
-    let roles = end.cpu.since(&begin.cpu);
+    let mut roles = end.cpu.since(&begin.cpu);
+    let calls = end.syscalls.as_ref().and_then(|calls| calls.as_ref().ok());
+    // A role whose threads have all ended by now still called.
+    for role in calls.into_iter().flat_map(BTreeMap::keys) {
+        roles.entry(role).or_default();
+    }
     let used = |(role, used): (&str, crate::measure::cpu::CpuUse)| RoleCpu {
         role: role.to_owned(),
         cpu_ns: used.cpu_ns,
         runqueue_ns: used.runqueue_ns,
         switches: Some(used.switches),
+        syscalls: calls.map(|calls| calls.get(role).copied().unwrap_or(0)),
     };
     roles.into_iter().map(used).collect()
 }

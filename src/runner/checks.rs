@@ -376,6 +376,7 @@ mod tests {
             locks: Vec::new(),
             appliers_max: None,
             cpu: Vec::new(),
+            syscalls_absent: None,
             load_threads: 1,
             process: None,
             allocations: None,

@@ -25,9 +25,10 @@ use crate::clock::Clock;
 use crate::compare;
 use crate::host;
 use crate::load::FanoutError;
+use crate::measure::syscalls::Entrance;
 use crate::record::{self, METHOD, Run, SCHEMA, Trial, Voided};
 use crate::scenario::plan::{Block, Plan};
-use crate::scenario::spec::{Arm, Fsync, Scenario};
+use crate::scenario::spec::{Arm, Fsync, Measure, Scenario};
 use crate::target::{Launch, LaunchError};
 use crate::units::Nanos;
 use std::path::PathBuf;
@@ -49,6 +50,8 @@ pub struct Options {
     pub path: String,
     /// Whether the plan was shortened by `--quick`.
     pub quick: bool,
+    /// Whether system calls are counted even if the scenario judges none.
+    pub count_syscalls: bool,
     /// Which profiles to take, if any.
     pub profile: Option<Profiling>,
     /// Folder under which the data folders of trials live and vanish.
@@ -187,6 +190,8 @@ pub fn run_amid<L: Launch>(
         .map_or_else(Vec::new, |fleet| fleet.hosts().iter().map(facts::agent_host).collect());
     let mut stage = Stage::new(scenario, options, launch, clock, &plan, watcher, surroundings);
     stage.fleet = fleet;
+    stage.entrance = entrance(scenario, options);
+    run.counts_syscalls = matches!(stage.entrance, Some(Ok(_)));
     let (files, failure) = match stage.all(&mut run) {
         Ok(files) => (files, None),
         Err(error) => (Vec::new(), Some(error)),
@@ -199,6 +204,19 @@ pub fn run_amid<L: Launch>(
     }
     run.elapsed_s = clock.now().as_secs_f64();
     Ok(Finished { run, files, failure })
+}
+
+/// Where system calls are counted, if anybody asks for them; or why they cannot be.
+fn entrance(scenario: &Scenario, options: &Options) -> Option<Result<Entrance, String>> {
+    let is_asked =
+        options.count_syscalls || scenario.judges(|measure| measure == Measure::SyscallsPerOp);
+    let open = || match options.agents.addresses.is_empty() {
+        true => Entrance::open().map_err(|why| why.to_string()),
+        false => {
+            Err("the load's are made on the agents' machines (run without --agents)".to_owned())
+        }
+    };
+    is_asked.then(open)
 }
 
 /// Takes the profiles of `options` and nothing else: the record has no trials.
@@ -241,6 +259,8 @@ struct Stage<'a, L> {
     clock: Clock,
     /// Who offers the load, if not this process.
     fleet: Option<Fleet>,
+    /// Where system calls are counted, or why they cannot be; none where nobody asks.
+    entrance: Option<Result<Entrance, String>>,
     watcher: &'a mut dyn Watcher,
     surroundings: &'a mut dyn Surroundings,
     /// What is left of measuring again.
@@ -270,6 +290,7 @@ impl<'a, L: Launch> Stage<'a, L> {
             launch,
             clock,
             fleet: None,
+            entrance: None,
             watcher,
             surroundings,
             repeats: Repeats::of(scenario.trials, plan),
@@ -444,6 +465,7 @@ fn empty_record<L: Launch>(
         elapsed_s: 0.0,
         complete: false,
         quick: options.quick,
+        counts_syscalls: false,
         scenario: facts::scenario_text(scenario, &options.path),
         host: host::facts(&options.scratch)?,
         build: host::build(),

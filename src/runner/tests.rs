@@ -51,6 +51,7 @@ fn run(foreign_cores: &[f64], pairs: u32, policy: &str) -> (Finished, usize) {
     let options = Options {
         path: "x.toml".to_owned(),
         quick: false,
+        count_syscalls: false,
         profile: None,
         scratch: scratch.path().to_path_buf(),
         agents: Agents::default(),

@@ -37,6 +37,13 @@ pub(super) fn add(run: &mut Run) {
     if cfg!(feature = "failpoints") {
         run.warnings.push(Warning::CanBeToldToFail);
     }
+    if run.counts_syscalls {
+        run.warnings.push(Warning::CountsSyscalls);
+    }
+    let absent = cells(run).find_map(|cell| cell.syscalls_absent.clone());
+    if let Some(reason) = absent {
+        run.warnings.push(Warning::SyscallsNotCounted { reason });
+    }
     if run.host.load_average > BUSY_LOAD_PER_CORE * f64::from(run.host.cores) {
         run.warnings.push(Warning::BusyHost { load_average: run.host.load_average });
     }
@@ -67,6 +74,10 @@ pub(super) fn add(run: &mut Run) {
     }
     let found: Vec<Warning> = of_blocks(run).into_iter().chain(of_cells(run)).collect();
     run.warnings.extend(found);
+}
+
+fn cells(run: &Run) -> impl Iterator<Item = &Cell> {
+    run.trials.iter().flat_map(|trial| &trial.cells)
 }
 
 /// What a sync does there.

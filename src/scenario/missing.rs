@@ -2,7 +2,7 @@
 //! planned anywhere; only running it is refused, before anything is started.
 
 use super::problem::{Problem, Problems};
-use super::spec::{Engine, Layer, Measure, Scenario, System, Target};
+use super::spec::{Engine, Layer, Measure, Scenario, System};
 
 /// The program that layer `etcd` starts where no endpoints are named.
 const ETCD: &str = "etcd";
@@ -36,11 +36,7 @@ pub fn missing(file_name: &str, scenario: &Scenario) -> Option<Problems> {
 }
 
 fn judges_allocations(scenario: &Scenario) -> bool {
-    let of_targets = scenario.targets.iter().filter_map(Target::metric);
-    let of_gates = scenario.gates.iter().map(|gate| &gate.metric);
-    of_targets
-        .chain(of_gates)
-        .any(|metric| matches!(metric.measure, Measure::AllocsPerOp | Measure::AllocBytesPerOp))
+    scenario.judges(|measure| matches!(measure, Measure::AllocsPerOp | Measure::AllocBytesPerOp))
 }
 
 fn starts_etcd(system: &System) -> bool {

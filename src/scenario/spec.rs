@@ -296,6 +296,8 @@ pub enum Measure {
     LogBytesPerOp,
     /// Times that threads were put on a CPU, per operation, of everybody.
     SwitchesPerOp,
+    /// System calls per operation, of everybody, where they are counted.
+    SyscallsPerOp,
     /// Mean number of operations between being taken for the log and being committed.
     InFlight,
     /// Mean number of requests under execution in the store.
@@ -349,6 +351,7 @@ impl Measure {
             | Measure::EntriesPerOp
             | Measure::LogBytesPerOp
             | Measure::SwitchesPerOp
+            | Measure::SyscallsPerOp
             | Measure::InFlight
             | Measure::AppliersMean
             | Measure::AppliersMax
@@ -467,6 +470,13 @@ impl Scenario {
         &self.arms[self.arms.len() - 1]
     }
 
+    /// Whether a target or a gate is about one of the measures that `is_it` picks.
+    pub fn judges(&self, is_it: impl Fn(Measure) -> bool) -> bool {
+        let of_targets = self.targets.iter().filter_map(Target::metric);
+        let of_gates = self.gates.iter().map(|gate| &gate.metric);
+        of_targets.chain(of_gates).any(|metric| is_it(metric.measure))
+    }
+
     /// Whether its keys are accounts and money moves between them.
     pub fn is_bank(&self) -> bool {
         self.ops.iter().any(|weighted| weighted.op.is_transfer())
@@ -490,6 +500,7 @@ words!(Measure {
     EntriesPerOp = "entries_per_op",
     LogBytesPerOp = "log_bytes_per_op",
     SwitchesPerOp = "switches_per_op",
+    SyscallsPerOp = "syscalls_per_op",
     InFlight = "in_flight",
     AppliersMean = "appliers_mean",
     AppliersMax = "appliers_max",

@@ -68,6 +68,7 @@ pub(crate) fn run<F: Fn(&Arm, usize) -> Nature>(text: &str, fakes: &Fakes<F>) ->
     let options = Options {
         path: "tests/known_laws".to_owned(),
         quick: false,
+        count_syscalls: false,
         profile: None,
         scratch: folder.path().to_path_buf(),
         agents: Agents::default(),

@@ -103,6 +103,7 @@ fn desk<'a>(
     let options = Options {
         path: path.display().to_string(),
         quick: false,
+        count_syscalls: false,
         profile: None,
         scratch: scratch.to_path_buf(),
         agents: crate::agent::Agents::default(),

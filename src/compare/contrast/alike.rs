@@ -64,6 +64,10 @@ fn scenario(a: &Run, b: &Run) -> Vec<String> {
     if a.quick != b.quick {
         reasons.push(format!("only {} was shortened by --quick", if a.quick { "A" } else { "B" }));
     }
+    if a.counts_syscalls != b.counts_syscalls {
+        let counted = if a.counts_syscalls { "A" } else { "B" };
+        reasons.push(format!("only of {counted} were system calls counted, which slows each of them"));
+    }
     if a.agents.len() != b.agents.len() {
         let count = |run: &Run| run.agents.len().to_string();
         reasons.extend(difference("machines that offered the load", &count(a), &count(b)));

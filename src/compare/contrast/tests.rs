@@ -262,10 +262,11 @@ fn metrics_without_a_good_side_are_refused() {
 type Change = fn(&mut Run);
 
 /// Every reason, and the words it is told in.
-const DIFFERENCES: [(Change, &str); 14] = [
+const DIFFERENCES: [(Change, &str); 15] = [
     (|run| run.scenario.name = "other".into(), "scenario: asked against other"),
     (|run| run.scenario.text.push_str("more"), "scenario: the texts differ from line 3 on"),
     (|run| run.quick = true, "only B was shortened by --quick"),
+    (|run| run.counts_syscalls = true, "only of B were system calls counted"),
     (|run| run.host.details.machine_key = "key-2".into(), "machine key: key-1 against key-2"),
     (
         |run| {

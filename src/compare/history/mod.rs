@@ -1,7 +1,7 @@
 //! Runs over time: what a run leaves in a history, how its metrics went since, and which runs a new one may be held against.
 //!
 //! Runs are points of one series only if they were asked the same question under the same conditions: scenario to the letter,
-//! machine, way of measuring, `--quick`, cargo profile, number of load machines, arm. Everything else parts them, and nothing is
+//! machine, way of measuring, `--quick`, whether system calls were counted, cargo profile, number of load machines, arm. Everything else parts them, and nothing is
 //! corrected for: a series that was parted says by what.
 //!
 //! Caveat: two runs share no block, so a host that changed within one machine key looks like a change of the program. That

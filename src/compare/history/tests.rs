@@ -189,11 +189,12 @@ fn other_conditions_are_another_series_that_says_why() {
     on_day(3, &|run| run.scenario.text += "# another\n");
     on_day(4, &|run| run.quick = true);
     on_day(5, &|run| run.build.profile = "debug".into());
-    on_day(6, &|run| run.scenario.path = "elsewhere".into());
+    on_day(6, &|run| run.counts_syscalls = true);
+    on_day(7, &|run| run.scenario.path = "elsewhere".into());
     let runs = runs.iter().map(|run| entry(run).unwrap()).collect();
     let trends = of_after(&History { runs, ..History::default() });
     let points: Vec<_> = trends.series.iter().map(|trend| trend.points.len()).collect();
-    assert_eq!(points, [2, 1, 1, 1, 1, 1], "the last run belongs to the first");
+    assert_eq!(points, [2, 1, 1, 1, 1, 1, 1], "the last run belongs to the first");
     let parted: Vec<_> = trends.series.iter().map(|trend| trend.parted_by.join("; ")).collect();
     assert_eq!(parted[0], "");
     assert_eq!(parted[1], "machine: aaaa → bbbb");
@@ -202,6 +203,7 @@ fn other_conditions_are_another_series_that_says_why() {
         "scenario text",
         "quick: no → yes",
         "cargo profile",
+        "system calls counted: no → yes",
     ]) {
         assert!(parted.contains(wanted), "{parted}, wanted {wanted}");
     }

@@ -192,6 +192,7 @@ fn parted(before: &Conditions, after: &Conditions) -> Vec<String> {
             ("machine", known(&of.machine_key)),
             ("method version", of.method.to_string()),
             ("quick", word(of.quick)),
+            ("system calls counted", word(of.counts_syscalls)),
             ("cargo profile", known(&of.profile)),
             ("load machines", of.agents.to_string()),
         ]

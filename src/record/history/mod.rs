@@ -46,6 +46,9 @@ pub struct Conditions {
     pub method: u32,
     /// Whether `--quick` shortened the plan.
     pub quick: bool,
+    /// Whether system calls were counted, which slows each of them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub counts_syscalls: bool,
     /// Cargo profile of the program.
     pub profile: String,
     /// Machines that offered the load; 0 if the one measured did.
@@ -129,6 +132,7 @@ impl Conditions {
             machine_key: machine_key(&run.host),
             method: run.method,
             quick: run.quick,
+            counts_syscalls: run.counts_syscalls,
             profile: run.build.profile.clone(),
             agents: u32::try_from(run.agents.len()).unwrap_or(u32::MAX),
         }

@@ -18,7 +18,7 @@ use crate::report::words::plain;
 use std::collections::BTreeMap;
 
 /// Each measure's unit: what is measured and in what. The last word is what benchstat scales.
-const UNITS: [(&str, &str); 23] = [
+const UNITS: [(&str, &str); 24] = [
     ("throughput", "ops/s"),
     ("mean", "mean-ns"),
     ("p50", "p50-ns"),
@@ -35,6 +35,7 @@ const UNITS: [(&str, &str); 23] = [
     ("entries_per_op", "entries/op"),
     ("log_bytes_per_op", "log-B/op"),
     ("switches_per_op", "switches/op"),
+    ("syscalls_per_op", "syscalls/op"),
     ("in_flight", "in-flight"),
     ("appliers_mean", "appliers-mean"),
     ("appliers_max", "appliers-max"),

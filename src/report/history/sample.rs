@@ -56,6 +56,7 @@ fn throughput() -> Trend {
                 machine_key: "fedcba987654".into(),
                 method: 2,
                 quick: false,
+                counts_syscalls: false,
                 profile: "release".into(),
                 agents: 0,
             },
