@@ -127,6 +127,7 @@ impl Rig {
             group: raft::Group::alone(),
             log: folder.path(),
             images: &folder.path().join("images"),
+            medium: raft::Medium::default(),
             transport: Arc::new(raft::Nobody),
             meter: meter.clone(),
             clock: Clock::start(),

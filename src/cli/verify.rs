@@ -1,5 +1,6 @@
 //! `kvbench verify`: are the answers right? Apply paths against the oracle, and histories under faults, questioned.
 
+mod crashes;
 mod imported;
 mod told;
 
@@ -31,6 +32,7 @@ Examples:
   kvbench verify                                          a first look, about a minute
   kvbench verify --histories 40 --operations 15000        as CI does
   kvbench verify --campaign equivalence --requests 1000000000
+  kvbench verify --campaign crashes --images 50000         what a crash may leave of a disk
   kvbench verify --campaign faults --seed 17 --path sharded --nodes 3    one history again
   kvbench verify --campaign faults --fault leader-cut-off --fault loss
   kvbench verify --history jepsen/history.edn --keyed     one that another tool recorded
@@ -55,6 +57,9 @@ pub(super) struct VerifyArgs {
     /// Requests whose answers are compared, each store's counted
     #[arg(long, value_name = "COUNT", default_value_t = 300_000)]
     requests: u64,
+    /// Leftovers of crashes on which a member is started, at least
+    #[arg(long, value_name = "COUNT", default_value_t = 3_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
+    images: u64,
     /// Histories under faults
     #[arg(long, value_name = "COUNT", default_value_t = 6, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     histories: u64,
@@ -95,10 +100,12 @@ pub(super) struct VerifyArgs {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Campaign {
-    /// The two below
+    /// All of the others but failpoints
     All,
     /// Every apply path gives the oracle's answers, events and state
     Equivalence,
+    /// What a crash leaves of a disk, and disks that fail
+    Crashes,
     /// Histories of groups in which things go wrong
     Faults,
     /// Histories of groups in which something goes wrong at one or two named sites; only builds with feature failpoints have them
@@ -109,8 +116,8 @@ impl Campaign {
     /// The one that makes histories like those of this one.
     fn of_histories(self) -> &'static str {
         match self {
-            Campaign::All | Campaign::Equivalence | Campaign::Faults => "faults",
             Campaign::Failpoints => "failpoints",
+            _ => "faults",
         }
     }
 }
@@ -207,12 +214,14 @@ pub(super) fn verify(args: &VerifyArgs, terminal: &mut Terminal<'_>) -> anyhow::
         return imported::check(file, args.keyed, args.versioned, terminal);
     }
     let mut sitting = Sitting::begin(args, terminal)?;
-    if matches!(args.campaign, Campaign::All | Campaign::Equivalence)
-        && sitting.record.equivalence.is_none()
-    {
+    let wanted = |one| args.campaign == Campaign::All || args.campaign == one;
+    if wanted(Campaign::Equivalence) && sitting.record.equivalence.is_none() {
         sitting.equivalence(args, terminal)?;
     }
-    if args.campaign != Campaign::Equivalence {
+    if wanted(Campaign::Crashes) && sitting.record.crashes.is_none() {
+        sitting.crashes(args, terminal)?;
+    }
+    if wanted(Campaign::Faults) || args.campaign == Campaign::Failpoints {
         sitting.histories(args, terminal)?;
     }
     sitting.end(args, terminal)
@@ -242,6 +251,7 @@ impl Sitting {
             host: host::facts(&scratch).context("looking at this machine")?,
             build: host::build(),
             equivalence: None,
+            crashes: None,
             histories: Vec::new(),
         };
         if let Some(before) = out.as_deref().filter(|path| path.exists()) {

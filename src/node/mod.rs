@@ -10,8 +10,8 @@ use crate::model::{
     Body, LeaseId, LeaseStatus, Position, Refusal, Request, Response, codec, validate,
 };
 use crate::raft::{
-    self, Change, Delivered, Door, Executed, Inbox, MemberId, Pipeline, PipelineError, Refusals,
-    Rejected, StateMachine, Status, Transport, Waiter,
+    self, Change, Delivered, Door, Executed, Inbox, Medium, MemberId, Pipeline, PipelineError,
+    Refusals, Rejected, StateMachine, Status, Transport, Waiter,
 };
 use crate::store::{self, Answer, ApplyPath, Command, Digest, StoreError};
 use std::error::Error;
@@ -147,6 +147,19 @@ impl Node {
         clock: Clock,
         probe: Probe,
     ) -> Result<Node, NodeError> {
+        Node::start_on(Medium::default(), config, peers, folder, clock, probe)
+    }
+
+    /// As [`Node::start_in`], on another disk than the host's: the log and images of the state, that is; what the store itself
+    /// keeps, and the folder's own few files, are on the host's.
+    pub fn start_on(
+        medium: Medium,
+        config: Config,
+        peers: Peers,
+        folder: DataFolder,
+        clock: Clock,
+        probe: Probe,
+    ) -> Result<Node, NodeError> {
         let folder = Arc::new(folder);
         let store = Arc::new(RwLock::new(store::open(config.store, &folder.state(), probe)?));
         failpoint::may_fail("node::store-opened").map_err(PipelineError::Thread)?;
@@ -168,6 +181,7 @@ impl Node {
             group: peers.group,
             log: &folder.log(),
             images: &folder.images(),
+            medium,
             transport: peers.transport,
             meter: meter.clone(),
             clock,

@@ -1,6 +1,7 @@
 //! Takes committed entries to the state machine and the replies to the clients. Inline, or on a thread of its
 //! own behind a bounded queue; both run the same [`execute`].
 
+use super::disk::{Cursor, Disk};
 use super::inbox::{Applied, Inbox, StopOnPanic, Submission, WrittenImage};
 use super::status::Board;
 use super::{ApplyOn, Delivered, Executed, PipelineError, StateMachine, Waiter, packing};
@@ -72,6 +73,8 @@ pub(super) struct Tools<M> {
     pub(super) machine: Arc<M>,
     pub(super) meter: Arc<PipelineMeter>,
     pub(super) board: Arc<Board>,
+    /// What images are written to.
+    pub(super) disk: Arc<dyn Disk>,
 }
 
 /// An applier, and its thread if it has one.
@@ -87,8 +90,12 @@ where
     M: StateMachine,
     W: Waiter<M::Reply>,
 {
-    let (machine, inbox_of_writer) = (tools.machine.clone(), inbox.clone());
-    let writer = ImageWriter { machine, inbox: inbox_of_writer, thread: None };
+    let writer = ImageWriter {
+        machine: tools.machine.clone(),
+        disk: tools.disk.clone(),
+        inbox: inbox.clone(),
+        thread: None,
+    };
     match apply_on {
         ApplyOn::RaftThread => Ok((Box::new(Inline { tools, writer, applied: 0 }), None)),
         ApplyOn::ApplyThread => {
@@ -204,6 +211,7 @@ pub(super) fn load_image<M: StateMachine>(machine: &M, path: &Path) -> Result<()
 /// Writes images, one at a time, on a thread of its own; waits for it at the end.
 struct ImageWriter<M: StateMachine, W> {
     machine: Arc<M>,
+    disk: Arc<dyn Disk>,
     inbox: Arc<Inbox<M::Reply, W>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -214,9 +222,10 @@ impl<M: StateMachine, W: Waiter<M::Reply>> ImageWriter<M, W> {
         self.wait();
         let (held, is_held) = sync_channel(1);
         let (machine, inbox) = (self.machine.clone(), self.inbox.clone());
+        let disk = self.disk.clone();
         let write = move || {
             let _guard = StopOnPanic(&*inbox);
-            let outcome = write_image(&*machine, &path, &mut || {
+            let outcome = write_image(&*machine, &*disk, &path, &mut || {
                 // Whoever waits takes one word, or is gone.
                 let _ = held.send(());
             });
@@ -252,14 +261,17 @@ impl<M: StateMachine, W> Drop for ImageWriter<M, W> {
 
 fn write_image<M: StateMachine>(
     machine: &M,
+    disk: &dyn Disk,
     path: &Path,
     held: &mut dyn FnMut(),
 ) -> io::Result<()> {
     failpoint::may_fail("image::begin")?;
-    let mut file = File::create(path)?;
-    machine.write_image(&mut file, held)?;
+    let file = disk.create(path)?;
+    // One that could not be finished may have this name.
+    file.truncate(0)?;
+    machine.write_image(&mut Cursor::new(file.clone()), held)?;
     failpoint::may_fail("image::before-sync")?;
-    file.sync_all()?;
+    file.sync()?;
     failpoint::may_fail("image::after-sync")
 }
 

@@ -132,8 +132,8 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
     use crate::measure::pipeline::PipelineMeter;
-    use crate::raft::Fsync;
     use crate::raft::log::{EngineLog, LogStore, Round};
+    use crate::raft::{Fsync, Medium};
     use raft::Storage as _;
     use raft::eraftpb::Entry;
     use std::sync::Arc;
@@ -142,7 +142,7 @@ mod tests {
 
     fn open(folder: &Path) -> Result<EngineLog, raft_engine::Error> {
         let meter = Arc::new(PipelineMeter::default());
-        EngineLog::open(folder, Fsync::Real, Clock::start(), meter)
+        EngineLog::open(folder, &Medium::default(), Fsync::Real, Clock::start(), meter)
     }
 
     /// A log of so many entries, its newest file, and where each of its records begins and ends.

@@ -1,14 +1,17 @@
 //! Images of the state on disk: what a restart begins with instead of the whole log, and what a member gets that needs entries which
 //! the log no longer has. A file gets its name when it is complete and synced; only the newest is kept.
 
+use super::disk::{Disk, HostDisk};
 use crate::failpoint;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The folder of images.
 pub(super) struct Images {
     folder: PathBuf,
+    disk: Arc<dyn Disk>,
     newest: Option<Image>,
 }
 
@@ -27,15 +30,15 @@ const UNFINISHED: &str = "part";
 
 impl Images {
     /// Makes the folder if it is absent, and removes what was left unfinished or is outdated.
-    pub(super) fn open(folder: &Path) -> io::Result<Images> {
+    pub(super) fn open(folder: &Path, disk: Arc<dyn Disk>) -> io::Result<Images> {
         failpoint::may_fail("image::open-folder")?;
         fs::create_dir_all(folder)?;
-        let mut images = Images { folder: folder.to_owned(), newest: None };
+        let mut images = Images { folder: folder.to_owned(), disk, newest: None };
         for entry in fs::read_dir(folder)? {
             let path = entry?.path();
             match numbers(&path) {
                 Some((index, term)) => images.adopt(Image { index, term, path })?,
-                None if has_end(&path, UNFINISHED) => fs::remove_file(path)?,
+                None if has_end(&path, UNFINISHED) => images.disk.delete(&path)?,
                 None => {}
             }
         }
@@ -55,11 +58,16 @@ impl Images {
     pub(super) fn finish(&mut self, unfinished: &Path, index: u64, term: u64) -> io::Result<()> {
         let path = self.folder.join(format!("{index:016x}-{term:016x}.{END}"));
         failpoint::may_fail("image::before-rename")?;
-        fs::rename(unfinished, &path)?;
+        self.disk.rename(unfinished, &path)?;
         failpoint::may_fail("image::after-rename")?;
-        File::open(&self.folder)?.sync_all()?;
+        self.disk.sync_folder(&self.folder)?;
         failpoint::may_fail("image::after-folder-sync")?;
         self.adopt(Image { index, term, path })
+    }
+
+    /// Removes a file that will not be finished. Left behind, the next start removes it.
+    pub(super) fn discard(&self, unfinished: &Path) {
+        let _ = self.disk.delete(unfinished);
     }
 
     fn adopt(&mut self, image: Image) -> io::Result<()> {
@@ -70,7 +78,7 @@ impl Images {
         };
         match outdated {
             Some(outdated) if outdated.path != image.path || !newer => {
-                fs::remove_file(outdated.path)
+                self.disk.delete(&outdated.path)
             }
             _ => Ok(()),
         }
@@ -95,7 +103,7 @@ pub fn newest_image(folder: &Path) -> io::Result<Option<(u64, PathBuf)>> {
 
 /// Puts a copy of the image `from`, of the state after `index`, where a member that has no log begins with it.
 pub fn plant_image(folder: &Path, from: &Path, index: u64) -> io::Result<()> {
-    let mut images = Images::open(folder)?;
+    let mut images = Images::open(folder, Arc::new(HostDisk))?;
     let unfinished = images.unfinished(index);
     fs::copy(from, &unfinished)?;
     failpoint::may_fail("image::plant")?;
@@ -118,7 +126,7 @@ mod tests {
     #[test]
     fn the_newest_complete_image_is_kept() {
         let folder = tempfile::tempdir().unwrap();
-        let mut images = Images::open(folder.path()).unwrap();
+        let mut images = Images::open(folder.path(), Arc::new(HostDisk)).unwrap();
         for (index, term) in [(5, 1), (9, 2)] {
             let path = images.unfinished(index);
             fs::write(&path, [index as u8]).unwrap();
@@ -126,7 +134,7 @@ mod tests {
         }
         fs::write(images.unfinished(12), b"half").unwrap();
         fs::write(folder.path().join(format!("{:016x}-{:016x}.image", 3, 1)), b"old").unwrap();
-        let images = Images::open(folder.path()).unwrap();
+        let images = Images::open(folder.path(), Arc::new(HostDisk)).unwrap();
         let newest = images.newest().unwrap();
         assert_eq!((newest.index, newest.term), (9, 2));
         assert_eq!(fs::read(&newest.path).unwrap(), [9]);

@@ -3,6 +3,7 @@
 
 use super::Fsync;
 use super::damage::{self, Damage};
+use super::disk::Medium;
 use super::images::Image;
 use super::members::Members;
 use super::sync_fs::SyncFs;
@@ -104,9 +105,10 @@ impl MessageExt for Codec {
 }
 
 impl EngineLog {
-    /// Opens or creates the log in `folder`, and counts this start.
+    /// Opens or creates the log in `folder`, and counts this start. A crash of the host does not undo that there is one.
     pub(super) fn open(
         folder: &Path,
+        medium: &Medium,
         fsync: Fsync,
         clock: Clock,
         meter: Arc<PipelineMeter>,
@@ -117,6 +119,8 @@ impl EngineLog {
             recovery_mode: RecoveryMode::TolerateTailCorruption,
             // Values are random bytes: compressing them would only cost, and differently per batch size.
             batch_compression_threshold: ReadableSize(0),
+            target_file_size: ReadableSize(medium.log_file.0),
+            purge_threshold: ReadableSize(medium.log_files.0),
             ..Config::default()
         };
         if let Some(Damage { path, offset, whole }) = damage::find(folder)? {
@@ -125,7 +129,8 @@ impl EngineLog {
                 path.display()
             )));
         }
-        let rules = SyncFs { fsync, clock, meter: meter.clone() };
+        let disk = medium.disk.clone();
+        let rules = SyncFs { disk, fsync, clock, meter: meter.clone() };
         let engine = Arc::new(Engine::open_with_file_system(config, Arc::new(rules))?);
         let mut log = EngineLog {
             hard_state: engine.get_message(GROUP, HARD_STATE)?.unwrap_or_default(),

@@ -18,6 +18,7 @@ use std::io::{self, Read, Write};
 
 mod applier;
 mod damage;
+mod disk;
 mod forwarded;
 mod guard;
 mod images;
@@ -39,6 +40,7 @@ mod tests;
 mod transport;
 mod wire;
 
+pub use disk::{Disk, DiskFile, HostDisk, Medium};
 pub use images::{newest_image, plant_image};
 pub use inbox::{Inbox, StopOnPanic};
 pub use members::{BadChange, Change, Member};

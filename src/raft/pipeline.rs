@@ -1,6 +1,7 @@
 //! Starting and ending a member: its log, its state from the newest image, its threads.
 
 use super::applier::{self, Tools};
+use super::disk::Medium;
 use super::images::Images;
 use super::inbox::{Inbox, What};
 use super::log::{EngineLog, LogStore};
@@ -32,6 +33,8 @@ pub struct Setup<'a> {
     pub log: &'a Path,
     /// Folder of images of its state.
     pub images: &'a Path,
+    /// What both lie on.
+    pub medium: Medium,
     /// The way to the other members.
     pub transport: Arc<dyn Transport>,
     /// Counts what it does.
@@ -60,7 +63,7 @@ where
     W: Waiter<M::Reply>,
 {
     let (fsync, meter) = (setup.config.fsync, setup.meter.clone());
-    let log = EngineLog::open(setup.log, fsync, setup.clock, meter)?;
+    let log = EngineLog::open(setup.log, &setup.medium, fsync, setup.clock, meter)?;
     start_on(log, setup, machine)
 }
 
@@ -83,7 +86,7 @@ where
             members
         }
     };
-    let images = Images::open(setup.images)?;
+    let images = Images::open(setup.images, setup.medium.disk.clone())?;
     let mut begun_at = 0;
     if let Some(image) = images.newest() {
         if !machine.holds(&mut File::open(&image.path)?)? {
@@ -94,8 +97,12 @@ where
     }
     let inbox = Arc::new(Inbox::new(setup.probe));
     let board = Arc::new(Board::new(setup.probe));
-    let tools =
-        Tools { machine: machine.clone(), meter: setup.meter.clone(), board: board.clone() };
+    let tools = Tools {
+        machine: machine.clone(),
+        meter: setup.meter.clone(),
+        board: board.clone(),
+        disk: setup.medium.disk.clone(),
+    };
     let (applier, apply_thread) = applier::applier(setup.config.apply_on, tools, &inbox)?;
     let raft = raft_config(&setup.group, begun_at);
     let mut ready_loop = ReadyLoop::new(

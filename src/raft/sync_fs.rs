@@ -1,11 +1,12 @@
-//! The log's file system: the engine's own, with every sync counted, timed, and done as the `fsync` lever says.
+//! The log's file system: a disk, with every sync counted, timed, and done as the `fsync` lever says.
 //! All arms write through it, so all pay the same for being watched.
 
 use super::Fsync;
+use super::disk::{Cursor, Disk, DiskFile};
 use crate::clock::Clock;
 use crate::failpoint;
 use crate::measure::pipeline::PipelineMeter;
-use raft_engine::env::{DefaultFileSystem, FileSystem, Handle, Permission};
+use raft_engine::env::{FileSystem, Handle, Permission, WriteExt};
 use std::io::Result;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 /// What a sync does and where it is counted.
 #[derive(Clone)]
 pub(super) struct SyncFs {
+    pub(super) disk: Arc<dyn Disk>,
     pub(super) fsync: Fsync,
     pub(super) clock: Clock,
     pub(super) meter: Arc<PipelineMeter>,
@@ -20,13 +22,13 @@ pub(super) struct SyncFs {
 
 /// A file of the log.
 pub(super) struct SyncHandle {
-    file: Arc<<DefaultFileSystem as FileSystem>::Handle>,
+    file: Arc<dyn DiskFile>,
     rules: SyncFs,
 }
 
 impl SyncFs {
-    fn handle(&self, file: <DefaultFileSystem as FileSystem>::Handle) -> SyncHandle {
-        SyncHandle { file: Arc::new(file), rules: self.clone() }
+    fn handle(&self, file: Arc<dyn DiskFile>) -> SyncHandle {
+        SyncHandle { file, rules: self.clone() }
     }
 }
 
@@ -36,7 +38,7 @@ impl Handle for SyncHandle {
     }
 
     fn file_size(&self) -> Result<usize> {
-        self.file.file_size()
+        self.file.size()
     }
 
     fn sync(&self) -> Result<()> {
@@ -52,32 +54,43 @@ impl Handle for SyncHandle {
     }
 }
 
+impl WriteExt for Cursor {
+    fn truncate(&mut self, offset: usize) -> Result<()> {
+        Cursor::truncate(self, offset)
+    }
+
+    fn allocate(&mut self, offset: usize, size: usize) -> Result<()> {
+        Cursor::allocate(self, offset, size)
+    }
+}
+
 impl FileSystem for SyncFs {
     type Handle = SyncHandle;
-    type Reader = <DefaultFileSystem as FileSystem>::Reader;
-    type Writer = <DefaultFileSystem as FileSystem>::Writer;
+    type Reader = Cursor;
+    type Writer = Cursor;
 
     fn create<P: AsRef<Path>>(&self, path: P) -> Result<SyncHandle> {
-        Ok(self.handle(DefaultFileSystem.create(path)?))
+        Ok(self.handle(self.disk.create(path.as_ref())?))
     }
 
     fn open<P: AsRef<Path>>(&self, path: P, permission: Permission) -> Result<SyncHandle> {
-        Ok(self.handle(DefaultFileSystem.open(path, permission)?))
+        let writable = permission == Permission::ReadWrite;
+        Ok(self.handle(self.disk.open(path.as_ref(), writable)?))
     }
 
     fn delete<P: AsRef<Path>>(&self, path: P) -> Result<()> {
-        DefaultFileSystem.delete(path)
+        self.disk.delete(path.as_ref())
     }
 
     fn rename<P: AsRef<Path>>(&self, from: P, to: P) -> Result<()> {
-        DefaultFileSystem.rename(from, to)
+        self.disk.rename(from.as_ref(), to.as_ref())
     }
 
-    fn new_reader(&self, handle: Arc<SyncHandle>) -> Result<Self::Reader> {
-        DefaultFileSystem.new_reader(handle.file.clone())
+    fn new_reader(&self, handle: Arc<SyncHandle>) -> Result<Cursor> {
+        Ok(Cursor::new(handle.file.clone()))
     }
 
-    fn new_writer(&self, handle: Arc<SyncHandle>) -> Result<Self::Writer> {
-        DefaultFileSystem.new_writer(handle.file.clone())
+    fn new_writer(&self, handle: Arc<SyncHandle>) -> Result<Cursor> {
+        Ok(Cursor::new(handle.file.clone()))
     }
 }

@@ -206,7 +206,7 @@ impl Drop for Folder {
 }
 
 fn open(folder: &Path, fsync: Fsync, meter: &Arc<PipelineMeter>) -> EngineLog {
-    EngineLog::open(folder, fsync, Clock::start(), meter.clone()).unwrap()
+    EngineLog::open(folder, &Medium::default(), fsync, Clock::start(), meter.clone()).unwrap()
 }
 
 fn start_gated(config: Config, folder: &Path, watch: &Arc<Watch>) -> Pipeline<Vec<u8>, Noted> {
@@ -224,7 +224,9 @@ fn start_alone<L: LogStore + Send + 'static>(
     let (group, transport) = (Group::alone(), Arc::new(Nobody));
     let (clock, probe) = (Clock::start(), Probe::off());
     let images = &folder.join("images");
-    let setup = Setup { config, group, log: folder, images, transport, meter, clock, probe };
+    let medium = Medium::default();
+    let setup =
+        Setup { config, group, log: folder, images, medium, transport, meter, clock, probe };
     start_on(log, setup, Arc::new(Echo)).unwrap()
 }
 

@@ -2,6 +2,7 @@
 
 use super::{Build, Host};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Version of this layout.
 pub const SCHEMA: u32 = 1;
@@ -27,6 +28,8 @@ pub struct Verification {
     pub build: Build,
     /// Apply paths against the oracle; absent if that was not asked for.
     pub equivalence: Option<Equivalence>,
+    /// Crashes and mishaps of a disk; absent if that was not asked for.
+    pub crashes: Option<Crashes>,
     /// Histories under faults, in the order in which they were made.
     pub histories: Vec<HistoryRecord>,
 }
@@ -46,6 +49,64 @@ pub struct Equivalence {
     pub elapsed_s: f64,
     /// Differences, each with the shortest log found that shows it.
     pub differences: Vec<String>,
+}
+
+/// Members on disks that are watched: what crashes may leave of them, and disks that have mishaps.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Crashes {
+    /// First seed.
+    pub seed: u64,
+    /// Seeds, counted up.
+    pub seeds: u64,
+    /// Lives, each begun with what a crash of another one left.
+    pub lives: u64,
+    /// Requests that were answered in them.
+    pub answered: u64,
+    /// Moments at which a crash was tried.
+    pub moments: u64,
+    /// Leftovers on which a member was started, no two of a life the same, by what had become of unsynced bytes.
+    pub images_by_kind: BTreeMap<String, u64>,
+    /// Of those, how many lacked names.
+    pub names_lost: u64,
+    /// Bits turned in synced bytes that were found out at the start.
+    pub flips_refused: u64,
+    /// Those that were turned where nobody reads any more.
+    pub flips_harmless: u64,
+    /// Those in the last record of the log, which cannot be told from a torn write.
+    pub flips_in_last: u64,
+    /// Leftovers after which something acknowledged was lost.
+    pub lost: u64,
+    /// Leftovers of which anything else was made than should be.
+    pub wrong: u64,
+    /// Disks that had mishaps.
+    pub mishaps: Vec<MishapRecord>,
+    /// How long it took, s.
+    pub elapsed_s: f64,
+    /// What was wrong, in words.
+    pub violations: Vec<String>,
+}
+
+impl Crashes {
+    /// Leftovers of all kinds, those with turned bits included.
+    pub fn images(&self) -> u64 {
+        let flips = self.flips_refused + self.flips_harmless + self.flips_in_last;
+        self.images_by_kind.values().sum::<u64>() + flips
+    }
+}
+
+/// One kind of mishap of a disk.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MishapRecord {
+    /// Its name.
+    pub kind: String,
+    /// Lives that were to have it.
+    pub tried: u64,
+    /// Lives that had it.
+    pub happened: u64,
+    /// Lives that ended by it.
+    pub stopped: u64,
+    /// Leftovers on which a member was started.
+    pub images: u64,
 }
 
 /// What is said of a history.
@@ -141,7 +202,8 @@ impl Verification {
     /// Whether anything is wrong.
     pub fn has_violation(&self) -> bool {
         let differs = self.equivalence.as_ref().is_some_and(|one| !one.differences.is_empty());
-        differs || self.histories.iter().any(|one| one.finding == Finding::Violation)
+        let broken = self.crashes.as_ref().is_some_and(|one| !one.violations.is_empty());
+        differs || broken || self.histories.iter().any(|one| one.finding == Finding::Violation)
     }
 
     /// Whether nothing is wrong and something shows nothing.

@@ -1,5 +1,7 @@
 //! What `kvbench verify` found, as a page: no script, and no link.
 
+mod crashes;
+
 use super::html::{self, Table};
 use super::markup::text;
 use super::words::{count, quantity, significant};
@@ -31,6 +33,9 @@ pub fn render(record: &Verification) -> String {
             .iter()
             .for_each(|one| out.push_str(&format!("<pre>{}</pre>\n", text(one))));
         out.push_str("</section>\n");
+    }
+    if let Some(found) = &record.crashes {
+        crashes::section_of(&mut out, found);
     }
     if !record.histories.is_empty() {
         sums(&mut out, record);
@@ -291,6 +296,7 @@ mod tests {
                 logs: 1,
                 ..Equivalence::default()
             }),
+            crashes: None,
             histories,
         }
     }

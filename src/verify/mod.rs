@@ -4,8 +4,10 @@
 //! - `history`, `witness`: operations under faults, in the order that the server itself names.
 //! - `wgl`: the same without believing the server's revisions, key by key. `edn`: histories of other tools.
 //! - `watch`: what watchers were told, against what happened.
+//! - `crashes`: what a crash may leave of a member's disk, and what a start makes of it.
 //! - `faults`: groups of nodes, what goes wrong in them, and campaigns that put it all together.
 
+pub mod crashes;
 pub mod edn;
 pub mod equivalence;
 pub mod faults;

@@ -42,8 +42,7 @@ where
         let WrittenImage { index, path, outcome } = written;
         let newest = self.images.newest().map_or(0, |image| image.index);
         if outcome.is_err() || index <= newest {
-            // Left behind, the next start removes it.
-            let _ = std::fs::remove_file(path);
+            self.images.discard(&path);
             return Ok(());
         }
         let term = self.raft.raft.raft_log.term(index)?;
