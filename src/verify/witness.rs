@@ -12,7 +12,7 @@
 //! An order that is legal and respects real time is a witness of strict serializability (Herlihy and Wing 1990; Papadimitriou 1979). That
 //! a server which lies about its revisions consistently passes is what `wgl` is for, which does not look at them.
 //!
-//! A lease has no revision. It is taken for granted from when it is first needed if its grant was sent before the answer that needs it,
+//! A lease has no revision. Its grant is answered with what was asked for. It is taken for granted from when it is first needed if its grant was sent before the answer that needs it,
 //! and a refusal for want of it is believed unless it must have been there.
 
 use super::history::{
@@ -99,6 +99,7 @@ pub fn check(
         checker.see(revision)?;
     }
     checker.respects_time()?;
+    checker.grants_are_as_asked()?;
     for (member, end) in ends {
         checker.ends_in(member, end)?;
     }
@@ -291,10 +292,10 @@ impl<'a> Checker<'a> {
 
     /// Has the oracle answer what was answered at `revision` and changed nothing.
     fn see(&mut self, revision: MainRevision) -> Result<(), Fault> {
-        let answered = self.by_revision.get(&revision).cloned().unwrap_or_default();
-        for number in
-            answered.into_iter().filter(|number| !self.changed.contains(number)).collect::<Vec<_>>()
-        {
+        for number in self.by_revision.remove(&revision).unwrap_or_default() {
+            if self.changed.contains(&number) {
+                continue;
+            }
             let operation = &self.history[number];
             let Some(given) = operation.response() else { continue };
             if given.result == Err(Refusal::LeaseNotFound) {
@@ -394,6 +395,23 @@ impl<'a> Checker<'a> {
                     self.told(number),
                     self.told(other)
                 ));
+            }
+        }
+        Ok(())
+    }
+
+    /// A grant has no place in the order, but there is one answer that it may get: each lease is asked for once.
+    fn grants_are_as_asked(&self) -> Result<(), Fault> {
+        for (number, operation) in self.history.iter().enumerate() {
+            let (Request::LeaseGrant { .. }, Some(given)) =
+                (&operation.request, operation.response())
+            else {
+                continue;
+            };
+            let expected = Oracle::new().apply(&operation.request).result;
+            if given.result != expected {
+                let told = self.told(number);
+                return violation(format!("{told}\n  but it must be {expected:?}"));
             }
         }
         Ok(())
@@ -601,6 +619,17 @@ mod tests {
         lost.ask(get("a")).request = leased("a", 7);
         lost.history[1].outcome = Outcome::Done(refused);
         violates(lost.check(), "the lease was there");
+    }
+
+    #[test]
+    fn a_grant_of_something_else_is_found() {
+        for (id, ttl_s) in [(7, 61), (8, 60)] {
+            let mut made = Made::new();
+            let grant = made.ask(Request::LeaseGrant { id: 7, ttl_s: 60 });
+            let granted = Ok(Body::LeaseGrant { id, ttl_s });
+            grant.outcome = Outcome::Done(Response { revision: 1, result: granted });
+            violates(made.check(), "but it must be Ok(LeaseGrant { id: 7, ttl_s: 60 })");
+        }
     }
 
     #[test]
