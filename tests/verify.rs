@@ -14,6 +14,10 @@ struct Ran {
 }
 
 fn kvbench(args: &[&str], interrupted: bool) -> Ran {
+    kvbench_until(args, &Arc::new(AtomicBool::new(interrupted)))
+}
+
+fn kvbench_until(args: &[&str], interrupted: &Arc<AtomicBool>) -> Ran {
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let mut terminal = Terminal {
         out: &mut out,
@@ -21,7 +25,7 @@ fn kvbench(args: &[&str], interrupted: bool) -> Ran {
         color: false,
         live: false,
         width: 80,
-        interrupted: Arc::new(AtomicBool::new(interrupted)),
+        interrupted: interrupted.clone(),
         end: |said, _| panic!("{said}"),
     };
     let args = ["kvbench", "verify"].iter().chain(args).map(OsString::from);
@@ -84,6 +88,77 @@ fn an_interruption_leaves_a_record_that_says_so() {
     assert!(!record.complete && record.histories.is_empty());
 }
 
+/// Ctrl-C in the middle of a history: the record is whole and says so, half a history is not in it, and the same command goes on.
+#[test]
+fn an_interruption_in_the_middle_is_made_good_by_the_next_sitting() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let out = folder.path().to_str().expect("the path is UTF-8");
+    let args = ["--requests", "4000", "--histories", "2", "--operations", "600"];
+    let args = [args.as_slice(), &["--fault", "delay", "--nodes", "3", "--out", out]].concat();
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let ran = std::thread::scope(|scope| {
+        let ran = scope.spawn(|| kvbench_until(&args, &interrupted));
+        // Once there is a record, the first history is under way, or done.
+        let clock = kvbench::clock::Clock::start();
+        while !folder.path().join("verify.json").exists() && clock.now().as_secs_f64() < 60.0 {
+            clock.sleep(kvbench::units::Nanos::from_millis(5));
+        }
+        clock.sleep(kvbench::units::Nanos::from_millis(300));
+        interrupted.store(true, std::sync::atomic::Ordering::Relaxed);
+        ran.join().expect("it ends")
+    });
+    let read = || {
+        let text = fs::read(folder.path().join("verify.json")).expect("the record is kept");
+        Verification::from_json(&text).expect("it is whole")
+    };
+    let record = read();
+    assert_eq!((ran.exit, record.complete), (Exit::Interrupted, false), "{}", ran.out);
+    assert!(record.histories.len() < 2, "{record:?}");
+    assert!(record.histories.iter().all(|one| one.why != ["interrupted"]), "{record:?}");
+    let page = fs::read_to_string(folder.path().join("verify.html")).expect("the page is kept");
+    assert!(page.contains("NOT COMPLETE"));
+    let ran = kvbench(&args, false);
+    assert!(matches!(ran.exit, Exit::Met | Exit::Inconclusive), "{}{}", ran.out, ran.err);
+    let record = read();
+    assert!(record.complete && record.sittings == 2, "{record:?}");
+    assert_eq!(record.histories.iter().map(|one| one.seed).collect::<Vec<_>>(), [1, 2]);
+    assert!(record.equivalence.expect("it was asked for").requests >= 4_000);
+}
+
+/// What other checkers are given is what ours saw: read back, it gets the same verdict, for as many registers and operations.
+#[test]
+fn kept_histories_are_read_back_with_the_same_verdict() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let out = folder.path().to_str().expect("the path is UTF-8");
+    let args = ["--campaign", "faults", "--histories", "1", "--operations", "1500", "--nodes", "3"];
+    let keep = ["--fault", "leader-cut-off", "--keep-histories", "--out", out];
+    let ran = kvbench(&[args.as_slice(), &keep].concat(), false);
+    assert!(matches!(ran.exit, Exit::Met | Exit::Inconclusive), "{}{}", ran.out, ran.err);
+    let text = fs::read(folder.path().join("verify.json")).expect("the record is kept");
+    let record = Verification::from_json(&text).expect("it can be read again");
+    let [history] = record.histories.as_slice() else { panic!("{record:?}") };
+    let kept = folder.path().join("histories/0001-seed-1");
+    assert!(ran.out.contains(&format!("kept in {}", kept.display())), "{}", ran.out);
+    let registers = kept.join("registers.edn");
+    let registers = registers.to_str().expect("the path is UTF-8");
+    let again = kvbench(&["--history", registers, "--keyed"], false);
+    assert_eq!(again.exit, Exit::Met, "{}{}", again.out, again.err);
+    let (all, operations) = (history.registers, history.register_operations);
+    let told = format!("{all} of {all} registers linearizable, {operations} operations in all");
+    assert!(again.out.contains(&told), "{told}: {}", again.out);
+    // Every operation is there, and every client that got no answer is gone for good.
+    let own = fs::read_to_string(kept.join("history.edn")).expect("all operations are kept");
+    assert_eq!(own.lines().count() as u64, 2 * history.operations);
+    let unknown: Vec<&str> = own.lines().filter(|line| line.contains(":type :info")).collect();
+    assert_eq!(unknown.len() as u64, history.unknown);
+    for name in ["elle-rw-register.edn", "elle-list-append.edn", "porcupine.jsonl", "names.edn"] {
+        let text = fs::read_to_string(kept.join(name)).expect("each is there");
+        assert!(!text.is_empty(), "{name}");
+    }
+    let appended = fs::read_to_string(kept.join("elle-list-append.edn")).expect("it is there");
+    assert!(appended.lines().any(|line| line.contains(":ok") && line.contains(":append")));
+}
+
 #[test]
 fn a_history_of_another_tool_gets_its_verdict() {
     let folder = tempfile::tempdir().expect("a folder for the test");
@@ -127,6 +202,7 @@ fn what_cannot_be_asked_for_is_said() {
         (&["--soak", "100ms"], "from 1s to 720h"),
         (&["--campaign", "hope"], "possible values"),
         (&["--keyed"], "--history"),
+        (&["--keep-histories"], "--out"),
         (&["--nodes", "1", "--fault", "loss"], "one member alone has none of these faults"),
     ] {
         let ran = kvbench(args, false);

@@ -28,13 +28,26 @@ pub(super) enum Shown<'a> {
 impl<'a> Shown<'a> {
     /// For a terminal if `live`, else for a log.
     pub(super) fn new(live: bool, err: &'a mut dyn Write) -> Shown<'a> {
-        if !live {
-            return Shown::Plain { err, clock: Clock::start(), next: PLAIN_EVERY };
+        match live {
+            true => Shown::live(),
+            false => Shown::Plain { err, clock: Clock::start(), next: PLAIN_EVERY },
         }
+    }
+
+    /// On the terminal behind stderr.
+    pub(super) fn live() -> Shown<'a> {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
         let style = ProgressStyle::with_template(LINE).expect("the template is a constant");
         bar.set_style(style);
         Shown::Live(bar)
+    }
+
+    /// Has something else written while the line that redraws itself is away.
+    pub(super) fn aside<T>(&self, write: impl FnOnce() -> T) -> T {
+        match self {
+            Shown::Live(bar) => bar.suspend(write),
+            Shown::Plain { .. } => write(),
+        }
     }
 }
 

@@ -2,23 +2,26 @@
 
 mod crashes;
 mod imported;
+mod kept;
 mod told;
+mod watched;
 
 use super::{Exit, Terminal};
 use crate::clock::Clock;
-use crate::record::verification::{Equivalence, SCHEMA, Verification};
+use crate::record::bundle::Bundle;
+use crate::record::verification::{Equivalence, HistoryRecord, SCHEMA, Verification};
 use crate::report::verification;
 use crate::report::words::{count, plain};
 use crate::store::{EngineKind, PathKind, StateSync};
 use crate::units::{Nanos, parse_nanos};
 use crate::verify::equivalence;
-use crate::verify::faults::{self, Fault, Plan};
+use crate::verify::faults::{self, Fault, Made, Plan};
 use crate::{host, runner};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
+use watched::Watched;
 
 /// The record and the page in a folder that `--out` names.
 const RECORD: &str = "verify.json";
@@ -29,16 +32,18 @@ const SHARDS: u32 = 16;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  kvbench verify                                          a first look, about a minute
-  kvbench verify --histories 40 --operations 15000        as CI does
+  kvbench verify                                  a first look, about a minute
+  kvbench verify --histories 40 --operations 15000
   kvbench verify --campaign equivalence --requests 1000000000
-  kvbench verify --campaign crashes --images 50000         what a crash may leave of a disk
-  kvbench verify --campaign faults --seed 17 --path sharded --nodes 3    one history again
+  kvbench verify --campaign crashes --images 50000
   kvbench verify --campaign faults --fault leader-cut-off --fault loss
-  kvbench verify --history jepsen/history.edn --keyed     one that another tool recorded
-  kvbench verify --soak 24h --out soak                    and on after an interruption: the same again
+  kvbench verify --campaign faults --histories 1 --seed 17 --path sharded
+  kvbench verify --history history.edn --keyed    one that another tool recorded
+  kvbench verify --keep-histories --out kept      and for other checkers
+  kvbench verify --soak 24h --out soak            the same again goes on with it
 
-A history that had too little load, or lacks a fault that it was to have, is void: it shows nothing, and does not count as passed.
+A history that had too little load, or lacks a fault that it was to have, is
+void: it shows nothing, and does not count as passed.
 
 Exit codes:
   0    nothing wrong was found, and everything was decided
@@ -75,8 +80,7 @@ pub(super) struct VerifyArgs {
     /// With so many members only; else three times with 3 and once with 1, in turn
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..=5))]
     nodes: Option<u64>,
-    /// With these faults only; else with all; may be repeated
-    #[arg(long, value_name = "NAME", value_parser = fault)]
+    #[arg(long, value_name = "NAME", value_parser = fault, help = fault_help())]
     fault: Vec<Fault>,
     /// Histories until so much time is over, e.g. 24h; with --out, what was begun there goes on
     #[arg(long, value_name = "DURATION", value_parser = duration)]
@@ -93,6 +97,9 @@ pub(super) struct VerifyArgs {
     /// Keep the record in this folder, as verify.json and a page, after every history
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
+    /// Keep every history, too, as files that Knossos, Elle and Porcupine read; without this only those that are wrong or undecided
+    #[arg(long, requires = "out")]
+    keep_histories: bool,
     /// Print the record as JSON
     #[arg(long)]
     json: bool,
@@ -178,12 +185,18 @@ impl EngineArg {
     }
 }
 
+fn fault_help() -> String {
+    format!("With these faults only; else with all; may be repeated: {}", fault_names())
+}
+
+fn fault_names() -> String {
+    let names: Vec<&str> = Fault::OF_THREE.iter().map(|fault| fault.name()).collect();
+    names.join(", ")
+}
+
 fn fault(name: &str) -> Result<Fault, String> {
     let known = Fault::OF_THREE.iter().find(|fault| fault.name() == name);
-    known.copied().ok_or_else(|| {
-        let names: Vec<&str> = Fault::OF_THREE.iter().map(|fault| fault.name()).collect();
-        format!("there is no such fault; there are {}", names.join(", "))
-    })
+    known.copied().ok_or_else(|| format!("there is no such fault; there are {}", fault_names()))
 }
 
 fn duration(text: &str) -> Result<Nanos, String> {
@@ -215,7 +228,11 @@ pub(super) fn verify(args: &VerifyArgs, terminal: &mut Terminal<'_>) -> anyhow::
     }
     let mut sitting = Sitting::begin(args, terminal)?;
     let wanted = |one| args.campaign == Campaign::All || args.campaign == one;
-    if wanted(Campaign::Equivalence) && sitting.record.equivalence.is_none() {
+    let is_compared = |sitting: &Sitting| {
+        let compared = sitting.record.equivalence.as_ref();
+        compared.is_some_and(|one| one.requests >= args.requests || !one.differences.is_empty())
+    };
+    if wanted(Campaign::Equivalence) && !is_compared(&sitting) {
         sitting.equivalence(args, terminal)?;
     }
     if wanted(Campaign::Crashes) && sitting.record.crashes.is_none() {
@@ -282,70 +299,91 @@ impl Sitting {
         let cannot = || format!("cannot write {}", plain(&path.display().to_string()));
         let folder = path.parent().unwrap_or(Path::new("."));
         std::fs::create_dir_all(folder).with_context(cannot)?;
-        replace(path, &self.record.to_json()?).with_context(cannot)?;
-        let page = verification::render(&self.record);
-        replace(&folder.join(PAGE), page.as_bytes()).with_context(cannot)
+        let folder = Bundle::open(folder);
+        folder.write(RECORD, &self.record.to_json()?).with_context(cannot)?;
+        folder.write(PAGE, verification::render(&self.record).as_bytes()).with_context(cannot)
     }
 
+    /// Goes on where a sitting before was interrupted.
     fn equivalence(
         &mut self,
         args: &VerifyArgs,
         terminal: &mut Terminal<'_>,
     ) -> anyhow::Result<()> {
         let clock = Clock::start();
-        let mut sum = Equivalence { seed: args.seed, ..Equivalence::default() };
+        let fresh = || Equivalence { seed: args.seed, ..Equivalence::default() };
+        let mut sum = self.record.equivalence.take().unwrap_or_else(fresh);
+        let before_s = sum.elapsed_s;
         let engines: Vec<EngineArg> = args.engine.map_or_else(EngineArg::built_in, |one| vec![one]);
+        let mut shown = Watched::new(terminal.live);
         while sum.requests < args.requests
             && sum.differences.is_empty()
             && !terminal.interrupted.load(Ordering::Relaxed)
         {
+            shown.at("apply paths against the oracle", sum.requests, args.requests);
             let engine = engines[sum.logs as usize % engines.len()];
-            let compared = equivalence::compare(engine.kind(), args.seed + sum.logs);
+            let compared = equivalence::compare(engine.kind(), sum.seed + sum.logs);
             sum.logs += 1;
             sum.requests += compared.requests;
             sum.batches += compared.batches;
             sum.differences.extend(compared.difference);
         }
-        sum.elapsed_s = clock.now().as_secs_f64();
-        let verdict = if sum.differences.is_empty() { "0 differences" } else { "DIFFERENT" };
+        drop(shown);
+        sum.elapsed_s = before_s + clock.now().as_secs_f64();
         if !args.json {
-            writeln!(
-                terminal.out,
-                "apply paths against the oracle: {} requests over {}, state compared after {} batches: {verdict} ({:.1} s)",
-                sum.requests,
-                count(sum.logs as usize, "log", "logs"),
-                sum.batches,
-                sum.elapsed_s
-            )?;
-            for difference in &sum.differences {
-                writeln!(terminal.out, "  {}", plain(difference))?;
-            }
+            told::compared(terminal.out, &sum)?;
         }
         self.record.equivalence = Some(sum);
         self.keep()
     }
 
+    /// A history that was interrupted shows nothing, and the next sitting makes it again.
     fn histories(&mut self, args: &VerifyArgs, terminal: &mut Terminal<'_>) -> anyhow::Result<()> {
-        let is_over = |done: u64, spent_s: f64| match args.soak {
-            Some(soak) => spent_s >= soak.as_secs_f64(),
-            None => done >= args.histories,
-        };
+        let mut shown = Watched::new(terminal.live);
         loop {
             let done = self.record.histories.len() as u64;
             let spent_s = self.elapsed_before_s + self.clock.now().as_secs_f64();
-            if is_over(done, spent_s) || terminal.interrupted.load(Ordering::Relaxed) {
+            let is_over = match args.soak {
+                Some(soak) => spent_s >= soak.as_secs_f64(),
+                None => done >= args.histories,
+            };
+            if is_over || terminal.interrupted.load(Ordering::Relaxed) {
                 return Ok(());
             }
             let (plan, path, engine) = plan(args, done);
-            let made =
-                faults::make(&plan, &terminal.interrupted).context("a group did not start")?;
+            let spent_s = || self.elapsed_before_s + self.clock.now().as_secs_f64();
+            let made = faults::make(&plan, &terminal.interrupted, &mut |operations| {
+                shown.history(args, done, operations, spent_s());
+            });
+            let made = made.context("a group did not start")?;
+            let interrupted = terminal.interrupted.load(Ordering::Relaxed);
+            if interrupted && made.violations().is_empty() {
+                return Ok(());
+            }
             let record = told::recorded(&plan, path, engine, &made);
+            let folder = self.keep_history(args, done + 1, &made, &record)?;
             if !args.json {
-                told::tell(terminal.out, &record, done + 1, args)?;
+                let out = &mut *terminal.out;
+                shown.aside(|| told::tell(out, &record, done + 1, args, folder.as_deref()))?;
             }
             self.record.histories.push(record);
             self.keep()?;
         }
+    }
+
+    /// Before the record says that it was made: should this process end in between, it is made again.
+    fn keep_history(
+        &self,
+        args: &VerifyArgs,
+        number: u64,
+        made: &Made,
+        record: &HistoryRecord,
+    ) -> anyhow::Result<Option<PathBuf>> {
+        let Some(out) = &args.out else { return Ok(None) };
+        let again = told::again(record, args);
+        kept::keep(out, number, made, record, &again, args.keep_histories).with_context(|| {
+            format!("cannot keep a history in {}", plain(&out.display().to_string()))
+        })
     }
 
     fn end(mut self, args: &VerifyArgs, terminal: &mut Terminal<'_>) -> anyhow::Result<Exit> {
@@ -363,17 +401,6 @@ impl Sitting {
             () => Exit::Met,
         })
     }
-}
-
-/// Writes a file whole or not at all.
-fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
-    file.as_file().set_permissions(readable)?;
-    file.persist(path)?;
-    Ok(())
 }
 
 fn kept(path: &Path) -> anyhow::Result<Verification> {

@@ -186,6 +186,15 @@ pub struct FaultRecord {
     pub action: Option<String>,
 }
 
+/// How often a kind of fault was to happen, and did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FaultTally {
+    /// Times it was asked for.
+    pub asked: u64,
+    /// Times it was seen to happen.
+    pub happened: u64,
+}
+
 impl Verification {
     /// The record as JSON, indented, with a line end.
     pub fn to_json(&self) -> Result<Vec<u8>, serde_json::Error> {
@@ -197,6 +206,17 @@ impl Verification {
     /// Reads one.
     pub fn from_json(json: &[u8]) -> Result<Verification, serde_json::Error> {
         serde_json::from_slice(json)
+    }
+
+    /// All faults by kind, ascending by name.
+    pub fn faults_by_kind(&self) -> BTreeMap<&str, FaultTally> {
+        let mut kinds: BTreeMap<&str, FaultTally> = BTreeMap::new();
+        for fault in self.histories.iter().flat_map(|one| &one.faults) {
+            let tally = kinds.entry(&fault.kind).or_default();
+            tally.asked += 1;
+            tally.happened += u64::from(fault.happened);
+        }
+        kinds
     }
 
     /// Whether anything is wrong.

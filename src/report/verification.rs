@@ -5,9 +5,8 @@ mod crashes;
 use super::html::{self, Table};
 use super::markup::text;
 use super::words::{count, quantity, significant};
-use crate::record::verification::{Finding, HistoryRecord, Verification};
+use crate::record::verification::{FaultTally, Finding, HistoryRecord, Verification};
 use crate::units::Unit;
-use std::collections::BTreeMap;
 
 /// Histories in the table, at most; the record has all.
 const ROWS_MAX: usize = 2_000;
@@ -125,16 +124,10 @@ fn sums(out: &mut String, record: &Verification) {
 
 fn faults(out: &mut String, record: &Verification) {
     section(out, "What went wrong on purpose");
-    let mut kinds: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
-    for fault in record.histories.iter().flat_map(|one| &one.faults) {
-        let counts = kinds.entry(&fault.kind).or_default();
-        counts.0 += u64::from(fault.happened);
-        counts.1 += 1;
-    }
     let mut table = Table::new("", "lrr");
     ["fault", "asked for", "seen to happen"].iter().for_each(|name| table.column(name, ""));
-    for (kind, (happened, all)) in kinds {
-        table.row(vec![kind.to_owned(), all.to_string(), happened.to_string()]);
+    for (kind, FaultTally { asked, happened }) in record.faults_by_kind() {
+        table.row(vec![kind.to_owned(), asked.to_string(), happened.to_string()]);
     }
     table.write(out);
     let settled: Vec<f64> = record.histories.iter().filter_map(|one| one.settled_ms).collect();

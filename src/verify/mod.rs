@@ -3,6 +3,8 @@
 //! - `oracle`: the state machine once more, as plainly as it can be written; `equivalence` holds every apply path against it.
 //! - `history`, `witness`: operations under faults, in the order that the server itself names.
 //! - `wgl`: the same without believing the server's revisions, key by key. `edn`: histories of other tools.
+//! - `sampled`: a few keys of a load that is measured, without the rest.
+//! - `kept`: histories as files, for other checkers.
 //! - `watch`: what watchers were told, against what happened.
 //! - `crashes`: what a crash may leave of a member's disk, and what a start makes of it.
 //! - `faults`: groups of nodes, what goes wrong in them, and campaigns that put it all together.
@@ -13,8 +15,10 @@ pub mod equivalence;
 pub mod faults;
 pub mod generate;
 pub mod history;
+pub mod kept;
 pub mod oracle;
 pub mod registers;
+pub mod sampled;
 pub mod watch;
 pub mod wgl;
 pub mod witness;

@@ -10,6 +10,15 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 /// Operations on one register; values are numbered.
 pub type Calls = Vec<Call<RegisterOp<u64>>>;
 
+/// The registers of a history with who sent what, and what the numbers of values stand for.
+#[derive(Clone, Debug, Default)]
+pub struct Registers<'a> {
+    /// By key: who sent each operation, and the operation, in the order in which they were sent.
+    pub by_key: BTreeMap<Vec<u8>, Vec<(u64, Call<RegisterOp<u64>>)>>,
+    /// The values, by number.
+    pub values: Vec<&'a [u8]>,
+}
+
 /// Gives each value its number.
 #[derive(Default)]
 struct Numbers<'a>(HashMap<&'a [u8], u64>);
@@ -19,12 +28,25 @@ impl<'a> Numbers<'a> {
         let next = self.0.len() as u64;
         *self.0.entry(value).or_insert(next)
     }
+
+    fn in_order(self) -> Vec<&'a [u8]> {
+        let mut values: Vec<(u64, &[u8])> =
+            self.0.into_iter().map(|(value, number)| (number, value)).collect();
+        values.sort_unstable();
+        values.into_iter().map(|(_, value)| value).collect()
+    }
 }
 
 /// The registers of a history by key, each with its operations in the order in which they were sent.
 pub fn of(history: &[Operation]) -> BTreeMap<Vec<u8>, Calls> {
+    let calls = |sent: Vec<(u64, _)>| sent.into_iter().map(|(_, call)| call).collect();
+    by_client(history).by_key.into_iter().map(|(key, sent)| (key, calls(sent))).collect()
+}
+
+/// As [`of`], with who sent each.
+pub fn by_client(history: &[Operation]) -> Registers<'_> {
     let shared = shared_keys(history);
-    let (mut registers, mut numbers) = (BTreeMap::<Vec<u8>, Calls>::new(), Numbers::default());
+    let (mut registers, mut numbers) = (Registers::default(), Numbers::default());
     for operation in history {
         let Some((key, op)) = as_register(operation, &mut numbers) else { continue };
         if shared.contains(key) {
@@ -32,8 +54,9 @@ pub fn of(history: &[Operation]) -> BTreeMap<Vec<u8>, Calls> {
         }
         let returned = operation.response().map(|_| operation.returned.0);
         let call = Call { op, invoked: operation.invoked.0, returned };
-        registers.entry(key.to_vec()).or_default().push(call);
+        registers.by_key.entry(key.to_vec()).or_default().push((operation.client, call));
     }
+    registers.values = numbers.in_order();
     registers
 }
 

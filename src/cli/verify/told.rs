@@ -2,12 +2,14 @@
 
 use super::{EngineArg, PathArg, VerifyArgs};
 use crate::measure::{handles, process::ProcessSample};
-use crate::record::verification::{FaultRecord, Finding, HistoryRecord, Verification};
+use crate::record::verification::{
+    Equivalence, FaultRecord, FaultTally, Finding, HistoryRecord, Verification,
+};
 use crate::report::verification::word;
 use crate::report::words::{count, plain};
 use crate::verify::faults::{Fault, Made, Plan};
-use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::path::Path;
 
 /// The record of a history.
 pub(super) fn recorded(
@@ -35,7 +37,7 @@ pub(super) fn recorded(
         path: path.name().to_owned(),
         engine: engine.name().to_owned(),
         nodes: plan.nodes,
-        operations: made.operations,
+        operations: made.history.len() as u64,
         answered: witnessed.answered,
         unknown: witnessed.unknown,
         unknown_executed: witnessed.unknown_executed,
@@ -68,12 +70,27 @@ fn undecided(made: &Made) -> Vec<String> {
     witness.into_iter().chain(registers).collect()
 }
 
+/// How apply paths stand to the oracle.
+pub(super) fn compared(out: &mut dyn Write, sum: &Equivalence) -> io::Result<()> {
+    let verdict = if sum.differences.is_empty() { "0 differences" } else { "DIFFERENT" };
+    writeln!(
+        out,
+        "apply paths against the oracle: {} requests over {}, state compared after {} batches: {verdict} ({:.1} s)",
+        sum.requests,
+        count(sum.logs as usize, "log", "logs"),
+        sum.batches,
+        sum.elapsed_s
+    )?;
+    sum.differences.iter().try_for_each(|one| writeln!(out, "  {}", plain(one)))
+}
+
 /// A line for a history, and what is wrong with it.
 pub(super) fn tell(
     out: &mut dyn Write,
     told: &HistoryRecord,
     number: u64,
     args: &VerifyArgs,
+    kept: Option<&Path>,
 ) -> io::Result<()> {
     let of = if args.soak.is_some() { String::new() } else { format!("/{}", args.histories) };
     writeln!(
@@ -93,20 +110,24 @@ pub(super) fn tell(
         writeln!(out, "  {}", plain(why))?;
     }
     if told.finding != Finding::Passed {
-        let faults: String =
-            args.fault.iter().map(|fault| format!(" --fault {}", fault.name())).collect();
-        writeln!(
-            out,
-            "  again: kvbench verify --campaign {} --histories 1 --seed {} --path {} --engine {} --nodes {} --operations {}{faults}",
-            args.campaign.of_histories(),
-            told.seed,
-            told.path,
-            told.engine,
-            told.nodes,
-            args.operations
-        )?;
+        writeln!(out, "  {}", again(told, args))?;
+    }
+    if let Some(folder) = kept {
+        writeln!(out, "  kept in {}", plain(&folder.display().to_string()))?;
     }
     out.flush()
+}
+
+/// How to make a history once more.
+pub(super) fn again(told: &HistoryRecord, args: &VerifyArgs) -> String {
+    let faults: String =
+        args.fault.iter().map(|fault| format!(" --fault {}", fault.name())).collect();
+    let HistoryRecord { seed, path, engine, nodes, .. } = told;
+    format!(
+        "again: kvbench verify --campaign {} --histories 1 --seed {seed} --path {path} --engine {engine} --nodes {nodes} --operations {}{faults}",
+        args.campaign.of_histories(),
+        args.operations
+    )
 }
 
 /// All of it in a few lines.
@@ -116,12 +137,6 @@ pub(super) fn summary(out: &mut dyn Write, record: &Verification) -> io::Result<
         return Ok(());
     }
     let sum = |of: fn(&HistoryRecord) -> u64| histories.iter().map(of).sum::<u64>();
-    let mut kinds: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
-    for fault in histories.iter().flat_map(|one| &one.faults) {
-        let counts = kinds.entry(&fault.kind).or_default();
-        counts.0 += u64::from(fault.happened);
-        counts.1 += 1;
-    }
     let found = |finding| histories.iter().filter(|one| one.finding == finding).count();
     let all = [Finding::Passed, Finding::Violation, Finding::Undecided, Finding::Void];
     let findings: Vec<String> = all
@@ -152,11 +167,12 @@ pub(super) fn summary(out: &mut dyn Write, record: &Verification) -> io::Result<
         sum(|one| one.watched_events),
         sum(|one| one.watches_resumed)
     )?;
-    let kinds: Vec<String> = kinds
-        .iter()
-        .map(|(kind, (happened, all))| match happened == all {
-            true => format!("{kind} {all}"),
-            false => format!("{kind} {happened} of {all}"),
+    let kinds: Vec<String> = record
+        .faults_by_kind()
+        .into_iter()
+        .map(|(kind, FaultTally { asked, happened })| match happened == asked {
+            true => format!("{kind} {asked}"),
+            false => format!("{kind} {happened} of {asked}"),
         })
         .collect();
     writeln!(out, "  faults that happened: {}", kinds.join(", "))?;

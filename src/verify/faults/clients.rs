@@ -4,6 +4,7 @@
 //! on under another number, since its last one may still happen. No operation is ever sent twice.
 
 use super::rig::{Called, Rig};
+use super::transactions::{self, ListSeen};
 use crate::model::{
     DeleteRange, Interval, LeaseId, MainRevision, Put, Range, Request, RequestOp, Txn,
 };
@@ -51,6 +52,8 @@ struct Client<'a> {
     revision: MainRevision,
     lease: Option<LeaseId>,
     leases: i64,
+    /// A list that it has read, and not tried to append to since.
+    list: Option<ListSeen>,
     /// Whom it does not ask until then.
     avoided: Option<(MemberId, Nanos)>,
 }
@@ -72,6 +75,7 @@ pub(super) fn run(shared: &Shared<'_>, number: u64) -> Vec<Operation> {
         revision: 1,
         lease: None,
         leases: 0,
+        list: None,
         avoided: None,
     };
     let mut history = Vec::new();
@@ -118,6 +122,7 @@ impl Client<'_> {
             }
         };
         self.follow_lease(&request, &outcome);
+        self.list = ListSeen::of(&request, &outcome).or_else(|| self.list.take());
         Operation { client, request, invoked, returned, outcome }
     }
 
@@ -149,6 +154,8 @@ impl Client<'_> {
         match self.random.random_range(0..100) {
             0..35 => self.on_a_register(),
             35..37 => self.on_leases(),
+            37..41 => self.on_a_list(),
+            41..45 => self.on_cells(),
             _ => self.made_up(),
         }
     }
@@ -167,6 +174,19 @@ impl Client<'_> {
                 ..DeleteRange::default()
             }),
         }
+    }
+
+    /// Reads a list, and the next time appends to it.
+    fn on_a_list(&mut self) -> Request {
+        match self.list.take() {
+            Some(seen) => seen.append(&self.value()),
+            None => transactions::read_list(self.revision, &mut self.random),
+        }
+    }
+
+    fn on_cells(&mut self) -> Request {
+        let (number, written) = (self.number, &mut self.written);
+        transactions::on_cells(self.revision, &mut self.random, || unique(number, written))
     }
 
     fn on_leases(&mut self) -> Request {
@@ -192,7 +212,8 @@ impl Client<'_> {
                 Request::Range(_) | Request::DeleteRange(_) => {}
                 _ => continue,
             }
-            if !may_delete(&request, REGISTER.as_bytes()) {
+            let mut kept = transactions::KEPT.into_iter().chain([REGISTER]);
+            if !kept.any(|prefix| may_delete(&request, prefix.as_bytes())) {
                 return request;
             }
         }
@@ -218,7 +239,12 @@ impl Client<'_> {
     }
 
     fn value(&mut self) -> Vec<u8> {
-        self.written += 1;
-        format!("{}.{}", self.number, self.written).into_bytes()
+        unique(self.number, &mut self.written)
     }
+}
+
+/// A value that nobody else writes, nor this client again.
+fn unique(client: u64, written: &mut u64) -> Vec<u8> {
+    *written += 1;
+    format!("{client}.{written}").into_bytes()
 }

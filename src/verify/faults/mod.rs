@@ -5,6 +5,7 @@ mod clients;
 mod failpoints;
 mod nemesis;
 mod rig;
+mod transactions;
 mod watchers;
 
 #[cfg(feature = "failpoints")]
@@ -64,8 +65,8 @@ pub struct Made {
     pub watches: Result<Watches, String>,
     /// Faults in the order in which they came, and whether they happened.
     pub faults: Vec<(Fault, bool)>,
-    /// Operations of any outcome.
-    pub operations: u64,
+    /// Operations of any outcome, in the order in which they were sent.
+    pub history: Vec<Operation>,
     /// From the end of the load until all members had the same, ns; none if they never had.
     pub settled: Option<Nanos>,
     /// From the first operation to the last.
@@ -136,8 +137,12 @@ fn config(plan: &Plan) -> Config {
     }
 }
 
-/// Makes the history and questions it. `interrupted` ends it early, and void.
-pub fn make(plan: &Plan, interrupted: &AtomicBool) -> Result<Made, NodeError> {
+/// Makes the history and questions it. `interrupted` ends it early, and void; `tell` is told now and then how many operations have ended.
+pub fn make(
+    plan: &Plan,
+    interrupted: &AtomicBool,
+    tell: &mut dyn FnMut(u64),
+) -> Result<Made, NodeError> {
     let rig = Rig::start(config(plan), plan.nodes, plan.seed)?;
     let began = rig.clock.now();
     let seed = Seed(plan.seed);
@@ -167,7 +172,11 @@ pub fn make(plan: &Plan, interrupted: &AtomicBool) -> Result<Made, NodeError> {
                 scope.spawn(move || watchers::run(rig, member, number, seed, stop, &end_of))
             })
             .collect();
-        let faults = go_wrong(plan, &rig, &ended, interrupted);
+        let mut stopped = || {
+            tell(ended.load(Ordering::Relaxed));
+            interrupted.load(Ordering::Relaxed)
+        };
+        let faults = go_wrong(plan, &rig, &ended, &mut stopped);
         stop.store(true, Ordering::Relaxed);
         let history: Vec<Operation> =
             clients.into_iter().flat_map(|client| client.join().expect("a client ends")).collect();
@@ -190,7 +199,7 @@ pub fn make(plan: &Plan, interrupted: &AtomicBool) -> Result<Made, NodeError> {
         registers: check_registers(&history),
         watches: check_watches(&watched, &truth, settled.is_some()),
         void: void(plan, &history, &faults, interrupted),
-        operations: history.len() as u64,
+        history,
         faults,
         settled,
         elapsed,
@@ -202,28 +211,27 @@ fn go_wrong(
     plan: &Plan,
     rig: &Rig,
     ended: &AtomicU64,
-    interrupted: &AtomicBool,
+    stopped: &mut dyn FnMut() -> bool,
 ) -> Vec<(Fault, bool)> {
     let mut random = Seed(plan.seed).stream("nemesis", 0);
     let mut faults = plan.faults.clone();
     faults.shuffle(&mut random);
     let mut came = Vec::new();
-    let stopped = || interrupted.load(Ordering::Relaxed);
     let share = plan.operations_min / (faults.len() as u64 + 1);
     for fault in faults {
         // It is to meet load, and the load it.
-        wait_for_load(rig, ended, share / 2, &stopped);
+        wait_for_load(rig, ended, share / 2, stopped);
         if stopped() {
             return came;
         }
         came.push((fault, nemesis::inject(rig, fault, &mut random)));
     }
     let so_far = ended.load(Ordering::Relaxed);
-    wait_for_load(rig, ended, plan.operations_min.saturating_sub(so_far).max(share / 2), &stopped);
+    wait_for_load(rig, ended, plan.operations_min.saturating_sub(so_far).max(share / 2), stopped);
     came
 }
 
-fn wait_for_load(rig: &Rig, ended: &AtomicU64, more: u64, stopped: &dyn Fn() -> bool) {
+fn wait_for_load(rig: &Rig, ended: &AtomicU64, more: u64, stopped: &mut dyn FnMut() -> bool) {
     let (began, wanted) = (rig.clock.now(), ended.load(Ordering::Relaxed) + more);
     while ended.load(Ordering::Relaxed) < wanted
         && !stopped()
