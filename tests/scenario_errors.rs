@@ -396,6 +396,26 @@ fn the_workload_is_checked() {
     one_mistake("[[op]]\nput = {}\n", "", 1, "missing key `op` at the top level");
 }
 
+/// A few keys can be questioned alone if each operation says what it does to each.
+#[test]
+fn what_cannot_be_questioned_key_by_key_is_refused() {
+    let on = "[check]\nlinearizable = true";
+    let with = |ops: &str, rest: &str| SHORTEST.replace("put = {}", &format!("{ops}\n{rest}"));
+    let sound = with("put = {}\nget = {}\nrange = {}\ndelete = {}", on);
+    assert!(parse("x.toml", &sound, &Options::default()).unwrap().checks.linearizable);
+    for (op, word) in [
+        ("txn = { kind = \"cas\" }", "txn"),
+        ("lease_cycle = {}", "lease_cycle"),
+        ("delete_range = {}", "delete_range"),
+    ] {
+        let problems = problems(&with(op, on), &[]).to_string();
+        let expected = format!("`{word}` is not about one key at a time");
+        assert!(problems.contains(&expected), "{problems}");
+    }
+    let stale = problems(&with("put = {}", on), &["system.consistency=serializable"]).to_string();
+    assert!(stale.contains("reads of arm before may be old"), "{stale}");
+}
+
 #[test]
 fn transfers_need_accounts_that_nothing_else_writes() {
     const ACCOUNTS: &str = "[keys]\npreload = true\n[values]\nsize = \"16B\"";
@@ -656,6 +676,7 @@ fn targets_on_values_and_checks_are_checked() {
     check("bank", "write bank = true in [check]");
     check("versions", "write versions = true in [check]");
     check("leases", "write leases = true in [check]");
+    check("linearizable", "write linearizable = true in [check]");
     check("watch-complete", "write watchers = 100 in a [[phase]]");
     check("members-agree", "write nodes = 3 in [system]");
     let good = SHORTEST.replace(line, "check = \"acked-once\"\nclaim = \"it holds\"");

@@ -101,6 +101,8 @@ pub(super) fn span(plan: &AgentPlan) -> Option<Span> {
         warmup: Nanos(plan.warmup_ns),
         duration: Nanos(plan.duration_ns),
         seed: Seed(plan.seed),
+        // Of several hosts' clocks no order is sure.
+        sample: None,
     })
 }
 
@@ -221,8 +223,8 @@ pub(super) fn seen_in(seen: AgentSeen) -> Option<(Seen, Told)> {
         due,
         thought: Nanos(seen.thought_ns),
         elapsed: Nanos(seen.elapsed_ns),
-        threads: seen.threads,
         first_error: (!seen.first_error.is_empty()).then_some(seen.first_error),
+        ..Seen::nothing(seen.threads)
     };
     Some((seen, told))
 }
@@ -248,7 +250,8 @@ mod tests {
         series.record(Nanos(10), Nanos(0), Nanos(25), Nanos(25));
         let (due, thought) = (Some(due), Nanos(3));
         let elapsed = Nanos(7);
-        let seen = Seen { recorder, series, acked, due, thought, elapsed, threads: 1, first_error };
+        let all = Seen::nothing(1);
+        let seen = Seen { recorder, series, acked, due, thought, elapsed, first_error, ..all };
         let told = Told { late: Nanos(5), cpu: CpuUse { cpu_ns: 6, runqueue_ns: 8, switches: 0 } };
         let wire = seen_out(seen, told);
         let (back, again) = seen_in(wire.clone()).unwrap();

@@ -7,7 +7,7 @@
 use super::bound::Bound;
 use super::metric::{Measure, Metric, Percentile, Scarcest};
 use super::{Estimate, Ladder, Outcome, TargetVerdict, Verdict, align, invalid, value};
-use crate::record::{Cell, Plan, Run, Target, Warning};
+use crate::record::{Cell, Check, Plan, Run, Target, Warning};
 use crate::stats::{self, BEYOND_JUDGED_MIN, BEYOND_SHOWN_MIN};
 
 /// The judgement of one target.
@@ -30,7 +30,11 @@ fn of_check(run: &Run, target: &Target, id: &str) -> TargetVerdict {
     let Some(check) = run.checks.iter().find(|check| check.id == id) else {
         return unmeasured(target, undecided(format!("the check {id} did not run")));
     };
-    let verdict = if check.passed { Verdict::Met } else { Verdict::Missed };
+    let verdict = match (check.passed, check.undecided) {
+        (true, _) => Verdict::Met,
+        (false, true) => Verdict::Inconclusive,
+        (false, false) => Verdict::Missed,
+    };
     TargetVerdict { check: Some(check.clone()), ..unmeasured(target, (verdict, String::new())) }
 }
 
@@ -118,9 +122,10 @@ pub(super) fn scarce<'a>(
 pub(super) fn outcome(run: &Run, verdicts: &[TargetVerdict]) -> Outcome {
     let any = |wanted| verdicts.iter().any(|verdict| verdict.verdict == wanted);
     match () {
-        () if run.checks.iter().any(|check| !check.passed) => Outcome::WrongAnswer,
+        () if run.checks.iter().any(Check::is_wrong) => Outcome::WrongAnswer,
         () if any(Verdict::Missed) => Outcome::Missed,
         () if any(Verdict::Inconclusive) => Outcome::Inconclusive,
+        () if run.checks.iter().any(|check| check.undecided) => Outcome::Inconclusive,
         () if verdicts.is_empty() => Outcome::NoTarget,
         () => Outcome::Met,
     }

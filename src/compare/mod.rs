@@ -429,7 +429,7 @@ pub enum Outcome {
     Met,
     /// At least one target missed.
     Missed,
-    /// No target missed, at least one undecided.
+    /// No target missed and no check failed; at least one of them undecided.
     Inconclusive,
     /// A check failed.
     WrongAnswer,

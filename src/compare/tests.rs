@@ -108,6 +108,7 @@ pub(crate) fn trial(block: u32, arm: &str, throughput_per_s: f64) -> Trial {
             bank: None,
             versions: None,
             leases: None,
+            sampled: None,
             replayed: None,
         },
     }
@@ -333,7 +334,7 @@ fn a_pair_needs_both_sides() {
 
 #[test]
 fn a_failed_check_outranks_speed() {
-    let check = |passed| Check { id: "same-state".into(), passed, detail: String::new() };
+    let check = |passed| Check::decided("same-state", passed, String::new());
     let mut run = throughput_world(&[1.0; 8]);
     run.checks = vec![check(true)];
     assert_eq!(compare(&run).outcome, Outcome::Missed);
@@ -395,7 +396,7 @@ fn a_check_is_met_when_it_passed() {
     assert_eq!(judged(&run).verdict, Verdict::Inconclusive);
     assert!(precision_reached(&run));
     for passed in [true, false] {
-        run.checks = vec![Check { id: "acked-once".into(), passed, detail: "x".into() }];
+        run.checks = vec![Check::decided("acked-once", passed, "x".into())];
         let expected = if passed { Verdict::Met } else { Verdict::Missed };
         assert_eq!(judged(&run).verdict, expected);
     }

@@ -1,5 +1,7 @@
 //! What one client does with one operation: sends its requests, waits, notes what it saw.
 
+use super::Span;
+use super::sample::Sampler;
 use super::seen::Seen;
 use super::window::Window;
 use crate::measure::stage::{STAGES, Stage, Timeline};
@@ -21,6 +23,8 @@ pub(super) struct Client<W> {
     pub(super) seen: Rc<RefCell<Seen>>,
     /// Whether an operation of several requests is given up once the load is over.
     gives_up: bool,
+    /// Writes down what is seen of a few keys; none if nobody asked for that.
+    sampler: Option<Rc<Sampler>>,
 }
 
 /// An operation that was answered to its end.
@@ -36,6 +40,7 @@ pub(super) struct Done {
 pub(super) async fn connected<T: Connect>(
     target: &T,
     clients: u32,
+    span: &Span,
     window: &Arc<Window>,
     seen: &Rc<RefCell<Seen>>,
 ) -> Vec<Client<T::Client>> {
@@ -47,7 +52,14 @@ pub(super) async fn connected<T: Connect>(
             Vec::new()
         }
     };
-    let client = |way| Client { way, window: window.clone(), seen: seen.clone(), gives_up: true };
+    let sampler = span.sample.clone().map(|sample| Rc::new(Sampler::new(sample)));
+    let client = |way| Client {
+        way,
+        window: window.clone(),
+        seen: seen.clone(),
+        gives_up: true,
+        sampler: sampler.clone(),
+    };
     ways.into_iter().map(client).collect()
 }
 
@@ -70,7 +82,10 @@ impl<W: target::Client> Client<W> {
                 sum.0 += span.0;
             }
             match transfer.as_mut().and_then(|transfer| transfer.next(&response)) {
-                None => return Some(Done { kind, sent, done, spans }),
+                None => {
+                    self.read_again().await;
+                    return Some(Done { kind, sent, done, spans });
+                }
                 // What is not finished then has changed nothing yet: its requests read until the last one writes.
                 Some(_) if self.gives_up && self.window.is_over() => return None,
                 Some(next) => request = next,
@@ -95,14 +110,26 @@ impl<W: target::Client> Client<W> {
         );
     }
 
+    /// Reads a key that was written down as written, so that what was acknowledged shows at once. It counts as no operation of the load.
+    async fn read_again(&self) {
+        let Some(key) = self.sampler.as_ref().and_then(|sampler| sampler.due()) else { return };
+        if !self.window.is_over() && self.send(Request::get(key)).await.is_some() {
+            self.seen.borrow_mut().sampled_reads += 1;
+        }
+    }
+
     /// Sends one request and notes what was acknowledged; nothing if it failed. The workload sends nothing that a
     /// right system refuses, so a refusal is a failure as well.
     async fn send(&self, request: Request) -> Option<(Response, Timeline, Nanos)> {
         let is_write = request.is_write();
         let is_revoke = matches!(request, Request::LeaseRevoke { .. });
+        let taken = self.sampler.as_ref().and_then(|sampler| sampler.take(&request, &self.window));
         let outcome = self.way.call(request).await;
         let done = self.window.clock.now();
         let mut seen = self.seen.borrow_mut();
+        if let (Some(taken), Some(sampler)) = (taken, &self.sampler) {
+            seen.sampled.during.push(sampler.seen(*taken, done, &outcome));
+        }
         let mut delivered = match outcome {
             Ok(delivered) => delivered,
             Err(error) => {

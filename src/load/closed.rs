@@ -1,5 +1,6 @@
 //! A closed loop: the clients of one load thread, each of which sends, waits, thinks, and sends again.
 
+use super::Span;
 use super::client::{Client, connected};
 use super::seen::Seen;
 use super::window::Window;
@@ -17,13 +18,15 @@ use tokio::task::LocalSet;
 pub(super) fn run<T: Connect>(
     target: &T,
     streams: Vec<Stream>,
+    span: &Span,
     think: Nanos,
     window: &Arc<Window>,
 ) -> std::io::Result<Seen> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let seen = Rc::new(RefCell::new(Seen::nothing(1)));
     let tasks = LocalSet::new();
-    let clients = tasks.block_on(&runtime, connected(target, streams.len() as u32, window, &seen));
+    let clients =
+        tasks.block_on(&runtime, connected(target, streams.len() as u32, span, window, &seen));
     for (stream, client) in streams.into_iter().zip(clients) {
         tasks.spawn_local(repeat(client, stream, think));
     }

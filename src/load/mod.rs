@@ -7,6 +7,7 @@ mod closed;
 mod fanout;
 mod open;
 mod pace;
+mod sample;
 mod schedule;
 mod seen;
 mod window;
@@ -17,6 +18,7 @@ use crate::target::Connect;
 use crate::units::Nanos;
 use crate::workload::Workload;
 pub use fanout::{Fanout, FanoutError, Watched};
+pub use sample::Sample;
 pub use schedule::Schedule;
 pub use seen::{Acked, Due, Seen};
 use std::sync::atomic::AtomicBool;
@@ -39,6 +41,8 @@ pub struct Span {
     pub duration: Nanos,
     /// Where the clients' streams come from.
     pub seed: Seed,
+    /// Keys of which is written down what clients saw, if any.
+    pub sample: Option<Arc<Sample>>,
 }
 
 /// When requests are sent.
@@ -92,6 +96,7 @@ pub fn offer<T: Connect>(
 ) -> std::io::Result<Seen> {
     let clients: Vec<u32> = span.share.clients(span.clients).collect();
     let threads = load_threads(target, &span.pace, clients.len() as u32);
+    let before = span.sample.as_ref().map(|sample| sample::read_all(target, sample, clock));
     let window = Arc::new(Window::new(clock, span.duration, stop.clone()));
     // Held until the watcher has looked at the end; threads wait for it before they go.
     let watched = Mutex::new(());
@@ -106,7 +111,7 @@ pub fn offer<T: Connect>(
             let (window, watched) = (window.clone(), &watched);
             workers.push(worker.spawn_scoped(scope, move || {
                 let seen = match &span.pace {
-                    Pace::Closed { think } => closed::run(target, streams, *think, &window),
+                    Pace::Closed { think } => closed::run(target, streams, span, *think, &window),
                     Pace::Open(schedule) => open::run(target, streams, span, schedule, &window),
                 };
                 drop(watched.lock());
@@ -125,6 +130,12 @@ pub fn offer<T: Connect>(
             seen.merge(worker.join().expect("a load thread has no reason to panic")?);
         }
         seen.elapsed = window.length();
+        if let (Some(sample), Some(before)) = (&span.sample, before) {
+            seen.sampled.before = seen.read(before?);
+            let after = seen.read(sample::read_all(target, sample, clock)?);
+            seen.sampled.during.extend(after);
+            seen.sampled.cut = sample.cut();
+        }
         Ok(seen)
     })
 }

@@ -38,7 +38,7 @@ pub(super) fn run<T: Connect>(
     let due = Rc::new(Accounts::new(window.clone()));
     let tasks = LocalSet::new();
     tasks.block_on(&runtime, async {
-        let mut clients = connected(target, streams.len() as u32, window, &seen).await;
+        let mut clients = connected(target, streams.len() as u32, span, window, &seen).await;
         clients.iter_mut().for_each(Client::finish_what_was_begun);
         if clients.is_empty() {
             return Ok(());

@@ -4,6 +4,8 @@ use crate::measure::recorder::{Recorder, Services};
 use crate::measure::series::Series;
 use crate::model::Response;
 use crate::units::Nanos;
+use crate::verify::Operation;
+use crate::verify::sampled::Sampled;
 
 /// What the clients saw.
 #[derive(Debug)]
@@ -24,6 +26,10 @@ pub struct Seen {
     pub threads: u32,
     /// The first error of an operation, if any.
     pub first_error: Option<String>,
+    /// What was seen of a few keys, if that was asked for.
+    pub sampled: Sampled,
+    /// Reads that were sent for its sake.
+    pub sampled_reads: u64,
 }
 
 /// The operations of an open load that were due within the span, whenever they were answered.
@@ -94,6 +100,22 @@ impl Seen {
             elapsed: Nanos::ZERO,
             threads,
             first_error: None,
+            sampled: Sampled::default(),
+            sampled_reads: 0,
+        }
+    }
+
+    /// Counts reads of sampled keys by the harness; one that failed is an error of the load.
+    pub(super) fn read(&mut self, reads: Result<Vec<Operation>, String>) -> Vec<Operation> {
+        match reads {
+            Ok(reads) => {
+                self.sampled_reads += reads.len() as u64;
+                reads
+            }
+            Err(error) => {
+                self.failed(error);
+                Vec::new()
+            }
         }
     }
 
@@ -116,5 +138,7 @@ impl Seen {
         self.threads += other.threads;
         self.elapsed = self.elapsed.max(other.elapsed);
         self.first_error = self.first_error.take().or(other.first_error);
+        self.sampled.during.extend(other.sampled.during);
+        self.sampled_reads += other.sampled_reads;
     }
 }

@@ -30,7 +30,7 @@ pub use open::{Lag, OpenCell, SearchCell, SearchProbe};
 pub use pipeline::{Allocations, Counters, LockUse, ProcessUse, RoleCpu, StageTime};
 pub use question::{Arm, GatedMetric, Plan, ScenarioText, StepBothWays, Target};
 pub use surroundings::{BlockHost, Disturbance, HostSpan};
-pub use trial::{Bank, LeasesFound, Replayed, Sharing, Trial, TrialEnd, Versions};
+pub use trial::{Bank, LeasesFound, Replayed, Sampled, Sharing, Trial, TrialEnd, Versions};
 pub use warning::Warning;
 
 use schemars::JsonSchema;
@@ -143,8 +143,32 @@ pub struct Check {
     pub id: String,
     /// Whether it held.
     pub passed: bool,
+    /// Whether that could not be decided; then it has not passed, and nothing wrong was found.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub undecided: bool,
     /// One line of evidence.
     pub detail: String,
+}
+
+impl Check {
+    /// One that was decided.
+    pub fn decided(id: &str, passed: bool, detail: String) -> Check {
+        Check { id: id.to_owned(), passed, undecided: false, detail }
+    }
+
+    /// Whether an answer was wrong.
+    pub fn is_wrong(&self) -> bool {
+        !self.passed && !self.undecided
+    }
+
+    /// A sign for it: passed, undecided, wrong.
+    pub fn mark(&self) -> char {
+        match (self.passed, self.undecided) {
+            (true, _) => '✔',
+            (false, true) => '?',
+            (false, false) => '✘',
+        }
+    }
 }
 
 /// One sampling profile.

@@ -67,6 +67,9 @@ pub struct TrialEnd {
     /// The leases, if the scenario asks for that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leases: Option<LeasesFound>,
+    /// What clients saw of a few keys, questioned for an order, if the scenario asks for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sampled: Option<Sampled>,
     /// What the log gave back to a node started on it again, if that was tried.
     pub replayed: Option<Replayed>,
 }
@@ -106,6 +109,38 @@ pub struct LeasesFound {
     pub attached: u64,
     /// Keys of which only the lease or only the key says so.
     pub wrong: u64,
+}
+
+/// What clients saw of a few keys in the measurements of a trial, warm-ups included, each measurement questioned by itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Sampled {
+    /// Keys that were looked at, those of each measurement counted.
+    pub keys: u64,
+    /// Operations of clients on them.
+    pub operations: u64,
+    /// Reads sent right after a write was answered, and before and after the load.
+    pub reads: u64,
+    /// Operations whose outcome nobody knows.
+    pub unknown: u64,
+    /// Keys on which more was done than a search for an order bears: the rest of it was not looked at.
+    pub cut: u64,
+    /// Keys for which the search was given up.
+    pub undecided: u64,
+    /// What no order explains, in words.
+    pub wrong: Vec<String>,
+}
+
+impl Sampled {
+    /// Adds what another measurement showed.
+    pub fn add(&mut self, other: &Sampled) {
+        self.keys += other.keys;
+        self.operations += other.operations;
+        self.reads += other.reads;
+        self.unknown += other.unknown;
+        self.cut += other.cut;
+        self.undecided += other.undecided;
+        self.wrong.extend(other.wrong.iter().cloned());
+    }
 }
 
 /// The store of a node that was started again on the log of a trial.

@@ -270,7 +270,7 @@ fn notes(out: &mut String, run: &Run, cmp: &Comparison) {
         line(out, &format!("{}.\n", escape(&sentence)));
     }
     for check in &run.checks {
-        let mark = if check.passed { "✔" } else { "✘" };
+        let mark = check.mark();
         line(out, &format!("- {mark} {}: {}", escape(&check.id), escape(&check.detail)));
     }
     if let Some(load) = story::load(run, cmp) {

@@ -347,8 +347,7 @@ fn arms() -> Vec<Arm> {
 }
 
 fn checks() -> Vec<Check> {
-    let check =
-        |id: &str, detail: &str| Check { id: id.into(), passed: true, detail: detail.into() };
+    let check = |id: &str, detail: &str| Check::decided(id, true, detail.into());
     vec![
         check("same-state", "the same state hash on all 4 arms in 12 blocks"),
         check("acked-writes-survive", "0 of 1 876 204 acknowledged writes lost"),
@@ -398,6 +397,7 @@ fn trial(block: u32, position: u32, arm: usize, aa: bool) -> Trial {
             bank: None,
             versions: None,
             leases: None,
+            sampled: None,
             replayed: None,
         },
     }

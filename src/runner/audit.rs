@@ -118,7 +118,7 @@ fn versions_count_puts(trials: &[Trial]) -> Check {
         ),
         trials => format!("versions and acknowledged puts differ: {}", trials.join("; ")),
     };
-    Check { id: "versions".to_owned(), passed: wrong.is_empty(), detail }
+    Check::decided("versions", wrong.is_empty(), detail)
 }
 
 /// A key hangs on a lease exactly if the lease lists it.
@@ -140,7 +140,7 @@ fn leases_agree(trials: &[Trial]) -> Check {
         ),
         trials => format!("a key and its lease do not name each other: {}", trials.join("; ")),
     };
-    Check { id: "leases".to_owned(), passed: wrong.is_empty(), detail }
+    Check::decided("leases", wrong.is_empty(), detail)
 }
 
 #[cfg(test)]
@@ -168,6 +168,7 @@ mod tests {
                 bank: None,
                 versions,
                 leases,
+                sampled: None,
                 replayed: None,
             },
         }

@@ -89,6 +89,7 @@ fn start<L: Launch>(
             bank: None,
             versions: None,
             leases: None,
+            sampled: None,
             replayed: None,
         },
     };
@@ -145,11 +146,14 @@ fn measure<L: Launch>(
     stage.step(&format!("{} {}", phase.place(clients), running.trial.arm));
     let seed = block.seed.child(&phase.name, u64::from(clients));
     let at = |pace| cell::At { arm: &running.trial.arm, phase, clients, pace, position, seed };
-    let Measured { cell, acked } = match place.paced {
+    let Measured { cell, acked, sampled } = match place.paced {
         Paced::Once(pace) => cell::measure(stage, &running.target, &at(pace.clone()))?,
         Paced::Search(search) => search::run(stage, &running.target, search, at)?,
     };
     running.acked.add(acked);
+    if let Some(sampled) = sampled {
+        running.trial.end.sampled.get_or_insert_default().add(&sampled);
+    }
     running.trial.cells.push(cell);
     Ok(())
 }

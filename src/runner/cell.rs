@@ -1,6 +1,6 @@
 //! One measurement: load on one target at one client count, with every instrument read at both ends of the span.
 
-use super::{RunError, Stage};
+use super::{RunError, Stage, sampled};
 use crate::agent::{AgentError, AgentSeen, Driven, Fleet};
 use crate::load::{
     self, Acked, Due, Fanout, FanoutError, Pace, Seen, Share, Span, WARMUP_STRETCH_MAX, Watched,
@@ -18,7 +18,7 @@ use crate::measure::syscalls::{Entrance, Syscalls};
 use crate::record::bundle::histogram_text;
 use crate::record::{
     AgentCell, Allocations, Cell, Counters, HostUse, Lag, Latency, LockUse, OpCell, OpenCell,
-    ProcessUse, RoleCpu, SeriesCell, StageTime, WatchCell,
+    ProcessUse, RoleCpu, Sampled, SeriesCell, StageTime, WatchCell,
 };
 use crate::scenario::spec::{OpKind, Phase, Scenario};
 use crate::seed::Seed;
@@ -42,6 +42,8 @@ pub(super) struct At<'a> {
 pub(super) struct Measured {
     pub(super) cell: Cell,
     pub(super) acked: Acked,
+    /// What a few keys showed, if that was asked for.
+    pub(super) sampled: Option<Sampled>,
 }
 
 impl At<'_> {
@@ -72,6 +74,7 @@ pub(super) fn measure<L: Launch>(
         warmup: at.phase.warmup,
         duration: at.phase.duration,
         seed: at.seed,
+        sample: sampled::keys(stage, at.seed, at.clients),
     };
     let watchers = at.phase.watchers;
     let watching = || Fanout::start(&target.watched(), watchers, stage.clock);
@@ -105,11 +108,14 @@ pub(super) fn measure<L: Launch>(
     let mut cell = cell(at, &seen, &begin, &end);
     cell.process = process(&begin, &end, peaks_are_marked);
     add_agents(&mut cell, &by_agent);
+    let asked = stage.scenario.checks.linearizable;
+    let sampled = asked.then(|| sampled::question(&seen));
     if let Some(first) = seen.first_error {
+        stage.lost_wrong.extend(sampled.into_iter().flat_map(|sampled| sampled.wrong));
         return Err(at.broken(&cell, first));
     }
     cell.watch = watched?.map(|watched| watch(&watched, cell.elapsed_s, &begin, &end));
-    Ok(Measured { cell, acked: seen.acked })
+    Ok(Measured { cell, acked: seen.acked, sampled })
 }
 
 /// The load from agents, through the target's way in.

@@ -1,7 +1,7 @@
 //! Questions about answers, not speed: do all arms reach the same state, is every acknowledged write there, does the
 //! log give back what was acknowledged?
 
-use super::{RunError, Stage, audit, block, prepare};
+use super::{RunError, Stage, audit, block, prepare, sampled};
 use crate::model::{Request, Response};
 use crate::record::{Cell, Check, Run, Trial, WatchCell};
 use crate::scenario::spec::{Arm, KeyDist, Keys, Op, Scenario, TxnKind, Values, WeightedOp};
@@ -117,7 +117,7 @@ fn compare(answers: &[(String, Answers)], has_leases: bool) -> Check {
         ),
         names => format!("differs from {}: {}", answers[0].0, names.join(", ")),
     };
-    Check { id: "same-state".to_owned(), passed: differing.is_empty(), detail }
+    Check::decided("same-state", differing.is_empty(), detail)
 }
 
 /// What the finished trials show, those of voided blocks among them: a disturbed host excuses no wrong answer.
@@ -138,6 +138,9 @@ pub(super) fn of_trials(run: &Run) -> Vec<Check> {
         checks.push(bank(trials));
     }
     checks.extend(audit::checks(trials));
+    if trials.iter().any(|trial| trial.end.sampled.is_some()) {
+        checks.push(sampled::check(trials));
+    }
     if watched(trials).next().is_some() {
         checks.push(watch_complete(trials));
     }
@@ -171,7 +174,7 @@ fn acked_once(trials: &[Trial]) -> Check {
             format!("revisions and acknowledged changes differ: {}", trials.join(", "))
         }
     };
-    Check { id: "acked-once".to_owned(), passed: wrong.is_empty(), detail }
+    Check::decided("acked-once", wrong.is_empty(), detail)
 }
 
 /// Transfers neither made nor lost money, and no account is gone.
@@ -193,7 +196,7 @@ fn bank(trials: &[Trial]) -> Check {
         ),
         (trials, _) => format!("money was made or lost: {}", trials.join(", ")),
     };
-    Check { id: "bank".to_owned(), passed: wrong.is_empty(), detail }
+    Check::decided("bank", wrong.is_empty(), detail)
 }
 
 /// Every measurement with watchers, and the trial it is of.
@@ -232,7 +235,7 @@ fn watch_complete(trials: &[Trial]) -> Check {
             format!("revisions that watchers should have been given: {}", cells.join("; "))
         }
     };
-    Check { id: "watch-complete".to_owned(), passed: wrong.is_empty(), detail }
+    Check::decided("watch-complete", wrong.is_empty(), detail)
 }
 
 /// Every member of a group ends in the same state.
@@ -247,7 +250,7 @@ fn members_agree(trials: &[Trial]) -> Check {
         [] => format!("{members} members of {} groups: each group in one state", groups().count()),
         arms => format!("members of a group ended in different states: {}", arms.join(", ")),
     };
-    Check { id: "members-agree".to_owned(), passed: wrong.is_empty(), detail }
+    Check::decided("members-agree", wrong.is_empty(), detail)
 }
 
 /// A node started again on the log reaches the same state.
@@ -268,7 +271,7 @@ fn log_gives_back(trials: &[Trial]) -> Check {
         ),
         arms => format!("another state after a restart: {}", arms.join(", ")),
     };
-    Check { id: "log-replays".to_owned(), passed: wrong.is_empty(), detail }
+    Check::decided("log-replays", wrong.is_empty(), detail)
 }
 
 #[cfg(test)]
@@ -299,6 +302,7 @@ mod tests {
                 bank: None,
                 versions: None,
                 leases: None,
+                sampled: None,
                 replayed,
             },
         }

@@ -9,6 +9,7 @@ mod facts;
 pub mod pilot;
 mod prepare;
 mod profiling;
+mod sampled;
 mod search;
 mod surroundings;
 #[cfg(test)]
@@ -198,6 +199,7 @@ pub fn run_amid<L: Launch>(
     };
     run.complete = failure.is_none() && !stage.stopped();
     run.checks.extend(checks::of_trials(&run));
+    run.checks.extend(sampled::of_lost(&stage.lost_wrong));
     warnings::add(&mut run);
     if let Some(error) = &failure {
         run.warnings.push(record::Warning::Failed { reason: error.to_string() });
@@ -265,6 +267,8 @@ struct Stage<'a, L> {
     surroundings: &'a mut dyn Surroundings,
     /// What is left of measuring again.
     repeats: Repeats,
+    /// What was wrong with answers of a measurement that failed, so that its trial is not kept.
+    lost_wrong: Vec<String>,
     plan: &'a Plan,
     /// Steps done, steps apart from the blocks, and pairs planned, for the progress.
     done: u64,
@@ -294,6 +298,7 @@ impl<'a, L: Launch> Stage<'a, L> {
             watcher,
             surroundings,
             repeats: Repeats::of(scenario.trials, plan),
+            lost_wrong: Vec::new(),
             plan,
             done: 0,
             apart: options.profile.as_ref().map_or(0, |wanted| profiling::steps(scenario, wanted)),

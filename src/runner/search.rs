@@ -6,7 +6,7 @@
 use super::cell::{self, At, Measured};
 use super::{RunError, Stage};
 use crate::load::{Acked, Pace, Schedule};
-use crate::record::{Cell, SearchCell, SearchProbe};
+use crate::record::{Cell, Sampled, SearchCell, SearchProbe};
 use crate::scenario::spec::{Course, Search, SearchPercentile};
 use crate::target::Launch;
 
@@ -19,7 +19,7 @@ pub(super) fn run<'a, L: Launch>(
 ) -> Result<Measured, RunError> {
     let rates = search.rates_per_s();
     let (mut held, mut failed) = (0, rates.len() + 1);
-    let mut acked = Acked::default();
+    let (mut acked, mut sampled) = (Acked::default(), None::<Sampled>);
     let (mut probes, mut best, mut lowest) = (Vec::new(), None, None);
     // Rates before number `held` met the condition, those from number `failed` on did not.
     while failed - held > 1 && (probes.is_empty() || !stage.stopped()) {
@@ -32,6 +32,9 @@ pub(super) fn run<'a, L: Launch>(
         };
         let tried = cell::measure(stage, target, &at(Pace::Open(schedule)))?;
         acked.add(tried.acked);
+        if let Some(more) = &tried.sampled {
+            sampled.get_or_insert_default().add(more);
+        }
         let probe = probe(search, rate_per_s, &tried.cell);
         if probe.held {
             (held, best) = (middle, Some(tried.cell));
@@ -48,7 +51,7 @@ pub(super) fn run<'a, L: Launch>(
         highest_per_s: search.highest_per_s,
         probes,
     };
-    Ok(Measured { cell: Cell { search: Some(found), ..cell }, acked })
+    Ok(Measured { cell: Cell { search: Some(found), ..cell }, acked, sampled })
 }
 
 fn probe(search: &Search, rate_per_s: f64, cell: &Cell) -> SearchProbe {

@@ -47,7 +47,7 @@ pub(super) fn scenario(
     if findings.count() == start {
         ops::report_misfits(&ops, &keys, values, findings);
     }
-    let checks = ops::checks(&mut root, &ops, &keys, findings);
+    let checks = ops::checks(&mut root, &ops, &keys, &arms, findings);
     let kinds = ops::kinds(&ops);
     let ops = ops::weighted(&ops);
     let before_phases = findings.count();

@@ -393,6 +393,8 @@ pub struct Checks {
     pub versions: bool,
     /// Every key of a lease that was revoked is gone, and no lease is left.
     pub leases: bool,
+    /// What clients see of a few keys while they are measured is what some order of the operations explains.
+    pub linearizable: bool,
 }
 
 /// The checks of a run that a target can name.
@@ -414,6 +416,8 @@ pub enum CheckId {
     Versions,
     /// Leases take their keys along.
     Leases,
+    /// An order explains what clients saw of a few keys.
+    Linearizable,
 }
 
 /// A bound on a ratio or a value.
@@ -528,6 +532,7 @@ words!(CheckId {
     WatchComplete = "watch-complete",
     Versions = "versions",
     Leases = "leases",
+    Linearizable = "linearizable",
 });
 
 impl fmt::Display for MetricRef {

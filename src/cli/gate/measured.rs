@@ -169,6 +169,6 @@ pub(super) fn limit(sides: &Sides, metric: &str, floor: f64) -> Limit {
 
 /// Each failed check with its evidence.
 pub(super) fn failed_checks(run: &Run) -> impl Iterator<Item = String> {
-    let failed = run.checks.iter().filter(|check| !check.passed);
+    let failed = run.checks.iter().filter(|check| check.is_wrong());
     failed.map(|check| format!("{}: {}", check.id, check.detail))
 }

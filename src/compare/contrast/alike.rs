@@ -144,7 +144,7 @@ fn method(a: &Run, b: &Run) -> Option<String> {
 
 /// What makes a side's speed worthless.
 pub(in crate::compare) fn failure(name: &str, run: &Run) -> Vec<String> {
-    let wrong = run.checks.iter().filter(|check| !check.passed);
+    let wrong = run.checks.iter().filter(|check| check.is_wrong());
     let mut reasons: Vec<String> = wrong
         .map(|check| format!("{name} gave wrong answers: check {} failed", check.id))
         .collect();

@@ -106,7 +106,7 @@ fn what_is_no_number_leaves_its_reason() {
     assert_eq!(reason("after", METRIC), "");
     assert!(reason("after", "saturate.p999@50").contains("fewer than 10 observations beyond it"));
     let detail = "one was lost".to_owned();
-    run.checks.push(Check { id: "acked".into(), passed: false, detail });
+    run.checks.push(Check::decided("acked", false, detail));
     let line = entry(&run).unwrap();
     let wrong = |cell: &HistoryCell| {
         cell.invalid.as_ref().is_some_and(|why| why.contains("check acked failed"))

@@ -149,9 +149,10 @@ fn target(run: &Run, verdict: &TargetVerdict) -> Case {
 }
 
 fn check(done: &Check) -> Case {
-    let answer = match done.passed {
-        true => Answer::Passed,
-        false => Answer::Failed("check", done.detail.clone()),
+    let answer = match (done.passed, done.undecided) {
+        (true, _) => Answer::Passed,
+        (false, true) => Answer::Skipped(done.detail.clone()),
+        (false, false) => Answer::Failed("check", done.detail.clone()),
     };
     Case { class: "check", name: done.id.clone(), answer, evidence: vec![done.detail.clone()] }
 }

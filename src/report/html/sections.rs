@@ -490,7 +490,7 @@ pub(super) fn checks(out: &mut String, run: &Run, cmp: &Comparison) {
         let mut table = Table::new("", "lll");
         ["check", "", "evidence"].iter().for_each(|name| table.column(name, ""));
         for check in &run.checks {
-            let mark = if check.passed { "✔" } else { "✘" };
+            let mark = check.mark();
             table.row(vec![check.id.clone(), mark.to_string(), check.detail.clone()]);
         }
         table.write(out);

@@ -36,7 +36,7 @@ impl Builder {
             board.started_at.clone_from(&run.started_at);
             (board.host, board.build) = (story::host(run), story::build(run));
         }
-        let failed = run.checks.iter().filter(|check| !check.passed);
+        let failed = run.checks.iter().filter(|check| check.is_wrong());
         board.runs.push(BoardRun {
             scenario: run.scenario.name.clone(),
             workload: run.scenario.workload.clone(),

@@ -140,7 +140,7 @@ fn checks(page: &mut Page, run: &Run) {
     }
     for (place, check) in run.checks.iter().enumerate() {
         let label = if place == 0 { "CHECKS" } else { "" };
-        let mark = if check.passed { "✔" } else { "✘" };
+        let mark = check.mark();
         page.item(label, &format!("{mark} {}: {}", check.id, check.detail));
     }
 }

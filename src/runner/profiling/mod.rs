@@ -154,7 +154,8 @@ impl<T: Target> Subject<T> {
         let Offered { clients, watchers, duration } = *offered;
         let seed = stage.scenario.seed.child("profile", 0);
         let pace = Pace::Closed { think: Nanos::ZERO };
-        let span = Span { clients, share: Share::ALL, pace, warmup: WARMUP, duration, seed };
+        let span =
+            Span { clients, share: Share::ALL, pace, warmup: WARMUP, duration, seed, sample: None };
         let watching = || Fanout::start(&target.watched(), watchers, stage.clock);
         let fanout = (watchers > 0).then(watching).transpose().map_err(|source| {
             RunError::Watchers { arm: arm.name.clone(), cell: CELL.to_owned(), source }

@@ -5,7 +5,7 @@ use super::section::Section;
 use crate::scenario::findings::Findings;
 use crate::scenario::source::Place;
 use crate::scenario::spec::{
-    Checks, Keys, Op, OpKind, Range, RangeAnswer, TxnKind, Values, WeightedOp,
+    Arm, Checks, Consistency, Keys, Op, OpKind, Range, RangeAnswer, TxnKind, Values, WeightedOp,
 };
 use crate::units::ByteSize;
 
@@ -212,6 +212,7 @@ pub(super) fn checks(
     root: &mut Section<'_>,
     ops: &[Typed],
     keys: &Keys,
+    arms: &[Arm],
     findings: &mut Findings,
 ) -> Checks {
     let mut checks = Checks::default();
@@ -249,6 +250,30 @@ pub(super) fn checks(
             findings.wrong(field.place, message, "add lease_cycle = { keys = 10 } to [[op]]");
         }
     }
+    if let Some(field) = section.take("linearizable") {
+        checks.linearizable = linearizable(&field, ops, arms, findings);
+    }
     section.finish(findings);
     checks
+}
+
+/// Whether a few keys are to be questioned. That needs operations that say what they do to each key, and reads that promise to be new.
+fn linearizable(field: &Field<'_>, ops: &[Typed], arms: &[Arm], findings: &mut Findings) -> bool {
+    let is_on = field.flag(findings).unwrap_or(false);
+    let is_told =
+        |typed: &&Typed| matches!(typed.weighted.op, Op::Put | Op::Get | Op::Range(_) | Op::Delete);
+    let stale = arms.iter().find(|arm| arm.system.consistency == Consistency::Serializable);
+    if let Some(other) = ops.iter().find(|typed| !is_told(typed)).filter(|_| is_on) {
+        let word = other.weighted.op.word();
+        let message =
+            format!("check.linearizable is true, but `{word}` is not about one key at a time");
+        findings.wrong(field.place, message, "beside it go put, get, delete and range");
+    } else if let Some(arm) = stale.filter(|_| is_on) {
+        let message = format!(
+            "check.linearizable is true, but reads of arm {} may be old: they are serializable",
+            arm.name
+        );
+        findings.wrong(field.place, message, "leave out consistency, or write \"linearizable\"");
+    }
+    is_on
 }

@@ -147,6 +147,9 @@ fn check_of(field: &Field<'_>, known: &Known<'_>, findings: &mut Findings) -> Op
         CheckId::Bank => (!known.checks.bank).then_some("write bank = true in [check]"),
         CheckId::Versions => (!known.checks.versions).then_some("write versions = true in [check]"),
         CheckId::Leases => (!known.checks.leases).then_some("write leases = true in [check]"),
+        CheckId::Linearizable => {
+            (!known.checks.linearizable).then_some("write linearizable = true in [check]")
+        }
         CheckId::WatchComplete => {
             (!any_watchers()).then_some("write watchers = 100 in a [[phase]]")
         }

@@ -545,5 +545,11 @@ const CHECK: Section = Section {
             .or("false"),
         key("leases", Is::Flag, "A key hangs on a lease exactly if the lease lists it.")
             .or("false"),
+        key(
+            "linearizable",
+            Is::Flag,
+            "An order explains what clients see of a few keys while they are measured.",
+        )
+        .or("false"),
     ],
 };
