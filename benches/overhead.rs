@@ -159,7 +159,7 @@ impl Contrast<'_> {
     fn rate(&self, side: &Side<'_>, seed: Seed) -> f64 {
         let pace = Pace::Closed { think: Nanos::ZERO };
         let (clients, warmup, duration) = (self.case.clients, WARMUP, DURATION);
-        let span = Span { clients, share: Share::ALL, pace, warmup, duration, seed };
+        let span = Span { clients, share: Share::ALL, pace, warmup, duration, seed, sample: None };
         let (workload, stop) = (Workload::of(self.scenario), Arc::new(AtomicBool::new(false)));
         // Starting it takes some milliseconds, once in a trial of seconds; what it costs while it runs is asked here.
         let session = side.hz.map(|hz| Session::start(hz).expect("the sampler starts"));

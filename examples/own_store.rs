@@ -192,6 +192,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         quick: true,
         profile: None,
         scratch: scratch.path().to_path_buf(),
+        count_syscalls: false,
         agents: Agents::default(),
         interrupted: Arc::default(),
     };

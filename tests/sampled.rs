@@ -49,6 +49,7 @@ fn run<L: Launch>(system: &str, load: &str, check: &str, launch: &L) -> Run {
         quick: false,
         profile: None,
         scratch: scratch.path().to_path_buf(),
+        count_syscalls: false,
         agents: Agents::default(),
         interrupted: Default::default(),
     };

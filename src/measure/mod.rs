@@ -15,5 +15,5 @@ pub mod series;
 pub mod spans;
 pub mod stack;
 pub mod stage;
-pub mod syscalls;
 pub(crate) mod sync;
+pub mod syscalls;

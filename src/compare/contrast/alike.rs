@@ -66,7 +66,8 @@ fn scenario(a: &Run, b: &Run) -> Vec<String> {
     }
     if a.counts_syscalls != b.counts_syscalls {
         let counted = if a.counts_syscalls { "A" } else { "B" };
-        reasons.push(format!("only of {counted} were system calls counted, which slows each of them"));
+        reasons
+            .push(format!("only of {counted} were system calls counted, which slows each of them"));
     }
     if a.agents.len() != b.agents.len() {
         let count = |run: &Run| run.agents.len().to_string();

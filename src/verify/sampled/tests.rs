@@ -119,8 +119,8 @@ fn revisions_alone_are_found_out_too() {
 #[test]
 fn a_lost_write_is_found_by_the_read_after_it() {
     let mut story = Story::of([put("b", "1")]);
-    let lost = story.ask(get("b"));
-    lost.outcome = story.sampled.before[1].outcome.clone();
+    let before_it = story.sampled.before[1].outcome.clone();
+    story.ask(get("b")).outcome = before_it;
     *revision(story.sampled.during.last_mut().unwrap()) = 3;
     wrong(
         &story,
