@@ -425,7 +425,7 @@ fn plan(args: &VerifyArgs, number: u64) -> (Plan, PathArg, EngineArg) {
     let possible: &[Fault] = if nodes == 1 { &Fault::OF_ONE } else { &Fault::OF_THREE };
     let wanted = |fault: &&Fault| args.fault.is_empty() || args.fault.contains(fault);
     let faults = match args.campaign {
-        Campaign::Failpoints => at_sites(args.seed + number, nodes),
+        Campaign::Failpoints => at_sites(args.seed + number, nodes, engine),
         _ => possible.iter().filter(wanted).copied().collect(),
     };
     let plan = Plan {
@@ -441,12 +441,12 @@ fn plan(args: &VerifyArgs, number: u64) -> (Plan, PathArg, EngineArg) {
 
 /// Something at one or two sites; a member alone is not led to most of them.
 #[cfg(feature = "failpoints")]
-fn at_sites(seed: u64, nodes: u64) -> Vec<Fault> {
-    if nodes == 1 { Vec::new() } else { faults::at_random_sites(seed) }
+fn at_sites(seed: u64, nodes: u64, engine: EngineArg) -> Vec<Fault> {
+    if nodes == 1 { Vec::new() } else { faults::at_random_sites(seed, engine.kind()) }
 }
 
 /// None: this build has no sites.
 #[cfg(not(feature = "failpoints"))]
-fn at_sites(_: u64, _: u64) -> Vec<Fault> {
+fn at_sites(_: u64, _: u64, _: EngineArg) -> Vec<Fault> {
     Vec::new()
 }

@@ -5,7 +5,7 @@ use kvbench::clock::Clock;
 use kvbench::failpoint::SITES;
 use kvbench::record::verification::{Finding, Verification};
 use kvbench::store::{EngineKind, PathKind, StateSync};
-use kvbench::verify::faults::{self, Made, Plan};
+use kvbench::verify::faults::{self, Fault, Made, Plan};
 use std::process::Command;
 use std::sync::atomic::AtomicBool;
 
@@ -14,20 +14,17 @@ const FAULTS: usize = 16;
 /// Operations that each has at least; faults take their time, so there are more.
 const OPERATIONS: u64 = 400;
 
-fn engine() -> EngineKind {
-    match cfg!(feature = "rocksdb") {
-        true => EngineKind::RocksDb { state_sync: StateSync::RaftLogOnly },
-        false => EngineKind::Memory,
+/// Every engine of this build with what may go wrong there: on the second one only what the first has no part in.
+fn engines() -> Vec<(EngineKind, Vec<Fault>)> {
+    let mut all = vec![(EngineKind::Memory, faults::at_each_site(EngineKind::Memory))];
+    if cfg!(feature = "rocksdb") {
+        let engine = EngineKind::RocksDb { state_sync: StateSync::RaftLogOnly };
+        let mut faults = faults::at_each_site(engine);
+        faults
+            .retain(|fault| ["rocksdb::", "store::"].iter().any(|of| fault.name().starts_with(of)));
+        all.push((engine, faults));
     }
-}
-
-/// Whether sites of this name are on the way of what keeps the state in memory, and of what keeps it on disk.
-fn is_on_the_way(name: &str, engine: EngineKind) -> bool {
-    match engine {
-        // What is on disk is there at a start: nothing is read from an image.
-        EngineKind::RocksDb { .. } => name.starts_with("rocksdb::") || name.starts_with("store::"),
-        EngineKind::Memory => !name.starts_with("rocksdb::"),
-    }
+    all
 }
 
 #[test]
@@ -39,14 +36,9 @@ fn whatever_happens_at_a_site_loses_nothing_and_repeats_nothing() {
         PathKind::GlobalMutex,
         PathKind::Sharded { shards: 16, workers: 3 },
     ];
-    let mut engines = vec![EngineKind::Memory];
-    engines.extend(Some(engine()).filter(|engine| *engine != EngineKind::Memory));
     let clock = Clock::start();
     let (mut seed, mut count, mut operations) = (0, 0, 0);
-    for engine in engines {
-        let all = faults::at_each_site();
-        let all: Vec<_> =
-            all.into_iter().filter(|fault| is_on_the_way(fault.name(), engine)).collect();
+    for (engine, all) in engines() {
         for faults in all.chunks(FAULTS) {
             let path = paths[seed as usize % paths.len()];
             let faults = faults.to_vec();

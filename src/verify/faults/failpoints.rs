@@ -5,6 +5,7 @@ use super::rig::Rig;
 use crate::failpoint::{self, Action, After, By, SITES, Site};
 use crate::raft::{Change, MemberId, Rejected};
 use crate::seed::Seed;
+use crate::store::EngineKind;
 use crate::units::Nanos;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -19,31 +20,43 @@ const SLEEP_MAX_MS: u64 = 200;
 const ASKED_MAX: Duration = Duration::from_millis(500);
 /// Starts that may fail one after the other.
 const STARTS_MAX: u32 = 3;
+/// Sites on the way of an image that a member starts with.
+const OF_IMAGES_AT_A_START: [&str; 4] =
+    ["image::load", "image::read", "node::adopt-state", "node::state-adopted"];
 /// How often is looked whether it happened.
 const LOOK: Nanos = Nanos::from_millis(1);
 
-/// Every fault at a site that a group within the process can have.
-pub fn at_each_site() -> Vec<Fault> {
-    of_length(Nanos::from_millis(SLEEP_MAX_MS / 4))
+/// Every fault at a site that a group within the process can have whose state `engine` keeps.
+pub fn at_each_site(engine: EngineKind) -> Vec<Fault> {
+    of_length(Nanos::from_millis(SLEEP_MAX_MS / 4), engine)
 }
 
 /// One or two of them, and pauses of a random length.
-pub fn at_random_sites(seed: u64) -> Vec<Fault> {
+pub fn at_random_sites(seed: u64, engine: EngineKind) -> Vec<Fault> {
     let mut random = Seed(seed).stream("failpoints", 0);
-    let all = of_length(Nanos::from_millis(random.random_range(1..=SLEEP_MAX_MS)));
+    let pause = Nanos::from_millis(random.random_range(1..=SLEEP_MAX_MS));
+    let all = of_length(pause, engine);
     let count = random.random_range(1..=2);
     (0..count).map(|_| all[random.random_range(0..all.len())]).collect()
 }
 
-fn of_length(pause: Nanos) -> Vec<Fault> {
+fn of_length(pause: Nanos, engine: EngineKind) -> Vec<Fault> {
     let actions = [Action::Panic, Action::Error, Action::Sleep(pause)];
     let is_within = |site: &&Site| !matches!(site.by, By::Occasion | By::Network);
     let mut all = Vec::new();
-    for site in SITES.iter().filter(is_within) {
+    for site in SITES.iter().filter(is_within).filter(|site| is_on_the_way(site, engine)) {
         let taken = actions.into_iter().filter(|action| site.takes(*action));
         all.extend(taken.map(|action| Fault::At(site, action)));
     }
     all
+}
+
+/// Whether a group comes to the site with that engine: what is on disk needs no image when a member starts.
+fn is_on_the_way(site: &Site, engine: EngineKind) -> bool {
+    match engine {
+        EngineKind::Memory => !site.name.starts_with("rocksdb::"),
+        EngineKind::RocksDb { .. } => !OF_IMAGES_AT_A_START.contains(&site.name),
+    }
 }
 
 /// Has `action` happen at `site` in some member, and says whether it did and came to what it must: a member that is to end ends.
