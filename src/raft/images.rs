@@ -29,10 +29,13 @@ const PLANTED_TERM: u64 = 1;
 const UNFINISHED: &str = "part";
 
 impl Images {
-    /// Makes the folder if it is absent, and removes what was left unfinished or is outdated.
+    /// Makes the folder if it is absent, for good, and removes what was left unfinished or is outdated.
     pub(super) fn open(folder: &Path, disk: Arc<dyn Disk>) -> io::Result<Images> {
         failpoint::may_fail("image::open-folder")?;
         fs::create_dir_all(folder)?;
+        if let Some(parent) = folder.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            disk.sync_folder(parent)?;
+        }
         let mut images = Images { folder: folder.to_owned(), disk, newest: None };
         for entry in fs::read_dir(folder)? {
             let path = entry?.path();

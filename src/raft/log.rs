@@ -15,6 +15,8 @@ use raft::eraftpb::{Entry, HardState, Snapshot};
 use raft::{GetEntriesContext, RaftState, Storage, StorageError};
 use raft_engine::{Command, Config, Engine, LogBatch, MessageExt, ReadableSize, RecoveryMode};
 use std::collections::VecDeque;
+use std::ops::Deref;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -68,7 +70,7 @@ pub(super) struct Written {
 
 /// A log in a folder.
 pub(super) struct EngineLog {
-    engine: Arc<Engine<SyncFs>>,
+    engine: OpenEngine,
     /// Entries appended and not yet applied, contiguous, ending with the last of the log.
     recent: VecDeque<Entry>,
     hard_state: HardState,
@@ -83,6 +85,26 @@ pub(super) struct EngineLog {
     image: Option<Image>,
     /// Gives the disk back what was cut off.
     sweeper: Option<JoinHandle<()>>,
+}
+
+/// The engine while it is used.
+struct OpenEngine(Option<Arc<Engine<SyncFs>>>);
+
+impl Deref for OpenEngine {
+    type Target = Arc<Engine<SyncFs>>;
+
+    fn deref(&self) -> &Arc<Engine<SyncFs>> {
+        self.0.as_ref().expect("it is there until it is dropped")
+    }
+}
+
+impl Drop for OpenEngine {
+    /// The library syncs its files once more as it closes them, and panics if it cannot. Whoever had to know of a sync that failed knows by
+    /// then, and while a thread ends by one panic, another one would abort the process.
+    fn drop(&mut self) {
+        let engine = self.0.take();
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(engine)));
+    }
 }
 
 impl Drop for EngineLog {
@@ -131,7 +153,13 @@ impl EngineLog {
         }
         let disk = medium.disk.clone();
         let rules = SyncFs { disk, fsync, clock, meter: meter.clone() };
-        let engine = Arc::new(Engine::open_with_file_system(config, Arc::new(rules))?);
+        let engine = Engine::open_with_file_system(config, Arc::new(rules))?;
+        let engine = OpenEngine(Some(Arc::new(engine)));
+        // The library syncs the names of files that it begins later, but not those of its first ones, nor its folder's.
+        let folders = [Some(folder), folder.parent()].into_iter().flatten();
+        for folder in folders.filter(|folder| !folder.as_os_str().is_empty()) {
+            medium.disk.sync_folder(folder)?;
+        }
         let mut log = EngineLog {
             hard_state: engine.get_message(GROUP, HARD_STATE)?.unwrap_or_default(),
             incarnation: read_incarnation(&engine) + 1,
@@ -285,8 +313,7 @@ impl LogStore for EngineLog {
         if !has_it {
             self.last = cut;
         }
-        self.sweep();
-        Ok(())
+        self.sweep()
     }
 
     fn incarnation(&self) -> u64 {
@@ -295,10 +322,14 @@ impl LogStore for EngineLog {
 }
 
 impl EngineLog {
-    /// Gives the disk back what was cut off, beside whatever goes on.
-    fn sweep(&mut self) {
+    /// Gives the disk back what was cut off, beside whatever goes on. Fails if that failed at a sync before: what it was to keep may be
+    /// lost, and the next sync would not say so.
+    fn sweep(&mut self) -> Result<(), raft_engine::Error> {
         if self.sweeper.as_ref().is_some_and(|sweeper| !sweeper.is_finished()) {
-            return;
+            return Ok(());
+        }
+        if self.sweeper.take().is_some_and(|sweeper| sweeper.join().is_err()) {
+            return Err(raft_engine::Error::Other("the log could not be swept".into()));
         }
         let engine = self.engine.clone();
         let sweep = move || {
@@ -307,6 +338,7 @@ impl EngineLog {
         };
         // Without a thread it stays for the next time.
         self.sweeper = std::thread::Builder::new().name("wal-sweep".into()).spawn(sweep).ok();
+        Ok(())
     }
 }
 

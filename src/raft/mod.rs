@@ -162,6 +162,14 @@ pub enum PipelineError {
     /// No thread could be started, or a file beside the log could not be used.
     #[error("a thread could not be started, or a file beside the raft log not be used: {0}")]
     Thread(#[from] io::Error),
+    /// What the log no longer has is in no image.
+    #[error(
+        "the raft log begins with entry {first}, and no image holds the state before that\n  hint: restore the images, or remove this member from its group and add it anew with an empty folder"
+    )]
+    NoImage {
+        /// Its first entry.
+        first: u64,
+    },
     /// An image of the state cannot be loaded.
     #[error("an image of the state: {0}")]
     Image(Box<dyn Error + Send + Sync>),

@@ -95,6 +95,10 @@ where
         log.imaged(image, setup.group.images.keep)?;
         begun_at = image.index;
     }
+    let first = log.first_index()?;
+    if first > begun_at + 1 {
+        return Err(PipelineError::NoImage { first });
+    }
     let inbox = Arc::new(Inbox::new(setup.probe));
     let board = Arc::new(Board::new(setup.probe));
     let tools = Tools {

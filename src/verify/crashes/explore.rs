@@ -14,8 +14,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Violations that are put into words, at most.
-const WORDS_MAX: usize = 20;
+/// Violations that are put into words, at most: of acknowledged changes that were lost, and of anything else.
+const WORDS_MAX: u64 = 10;
 /// A bit is turned at every so many steps.
 const FLIP_EVERY: usize = 2;
 
@@ -82,11 +82,14 @@ impl Tally {
         self.flips_in_last += other.flips_in_last;
         self.lost += other.lost;
         self.wrong += other.wrong;
-        other.violations.iter().for_each(|words| self.violate(words.clone()));
+        self.violations.extend(other.violations.iter().cloned());
+        self.violations.truncate(2 * WORDS_MAX as usize);
     }
 
-    fn violate(&mut self, words: String) {
-        if self.violations.len() < WORDS_MAX {
+    fn violate(&mut self, is_loss: bool, words: String) {
+        let count = if is_loss { &mut self.lost } else { &mut self.wrong };
+        *count += 1;
+        if *count <= WORDS_MAX {
             self.violations.push(words);
         }
     }
@@ -194,27 +197,22 @@ impl<'a> Explorer<'a> {
 
     fn note(&mut self, step: usize, crash: Crash, found: Found, bounds: Bounds<'_>) {
         let Bounds { answered, asked, .. } = bounds;
+        let is_loss = matches!(found, Found::Lost(_));
         let words = match found {
             Found::Right(executed) => {
                 self.draw(crash.left, executed);
                 return;
             }
             Found::Lost(executed) => {
-                self.tally.lost += 1;
                 format!("{answered} of {asked} requests were acknowledged, {executed} are there")
             }
-            Found::Refused(why) => {
-                self.tally.wrong += 1;
-                format!("the member does not start: {why}")
-            }
-            Found::Wrong(what) => {
-                self.tally.wrong += 1;
-                what
-            }
+            Found::Refused(why) => format!("the member does not start: {why}"),
+            Found::Wrong(what) => what,
         };
         let files: Vec<String> = crash.left.keys().map(|name| name.display().to_string()).collect();
         let (label, kind, files) = (&self.label, crash.kind, files.join(", "));
-        self.tally.violate(format!("{label}, step {step}, {kind}: {words}; files: {files}"));
+        self.tally
+            .violate(is_loss, format!("{label}, step {step}, {kind}: {words}; files: {files}"));
     }
 
     /// Each leftover that holds requests has the same chance to be the one from which another life begins.
@@ -245,11 +243,11 @@ impl<'a> Explorer<'a> {
             Found::Refused(_) => self.tally.flips_refused += 1,
             Found::Lost(_) if is_last => self.tally.flips_in_last += 1,
             found => {
-                self.tally.wrong += 1;
                 let (label, name) = (&self.label, name.display());
-                self.tally.violate(format!(
+                let words = format!(
                     "{label}, step {step}, a bit of byte {place} of {name} turned: {found:?}"
-                ));
+                );
+                self.tally.violate(false, words);
             }
         }
         Ok(())
