@@ -2,7 +2,7 @@
 //! without it in turns of four (with, without, without, with, or the other way round, at random), one right after the other, without
 //! syncs, where a cost per operation has nowhere to hide. A host that gets slower evenly during a turn changes nothing in it.
 //!
-//! `cargo bench --bench overhead`; `-- 100` for so many turns. What lock profiles cost is `scenarios/lock_profile_cost.toml`.
+//! `cargo bench --bench overhead`; `-- 100` for so many turns, `-- 'pipeline 99'` for rows that have these words. What lock profiles cost is `scenarios/lock_profile_cost.toml`.
 
 #![expect(clippy::print_stdout, reason = "the table is the result")]
 
@@ -68,20 +68,31 @@ const CLOCKED: [Case; 2] = [
 
 fn main() {
     let clock = Clock::start();
-    let turns = std::env::args().find_map(|arg| arg.parse().ok()).unwrap_or(TURNS);
+    let (numbers, words): (Vec<_>, Vec<_>) = std::env::args()
+        .skip(1)
+        .filter(|arg| !arg.starts_with('-'))
+        .partition(|arg| arg.parse::<u64>().is_ok());
+    let turns = numbers.first().and_then(|number| number.parse().ok()).unwrap_or(TURNS);
+    let is_wanted = |case: &Case, what: &str| {
+        let row = format!("{} {what}", case.name);
+        words.iter().flat_map(|words| words.split_whitespace()).all(|word| row.contains(word))
+    };
     println!("| system | with | throughput with / without | 95 % interval | turns |");
     println!("|---|---|---|---|---|");
     for case in &SAMPLED {
         let scenario = case.load();
         for hz in RATES_HZ {
+            let what = format!("{hz} samples per CPU-second");
+            if !is_wanted(case, &what) {
+                continue;
+            }
             let system = Running::start(scenario.after(), clock);
             let with = Side { target: &system.target, hz: Some(hz) };
             let without = Side { target: &system.target, hz: None };
-            let what = format!("{hz} samples per CPU-second");
             Contrast { case, scenario: &scenario, clock, with, without }.tell(&what, turns);
         }
     }
-    for case in &CLOCKED {
+    for case in CLOCKED.iter().filter(|case| is_wanted(case, "clocks")) {
         let scenario = case.load();
         let (with, without) =
             (Running::start(scenario.after(), clock), Running::start(scenario.before(), clock));
