@@ -1,21 +1,22 @@
 //! `kvbench verify`: are the answers right? Apply paths against the oracle, and histories under faults, questioned.
 
 mod crashes;
+mod histories;
 mod imported;
 mod kept;
+mod plans;
 mod told;
 mod watched;
 
 use super::{Exit, Terminal};
 use crate::clock::Clock;
 use crate::record::bundle::Bundle;
-use crate::record::verification::{Equivalence, HistoryRecord, SCHEMA, Verification};
+use crate::record::verification::{Equivalence, SCHEMA, Verification};
 use crate::report::verification;
 use crate::report::words::{count, plain};
 use crate::store::{EngineKind, PathKind, StateSync};
 use crate::units::{Nanos, parse_nanos};
 use crate::verify::equivalence;
-use crate::verify::faults::{self, Fault, Made, Plan};
 use crate::{host, runner};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
@@ -38,6 +39,7 @@ Examples:
   kvbench verify --campaign crashes --images 50000
   kvbench verify --campaign faults --fault leader-cut-off --fault loss
   kvbench verify --campaign faults --histories 1 --seed 17 --path sharded
+  kvbench verify --campaign processes --nodes 5   servers killed and starved
   kvbench verify --history history.edn --keyed    one that another tool recorded
   kvbench verify --keep-histories --out kept      and for other checkers
   kvbench verify --soak 24h --out soak            the same again goes on with it
@@ -80,8 +82,8 @@ pub(super) struct VerifyArgs {
     /// With so many members only; else three times with 3 and once with 1, in turn
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..=5))]
     nodes: Option<u64>,
-    #[arg(long, value_name = "NAME", value_parser = fault, help = fault_help())]
-    fault: Vec<Fault>,
+    #[arg(long, value_name = "NAME", value_parser = plans::fault, help = plans::fault_help())]
+    fault: Vec<String>,
     /// Histories until so much time is over, e.g. 24h; with --out, what was begun there goes on
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     soak: Option<Nanos>,
@@ -107,7 +109,7 @@ pub(super) struct VerifyArgs {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Campaign {
-    /// All of the others but failpoints
+    /// All of the others but processes and failpoints
     All,
     /// Every apply path gives the oracle's answers, events and state
     Equivalence,
@@ -117,16 +119,8 @@ enum Campaign {
     Faults,
     /// Histories of groups in which something goes wrong at one or two named sites; only builds with feature failpoints have them
     Failpoints,
-}
-
-impl Campaign {
-    /// The one that makes histories like those of this one.
-    fn of_histories(self) -> &'static str {
-        match self {
-            Campaign::Failpoints => "failpoints",
-            _ => "faults",
-        }
-    }
+    /// Histories of servers that are processes of their own, some faults at a time
+    Processes,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -185,20 +179,6 @@ impl EngineArg {
     }
 }
 
-fn fault_help() -> String {
-    format!("With these faults only; else with all; may be repeated: {}", fault_names())
-}
-
-fn fault_names() -> String {
-    let names: Vec<&str> = Fault::OF_THREE.iter().map(|fault| fault.name()).collect();
-    names.join(", ")
-}
-
-fn fault(name: &str) -> Result<Fault, String> {
-    let known = Fault::OF_THREE.iter().find(|fault| fault.name() == name);
-    known.copied().ok_or_else(|| format!("there is no such fault; there are {}", fault_names()))
-}
-
 fn duration(text: &str) -> Result<Nanos, String> {
     let span = parse_nanos(text)?;
     let possible = Nanos::from_millis(1_000)..=Nanos::from_millis(30 * 86_400_000);
@@ -218,9 +198,8 @@ pub(super) fn verify(args: &VerifyArgs, terminal: &mut Terminal<'_>) -> anyhow::
         writeln!(terminal.err, "error: this kvbench is built without failpoints\n  hint: {hint}")?;
         return Ok(Exit::Usage);
     }
-    if args.nodes == Some(1) && plan(args, 0).0.faults.is_empty() {
-        let hint = "all-restart, or more members";
-        writeln!(terminal.err, "error: one member alone has none of these faults\n  hint: {hint}")?;
+    if let Err(wrong) = plans::check(args) {
+        writeln!(terminal.err, "error: {wrong}")?;
         return Ok(Exit::Usage);
     }
     if let Some(file) = &args.history {
@@ -238,8 +217,12 @@ pub(super) fn verify(args: &VerifyArgs, terminal: &mut Terminal<'_>) -> anyhow::
     if wanted(Campaign::Crashes) && sitting.record.crashes.is_none() {
         sitting.crashes(args, terminal)?;
     }
-    if wanted(Campaign::Faults) || args.campaign == Campaign::Failpoints {
-        sitting.histories(args, terminal)?;
+    match args.campaign {
+        Campaign::Equivalence | Campaign::Crashes => {}
+        Campaign::All | Campaign::Faults | Campaign::Failpoints => {
+            sitting.within(args, terminal)?
+        }
+        Campaign::Processes => sitting.processes(args, terminal)?,
     }
     sitting.end(args, terminal)
 }
@@ -269,6 +252,7 @@ impl Sitting {
             build: host::build(),
             equivalence: None,
             crashes: None,
+            skipped: Vec::new(),
             histories: Vec::new(),
         };
         if let Some(before) = out.as_deref().filter(|path| path.exists()) {
@@ -337,55 +321,6 @@ impl Sitting {
         self.keep()
     }
 
-    /// A history that was interrupted shows nothing, and the next sitting makes it again.
-    fn histories(&mut self, args: &VerifyArgs, terminal: &mut Terminal<'_>) -> anyhow::Result<()> {
-        let mut shown = Watched::new(terminal.live);
-        loop {
-            let done = self.record.histories.len() as u64;
-            let spent_s = self.elapsed_before_s + self.clock.now().as_secs_f64();
-            let is_over = match args.soak {
-                Some(soak) => spent_s >= soak.as_secs_f64(),
-                None => done >= args.histories,
-            };
-            if is_over || terminal.interrupted.load(Ordering::Relaxed) {
-                return Ok(());
-            }
-            let (plan, path, engine) = plan(args, done);
-            let spent_s = || self.elapsed_before_s + self.clock.now().as_secs_f64();
-            let made = faults::make(&plan, &terminal.interrupted, &mut |operations| {
-                shown.history(args, done, operations, spent_s());
-            });
-            let made = made.context("a group did not start")?;
-            let interrupted = terminal.interrupted.load(Ordering::Relaxed);
-            if interrupted && made.violations().is_empty() {
-                return Ok(());
-            }
-            let record = told::recorded(&plan, path, engine, &made);
-            let folder = self.keep_history(args, done + 1, &made, &record)?;
-            if !args.json {
-                let out = &mut *terminal.out;
-                shown.aside(|| told::tell(out, &record, done + 1, args, folder.as_deref()))?;
-            }
-            self.record.histories.push(record);
-            self.keep()?;
-        }
-    }
-
-    /// Before the record says that it was made: should this process end in between, it is made again.
-    fn keep_history(
-        &self,
-        args: &VerifyArgs,
-        number: u64,
-        made: &Made,
-        record: &HistoryRecord,
-    ) -> anyhow::Result<Option<PathBuf>> {
-        let Some(out) = &args.out else { return Ok(None) };
-        let again = told::again(record, args);
-        kept::keep(out, number, made, record, &again, args.keep_histories).with_context(|| {
-            format!("cannot keep a history in {}", plain(&out.display().to_string()))
-        })
-    }
-
     fn end(mut self, args: &VerifyArgs, terminal: &mut Terminal<'_>) -> anyhow::Result<Exit> {
         let interrupted = terminal.interrupted.load(Ordering::Relaxed);
         self.record.complete = !interrupted;
@@ -409,44 +344,4 @@ fn kept(path: &Path) -> anyhow::Result<Verification> {
     let kept = Verification::from_json(&text).with_context(cannot)?;
     anyhow::ensure!(kept.schema == SCHEMA, "{}: another layout", cannot());
     Ok(kept)
-}
-
-/// The history of one number: paths, engines and sizes take turns, so that each meets each.
-fn plan(args: &VerifyArgs, number: u64) -> (Plan, PathArg, EngineArg) {
-    let paths: Vec<PathArg> = args.path.map_or_else(|| PathArg::ALL.to_vec(), |one| vec![one]);
-    let engines = args.engine.map_or_else(EngineArg::built_in, |one| vec![one]);
-    let turn = |all: u64, step: u64| (number / step % all) as usize;
-    let path = paths[turn(paths.len() as u64, 1)];
-    let engine = engines[turn(engines.len() as u64, paths.len() as u64)];
-    // One member alone only where it can have one of the faults asked for.
-    let may_be_one = args.campaign != Campaign::Failpoints
-        && (args.fault.is_empty() || Fault::OF_ONE.iter().any(|one| args.fault.contains(one)));
-    let nodes = args.nodes.unwrap_or(if number % 4 == 3 && may_be_one { 1 } else { 3 });
-    let possible: &[Fault] = if nodes == 1 { &Fault::OF_ONE } else { &Fault::OF_THREE };
-    let wanted = |fault: &&Fault| args.fault.is_empty() || args.fault.contains(fault);
-    let faults = match args.campaign {
-        Campaign::Failpoints => at_sites(args.seed + number, nodes, engine),
-        _ => possible.iter().filter(wanted).copied().collect(),
-    };
-    let plan = Plan {
-        seed: args.seed + number,
-        path: path.kind(),
-        engine: engine.kind(),
-        nodes,
-        faults,
-        operations_min: args.operations,
-    };
-    (plan, path, engine)
-}
-
-/// Something at one or two sites; a member alone is not led to most of them.
-#[cfg(feature = "failpoints")]
-fn at_sites(seed: u64, nodes: u64, engine: EngineArg) -> Vec<Fault> {
-    if nodes == 1 { Vec::new() } else { faults::at_random_sites(seed, engine.kind()) }
-}
-
-/// None: this build has no sites.
-#[cfg(not(feature = "failpoints"))]
-fn at_sites(_: u64, _: u64, _: EngineArg) -> Vec<Fault> {
-    Vec::new()
 }

@@ -39,6 +39,21 @@ impl Metrics {
 
 /// Asks the server at `address` (`host:port`) for `/metrics`.
 pub fn scrape(address: &str) -> io::Result<Metrics> {
+    let (_, page) = get(address)?;
+    Ok(Metrics::parse(&page))
+}
+
+/// What the server at `address` (`host:port`) takes for the time, as in the `Date` of its answers (RFC 9110, section 6.6.1).
+pub fn date(address: &str) -> io::Result<String> {
+    let (head, _) = get(address)?;
+    let fields = head.lines().filter_map(|line| line.split_once(':'));
+    let mut dates = fields.filter(|(name, _)| name.eq_ignore_ascii_case("date"));
+    let date = dates.next().map(|(_, date)| date.trim().to_owned());
+    date.ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+/// Head and body of the page.
+fn get(address: &str) -> io::Result<(String, String)> {
     let found = address.to_socket_addrs()?.next();
     let mut stream = TcpStream::connect_timeout(&found.ok_or(io::ErrorKind::NotFound)?, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
@@ -49,7 +64,10 @@ pub fn scrape(address: &str) -> io::Result<Metrics> {
     let answer = String::from_utf8_lossy(&answer);
     let (head, page) = answer.split_once("\r\n\r\n").ok_or(io::ErrorKind::InvalidData)?;
     let is_ok = head.split_whitespace().nth(1) == Some("200");
-    if is_ok { Ok(Metrics::parse(page)) } else { Err(io::ErrorKind::InvalidData.into()) }
+    match is_ok {
+        true => Ok((head.to_owned(), page.to_owned())),
+        false => Err(io::ErrorKind::InvalidData.into()),
+    }
 }
 
 #[cfg(test)]

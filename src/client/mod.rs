@@ -10,7 +10,7 @@ mod tls;
 mod watching;
 
 pub use connection::{Connection, Endpoint};
-pub use metrics::{Metrics, scrape};
+pub use metrics::{Metrics, date, scrape};
 pub use tls::Tls;
 pub use watching::{WatchNews, Watching};
 

@@ -1,11 +1,13 @@
-//! Watches of everything, many on one stream.
+//! Watches, of everything many on one stream, of some keys one.
 
 use super::connection::{check, next_chunk};
 use super::grpc::{Frames, frame};
 use super::{ClientError, Connection};
-use crate::model::{Event, MainRevision};
+use crate::model::{Event, Interval, MainRevision};
 use crate::rpc::etcdserverpb::watch_request::RequestUnion;
-use crate::rpc::etcdserverpb::{WatchCreateRequest, WatchRequest, WatchResponse};
+use crate::rpc::etcdserverpb::{
+    WatchCreateRequest, WatchProgressRequest, WatchRequest, WatchResponse,
+};
 use crate::rpc::event_from;
 use bytes::Bytes;
 use h2::{RecvStream, SendStream};
@@ -53,9 +55,34 @@ impl Connection {
         watches: u32,
         start: MainRevision,
     ) -> Result<Watching, ClientError> {
+        self.watching((0..watches).map(|_| create(start))).await
+    }
+
+    /// Opens a stream with one watch of `interval`, from `start` on; with `prev_kv`, changes tell what was there before.
+    pub async fn watch(
+        &self,
+        interval: Interval,
+        start: MainRevision,
+        prev_kv: bool,
+    ) -> Result<Watching, ClientError> {
+        let Interval { key, range_end } = interval;
+        let some = WatchCreateRequest {
+            key,
+            range_end,
+            start_revision: start,
+            prev_kv,
+            ..Default::default()
+        };
+        self.watching(std::iter::once(asked(RequestUnion::CreateRequest(some)))).await
+    }
+
+    async fn watching(
+        &self,
+        first: impl Iterator<Item = WatchRequest>,
+    ) -> Result<Watching, ClientError> {
         let (mut requests, answer) = self.open_stream("/etcdserverpb.Watch/Watch").await?;
-        for _ in 0..watches {
-            requests.send_data(frame(&create(start)), false)?;
+        for request in first {
+            requests.send_data(frame(&request), false)?;
         }
         let (head, answers) = answer.await?.into_parts();
         check(&head.headers)?;
@@ -69,7 +96,13 @@ impl Watching {
         Ok(self.requests.send_data(frame(&create(start)), false)?)
     }
 
-    /// What comes next; waits for it.
+    /// Asks up to which revision everything was told; [`WatchNews::Progress`] answers.
+    pub fn ask_progress(&mut self) -> Result<(), ClientError> {
+        let progress = asked(RequestUnion::ProgressRequest(WatchProgressRequest {}));
+        Ok(self.requests.send_data(frame(&progress), false)?)
+    }
+
+    /// What comes next; waits for it. Nothing is lost if that is given up.
     pub async fn next(&mut self) -> Result<WatchNews, ClientError> {
         loop {
             if let Some(answer) = self.frames.next::<WatchResponse>()? {
@@ -93,7 +126,11 @@ fn create(start: MainRevision) -> WatchRequest {
         start_revision: start,
         ..WatchCreateRequest::default()
     };
-    WatchRequest { request_union: Some(RequestUnion::CreateRequest(everything)) }
+    asked(RequestUnion::CreateRequest(everything))
+}
+
+fn asked(what: RequestUnion) -> WatchRequest {
+    WatchRequest { request_union: Some(what) }
 }
 
 fn news(answer: WatchResponse) -> WatchNews {

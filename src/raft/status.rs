@@ -36,6 +36,8 @@ pub struct Status {
     pub committed: u64,
     /// Last entry applied.
     pub applied: u64,
+    /// Images that the leader sent since the start and that took the place of this member's state.
+    pub images: u64,
     /// Everyone in the group, ascending.
     pub members: Arc<Vec<Member>>,
     /// Whether the pipeline has ended.

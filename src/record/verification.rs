@@ -30,8 +30,20 @@ pub struct Verification {
     pub equivalence: Option<Equivalence>,
     /// Crashes and mishaps of a disk; absent if that was not asked for.
     pub crashes: Option<Crashes>,
+    /// Faults that could not be made on this machine, and so are in no history.
+    #[serde(default)]
+    pub skipped: Vec<Skipped>,
     /// Histories under faults, in the order in which they were made.
     pub histories: Vec<HistoryRecord>,
+}
+
+/// A fault that could not be made here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Skipped {
+    /// Its name.
+    pub kind: String,
+    /// What is missing.
+    pub why: String,
 }
 
 /// Apply paths against the oracle.
@@ -128,6 +140,9 @@ pub enum Finding {
 pub struct HistoryRecord {
     /// Makes the same requests and faults again; when they meet is the host's doing.
     pub seed: u64,
+    /// Which campaign it is of; records of earlier versions have nodes within the process only.
+    #[serde(default = "within")]
+    pub campaign: String,
     /// The path to the state, as in scenarios.
     pub path: String,
     /// What keeps the state.
@@ -175,7 +190,7 @@ pub struct HistoryRecord {
 }
 
 /// A fault.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct FaultRecord {
     /// Its name.
     pub kind: String,
@@ -184,6 +199,15 @@ pub struct FaultRecord {
     /// What happened there, if its name is that of a site.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<String>,
+    /// From when it struck until another member led, ms; absent if it did not take the leader away, or nobody looked.
+    #[serde(default)]
+    pub led_ms: Option<f64>,
+    /// From when it struck until a write was acknowledged that was sent after it, ms.
+    #[serde(default)]
+    pub written_ms: Option<f64>,
+    /// From its end until every member had what was committed by then, ms; absent if nobody looked.
+    #[serde(default)]
+    pub level_ms: Option<f64>,
 }
 
 /// How often a kind of fault was to happen, and did.
@@ -193,6 +217,39 @@ pub struct FaultTally {
     pub asked: u64,
     /// Times it was seen to happen.
     pub happened: u64,
+}
+
+/// The campaign of histories that do not say theirs.
+fn within() -> String {
+    "faults".to_owned()
+}
+
+/// How fast a group was itself again after faults, over many of them; ms.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Recovery {
+    /// How many were looked at.
+    pub count: usize,
+    /// Half of them took no longer.
+    pub median_ms: f64,
+    /// Ninety-nine of a hundred took no longer: the nearest rank, so of fewer than a hundred it is the longest.
+    pub p99_ms: f64,
+    /// The longest.
+    pub max_ms: f64,
+}
+
+impl Recovery {
+    /// Of these times; nothing if there are none.
+    pub fn of(times_ms: impl Iterator<Item = f64>) -> Option<Recovery> {
+        let mut sorted: Vec<f64> = times_ms.collect();
+        sorted.sort_by(f64::total_cmp);
+        let rank = |percent: usize| sorted.get((sorted.len() * percent).div_ceil(100).max(1) - 1);
+        Some(Recovery {
+            count: sorted.len(),
+            median_ms: *rank(50)?,
+            p99_ms: *rank(99)?,
+            max_ms: *sorted.last()?,
+        })
+    }
 }
 
 impl Verification {

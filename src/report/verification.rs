@@ -5,8 +5,11 @@ mod crashes;
 use super::html::{self, Table};
 use super::markup::text;
 use super::words::{count, quantity, significant};
-use crate::record::verification::{FaultTally, Finding, HistoryRecord, Verification};
+use crate::record::verification::{
+    FaultRecord, FaultTally, Finding, HistoryRecord, Recovery, Verification,
+};
 use crate::units::Unit;
+use std::collections::BTreeMap;
 
 /// Histories in the table, at most; the record has all.
 const ROWS_MAX: usize = 2_000;
@@ -39,6 +42,7 @@ pub fn render(record: &Verification) -> String {
     if !record.histories.is_empty() {
         sums(&mut out, record);
         faults(&mut out, record);
+        recovery(&mut out, record);
         over_time(&mut out, record);
         histories(&mut out, record);
     }
@@ -130,6 +134,9 @@ fn faults(out: &mut String, record: &Verification) {
         table.row(vec![kind.to_owned(), asked.to_string(), happened.to_string()]);
     }
     table.write(out);
+    for one in &record.skipped {
+        paragraph(out, &format!("Skipped: {}: {}.", one.kind, one.why));
+    }
     let settled: Vec<f64> = record.histories.iter().filter_map(|one| one.settled_ms).collect();
     if let Some(median) = median(settled.clone()) {
         let most = settled.iter().copied().fold(0.0, f64::max);
@@ -142,6 +149,40 @@ fn faults(out: &mut String, record: &Verification) {
             ),
         );
     }
+    out.push_str("</section>\n");
+}
+
+/// How fast groups were themselves again, by the kind of fault.
+fn recovery(out: &mut String, record: &Verification) {
+    let mut kinds: BTreeMap<&str, Vec<&FaultRecord>> = BTreeMap::new();
+    for fault in record.histories.iter().flat_map(|one| &one.faults) {
+        kinds.entry(&fault.kind).or_default().push(fault);
+    }
+    kinds.insert("all", kinds.values().flatten().copied().collect());
+    let mut table = Table::new("median, 99th percentile and longest, ms", "lrlll");
+    for name in
+        ["fault", "count", "another leads", "the next write is acknowledged", "all members level"]
+    {
+        table.column(name, "");
+    }
+    let cell = |faults: &[&FaultRecord], of: fn(&FaultRecord) -> Option<f64>| {
+        let found = Recovery::of(faults.iter().copied().filter_map(of));
+        found.map_or_else(String::new, |found| {
+            let three = [found.median_ms, found.p99_ms, found.max_ms].map(significant);
+            format!("{} (of {})", three.join(" · "), found.count)
+        })
+    };
+    for (kind, faults) in &kinds {
+        table.row(vec![
+            (*kind).to_owned(),
+            faults.len().to_string(),
+            cell(faults, |fault| fault.led_ms),
+            cell(faults, |fault| fault.written_ms),
+            cell(faults, |fault| fault.level_ms),
+        ]);
+    }
+    section(out, "How fast it was over");
+    table.write(out);
     out.push_str("</section>\n");
 }
 
@@ -237,12 +278,13 @@ pub fn word(finding: Finding) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::verification::{Equivalence, FaultRecord, SCHEMA};
+    use crate::record::verification::{Equivalence, SCHEMA, Skipped};
     use crate::report::sample;
 
     fn history(seed: u64, finding: Finding, why: &[&str]) -> HistoryRecord {
         HistoryRecord {
             seed,
+            campaign: "processes".into(),
             path: "sharded".into(),
             engine: "memory".into(),
             nodes: 3,
@@ -260,7 +302,8 @@ mod tests {
             faults: vec![FaultRecord {
                 kind: "loss".into(),
                 happened: finding != Finding::Void,
-                action: None,
+                led_ms: Some(412.0 + seed as f64),
+                ..FaultRecord::default()
             }],
             settled_ms: Some(12.0),
             elapsed_s: 8.0,
@@ -290,6 +333,7 @@ mod tests {
                 ..Equivalence::default()
             }),
             crashes: None,
+            skipped: vec![Skipped { kind: "clock-jumps".into(), why: "no library".into() }],
             histories,
         }
     }
@@ -302,6 +346,8 @@ mod tests {
             fine.contains("✔ nothing wrong was found") && fine.contains("8 histories"),
             "{fine}"
         );
+        assert!(fine.contains("416 · 419 · 419 (of 8)"), "{fine}");
+        assert!(fine.contains("Skipped: clock-jumps: no library."), "{fine}");
         assert!(fine.contains("resident memory") && fine.contains("1.00x"), "{fine}");
         let void = render(&record(vec![history(1, Finding::Void, &["did not happen: loss"])]));
         assert!(

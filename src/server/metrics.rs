@@ -130,6 +130,12 @@ fn page(context: &Context, tally: &Tally) -> String {
     add("kvbench_raft_term", "gauge", "Raft term.", status.term);
     add("kvbench_applied_index", "gauge", "Log index of the last command applied.", status.applied);
     add(
+        "kvbench_images_received_total",
+        "counter",
+        "Images of the leader's state that took the place of this member's.",
+        status.images,
+    );
+    add(
         "kvbench_is_leader",
         "gauge",
         "Whether this member leads.",

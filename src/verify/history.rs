@@ -114,7 +114,21 @@ fn op_may_delete(op: &RequestOp, key: &[u8]) -> bool {
     }
 }
 
-/// The revision in an answer's header, which orders the history.
+/// The revision in an answer's header, which orders the history. Refusals over gRPC have no header, and count as of revision 0.
 pub fn revision_of(operation: &Operation) -> Option<MainRevision> {
-    operation.response().map(|response| response.revision)
+    operation.response().map(|response| response.revision).filter(|revision| *revision > 0)
+}
+
+/// Whether what was asked may be answered from a state that others are ahead of. So may a transaction that only reads so.
+pub fn may_be_behind(request: &Request) -> bool {
+    match request {
+        Request::Range(range) => range.serializable,
+        Request::Txn(txn) => {
+            let mut steps = txn.success.iter().chain(&txn.failure).peekable();
+            let is_so =
+                |op: &RequestOp| matches!(op, RequestOp::Range(range) if range.serializable);
+            steps.peek().is_some() && steps.all(is_so)
+        }
+        _ => false,
+    }
 }

@@ -7,6 +7,7 @@
 //! - `kept`: histories as files, for other checkers.
 //! - `watch`: what watchers were told, against what happened.
 //! - `crashes`: what a crash may leave of a member's disk, and what a start makes of it.
+//! - `processes`: the same with servers of their own, killed and starved.
 //! - `faults`: groups of nodes, what goes wrong in them, and campaigns that put it all together.
 
 pub mod crashes;
@@ -17,6 +18,7 @@ pub mod generate;
 pub mod history;
 pub mod kept;
 pub mod oracle;
+pub mod processes;
 pub mod registers;
 pub mod sampled;
 pub mod watch;

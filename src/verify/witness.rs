@@ -12,16 +12,22 @@
 //! An order that is legal and respects real time is a witness of strict serializability (Herlihy and Wing 1990; Papadimitriou 1979). That
 //! a server which lies about its revisions consistently passes is what `wgl` is for, which does not look at them.
 //!
-//! A lease has no revision. Its grant is answered with what was asked for. It is taken for granted from when it is first needed if its grant was sent before the answer that needs it,
+//! A refusal that came over gRPC tells no revision: the oracle must refuse the same at one that its place in time allows.
+//!
+//! A lease has no revision. Its grant is answered with what was asked for. It is taken for granted from when it is first needed if its grant was sent before the answer
+//! that needs it,
 //! and a refusal for want of it is believed unless it must have been there.
 
+mod refusals;
+
 use super::history::{
-    Operation, each_put, leases_of, may_delete, revision_of, says_that_it_changed,
+    Operation, each_put, leases_of, may_be_behind, may_delete, revision_of, says_that_it_changed,
 };
 use super::oracle::Oracle;
 use crate::model::{Event, EventKind, LeaseId, MainRevision, Refusal, Request};
 use crate::store::Dump;
 use crate::units::Nanos;
+use refusals::Unplaced;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// A history that has a witness.
@@ -89,6 +95,7 @@ pub fn check(
     let last = truth.last().map_or(1, |event| event.kv.mod_revision);
     checker.whoever_saw_more_than(last)?;
     checker.see(1)?;
+    checker.see_refusals(1, last)?;
     let revisions = truth.chunk_by(|a, b| a.kv.mod_revision == b.kv.mod_revision);
     for (expected, changes) in (2..).zip(revisions) {
         let revision = changes[0].kv.mod_revision;
@@ -97,6 +104,7 @@ pub fn check(
         }
         checker.execute(revision, changes).map_err(|fault| fault.with(&around(truth, revision)))?;
         checker.see(revision)?;
+        checker.see_refusals(revision, last)?;
     }
     checker.respects_time()?;
     checker.grants_are_as_asked()?;
@@ -123,6 +131,8 @@ struct Checker<'a> {
     /// Several operations would have explained a revision.
     was_ambiguous: bool,
     leases: HashMap<LeaseId, LeaseLife>,
+    /// Refusals of no revision that the oracle has not made yet.
+    refusals: Vec<Unplaced>,
 }
 
 /// What is known of a lease that is granted and revoked at most once.
@@ -165,6 +175,7 @@ impl<'a> Checker<'a> {
             changed: HashSet::new(),
             was_ambiguous: false,
             leases,
+            refusals: refusals::of(history),
         }
     }
 
@@ -313,6 +324,37 @@ impl<'a> Checker<'a> {
         Ok(())
     }
 
+    /// Has the oracle refuse what was refused at `revision` or before it, if a refusal that tells no revision may have been of it.
+    fn see_refusals(&mut self, revision: MainRevision, last: MainRevision) -> Result<(), Fault> {
+        let open = std::mem::take(&mut self.refusals);
+        let (now, later): (Vec<Unplaced>, Vec<Unplaced>) =
+            open.into_iter().partition(|one| one.from <= revision);
+        self.refusals = later;
+        for one in now {
+            let given = self.history[one.number].response().map(|answer| &answer.result);
+            if given == Some(&Err(Refusal::LeaseNotFound)) {
+                self.may_lack_lease(one.number)?;
+                continue;
+            }
+            let before = self.oracle.clone();
+            self.need_leases(one.number);
+            let expected = self.oracle.apply(&self.history[one.number].request);
+            self.oracle = before;
+            if given == Some(&expected.result) {
+                continue;
+            }
+            if revision >= one.until.min(last) {
+                return violation(format!(
+                    "{}\n  but nothing was so between the revisions {} and {revision}",
+                    self.told(one.number),
+                    one.from
+                ));
+            }
+            self.refusals.push(one);
+        }
+        Ok(())
+    }
+
     /// Grants the leases that an operation needs, if they may have been there.
     fn need_leases(&mut self, number: usize) {
         let operation = &self.history[number];
@@ -362,10 +404,9 @@ impl<'a> Checker<'a> {
         let known = |number: usize| {
             revision_of(&self.history[number]).or_else(|| self.executed.get(&number).copied())
         };
-        let is_stale = |number: usize| match &self.history[number].request {
-            Request::Range(range) => range.serializable,
-            Request::LeaseGrant { .. } => true,
-            _ => false,
+        let is_stale = |number: usize| {
+            let request = &self.history[number].request;
+            may_be_behind(request) || matches!(request, Request::LeaseGrant { .. })
         };
         let placed = || (0..self.history.len()).filter(|number| !is_stale(*number));
         let mut sent: Vec<(Nanos, usize, MainRevision)> = placed()

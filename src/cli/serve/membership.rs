@@ -49,6 +49,9 @@ pub(super) struct ClusterArgs {
     /// Log entries after which an image of the state is written and the log is cut
     #[arg(long, value_name = "COUNT", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
     snapshot_count: u64,
+    /// Log entries before the image that stay, for members that are a little behind
+    #[arg(long, value_name = "COUNT", default_value_t = 5_000)]
+    snapshot_catchup_entries: u64,
     /// Bytes of log after which that is done, if it is earlier
     #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = snapshot_bytes)]
     snapshot_bytes: ByteSize,
@@ -200,7 +203,7 @@ impl ClusterArgs {
             election: Nanos::from_millis(self.election_timeout),
         };
         let (entries, bytes) = (self.snapshot_count, self.snapshot_bytes);
-        let images = ImagePolicy { entries, bytes, ..ImagePolicy::default() };
+        let images = ImagePolicy { entries, bytes, keep: self.snapshot_catchup_entries };
         Group { timing, images, ..group }
     }
 }

@@ -38,7 +38,7 @@ mod tests {
     use crate::model::Request;
     use crate::store::{EngineKind, PathKind};
     use crate::units::Nanos;
-    use crate::verify::faults::{Fault, Plan, Registers, Watches};
+    use crate::verify::faults::{Came, Fault, Plan, Registers, Watches};
     use crate::verify::{Operation, Outcome, witness};
 
     fn made(violation: Option<&str>) -> Made {
@@ -54,7 +54,16 @@ mod tests {
             witness: violation.map_or(Ok(witness::Witnessed::default()), fault),
             registers: Registers::default(),
             watches: Ok(Watches::default()),
-            faults: vec![(Fault::Loss, true)],
+            disagree: None,
+            faults: vec![Came {
+                kind: Fault::Loss.name(),
+                action: None,
+                happened: true,
+                struck: Nanos(1),
+                led: None,
+                written: None,
+                level: None,
+            }],
             history: vec![operation],
             settled: Some(Nanos(1)),
             elapsed: Nanos(1),
@@ -74,7 +83,8 @@ mod tests {
             operations_min: 1,
         };
         let keep_it = |made: &Made, all| {
-            let record = told::recorded(&plan, PathArg::GlobalMutex, EngineArg::Memory, made);
+            let record =
+                told::recorded("faults", &plan, PathArg::GlobalMutex, EngineArg::Memory, made);
             keep(out.path(), 2, made, &record, "again: so", all).unwrap()
         };
         assert_eq!(keep_it(&made(None), false), None);

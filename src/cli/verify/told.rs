@@ -1,19 +1,22 @@
 //! What came of a history, for programs and for people.
 
+use super::plans::PROCESSES;
 use super::{EngineArg, PathArg, VerifyArgs};
 use crate::measure::{handles, process::ProcessSample};
 use crate::record::verification::{
-    Equivalence, FaultRecord, FaultTally, Finding, HistoryRecord, Verification,
+    Equivalence, FaultRecord, FaultTally, Finding, HistoryRecord, Recovery, Verification,
 };
 use crate::report::verification::word;
 use crate::report::words::{count, plain};
-use crate::verify::faults::{Fault, Made, Plan};
+use crate::units::Nanos;
+use crate::verify::faults::{Came, Made, Plan};
 use std::io::{self, Write};
 use std::path::Path;
 
 /// The record of a history.
-pub(super) fn recorded(
-    plan: &Plan,
+pub(super) fn recorded<F>(
+    campaign: &str,
+    plan: &Plan<F>,
     path: PathArg,
     engine: EngineArg,
     made: &Made,
@@ -27,13 +30,18 @@ pub(super) fn recorded(
     };
     let witnessed = made.witness.clone().unwrap_or_default();
     let watches = made.watches.clone().unwrap_or_default();
-    let fault = |(fault, happened): &(Fault, bool)| FaultRecord {
-        kind: fault.name().to_owned(),
-        happened: *happened,
-        action: fault.action(),
+    let ms = |span: Option<Nanos>| span.map(|span| span.as_secs_f64() * 1e3);
+    let fault = |fault: &Came| FaultRecord {
+        kind: fault.kind.to_owned(),
+        happened: fault.happened,
+        action: fault.action.clone(),
+        led_ms: ms(fault.led),
+        written_ms: ms(fault.written),
+        level_ms: ms(fault.level),
     };
     HistoryRecord {
         seed: plan.seed,
+        campaign: campaign.to_owned(),
         path: path.name().to_owned(),
         engine: engine.name().to_owned(),
         nodes: plan.nodes,
@@ -49,7 +57,7 @@ pub(super) fn recorded(
         watched_events: watches.events,
         watches_resumed: watches.resumed,
         faults: made.faults.iter().map(fault).collect(),
-        settled_ms: made.settled.map(|settled| settled.as_secs_f64() * 1e3),
+        settled_ms: ms(made.settled),
         elapsed_s: made.elapsed.as_secs_f64(),
         resident_bytes: ProcessSample::with(&[]).map(|sample| sample.resident_bytes),
         open_files: handles::handles(),
@@ -120,12 +128,16 @@ pub(super) fn tell(
 
 /// How to make a history once more.
 pub(super) fn again(told: &HistoryRecord, args: &VerifyArgs) -> String {
-    let faults: String =
-        args.fault.iter().map(|fault| format!(" --fault {}", fault.name())).collect();
-    let HistoryRecord { seed, path, engine, nodes, .. } = told;
+    // Those of processes are drawn for each history.
+    let drawn = told.faults.iter().map(|fault| &fault.kind);
+    let kinds: Vec<&String> = match told.campaign == PROCESSES {
+        true => drawn.collect(),
+        false => args.fault.iter().collect(),
+    };
+    let faults: String = kinds.iter().map(|kind| format!(" --fault {kind}")).collect();
+    let HistoryRecord { campaign, seed, path, engine, nodes, .. } = told;
     format!(
-        "again: kvbench verify --campaign {} --histories 1 --seed {seed} --path {path} --engine {engine} --nodes {nodes} --operations {}{faults}",
-        args.campaign.of_histories(),
+        "again: kvbench verify --campaign {campaign} --histories 1 --seed {seed} --path {path} --engine {engine} --nodes {nodes} --operations {}{faults}",
         args.operations
     )
 }
@@ -176,6 +188,22 @@ pub(super) fn summary(out: &mut dyn Write, record: &Verification) -> io::Result<
         })
         .collect();
     writeln!(out, "  faults that happened: {}", kinds.join(", "))?;
+    for one in &record.skipped {
+        writeln!(out, "  skipped: {}: {}", one.kind, plain(&one.why))?;
+    }
+    let recovery = |what: &str, of: fn(&FaultRecord) -> Option<f64>| {
+        let times = histories.iter().flat_map(|one| &one.faults).filter_map(of);
+        Recovery::of(times).map(|Recovery { count, median_ms, p99_ms, max_ms }| {
+            format!("  {what}: median {median_ms:.0} ms, p99 {p99_ms:.0} ms, at most {max_ms:.0} ms, of {count}\n")
+        })
+    };
+    for line in [
+        recovery("from a lost leader until another led", |fault| fault.led_ms),
+        recovery("from a fault until the next write was acknowledged", |fault| fault.written_ms),
+        recovery("from a fault's end until all members were level", |fault| fault.level_ms),
+    ] {
+        write!(out, "{}", line.unwrap_or_default())?;
+    }
     let settled: Vec<f64> = histories.iter().filter_map(|one| one.settled_ms).collect();
     let slowest = settled.iter().copied().fold(0.0, f64::max);
     writeln!(out, "  members had the same at most {slowest:.0} ms after the load")

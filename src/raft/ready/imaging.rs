@@ -84,6 +84,7 @@ where
         self.cut_log()?;
         failpoint::may_fail("ready::after-install")?;
         self.applied = index;
+        self.board.change(|status| status.images += 1);
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 //! Every value is written once in a run, so that whoever sees one knows who wrote it. A client whose operation ended in the unknown goes
 //! on under another number, since its last one may still happen. No operation is ever sent twice.
 
-use super::rig::{Called, Rig};
+use super::system::{Called, System, Way};
 use super::transactions::{self, ListSeen};
 use crate::model::{
     DeleteRange, Interval, LeaseId, MainRevision, Put, Range, Request, RequestOp, Txn,
@@ -31,8 +31,8 @@ const AVOIDED: Nanos = Nanos::from_millis(500);
 const TTL_S: i64 = 3_600;
 
 /// What all clients of a run share.
-pub(super) struct Shared<'a> {
-    pub(super) rig: &'a Rig,
+pub(super) struct Shared<'a, S> {
+    pub(super) system: &'a S,
     pub(super) stop: &'a AtomicBool,
     pub(super) clients: u64,
     pub(super) seed: Seed,
@@ -42,8 +42,8 @@ pub(super) struct Shared<'a> {
     pub(super) ended: &'a AtomicU64,
 }
 
-struct Client<'a> {
-    shared: &'a Shared<'a>,
+struct Client<'a, S> {
+    shared: &'a Shared<'a, S>,
     number: u64,
     generator: Generator,
     random: ChaCha8Rng,
@@ -59,9 +59,9 @@ struct Client<'a> {
 }
 
 /// Runs client `number` until it is stopped.
-pub(super) fn run(shared: &Shared<'_>, number: u64) -> Vec<Operation> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
-    let runtime = runtime.expect("a runtime without threads");
+pub(super) fn run<S: System>(shared: &Shared<'_, S>, number: u64) -> Vec<Operation> {
+    let (system, clock) = (shared.system, shared.system.clock());
+    let mut way = system.way();
     let stream = |name| shared.seed.stream(name, number);
     let mut client = Client {
         shared,
@@ -81,14 +81,14 @@ pub(super) fn run(shared: &Shared<'_>, number: u64) -> Vec<Operation> {
     let mut history = Vec::new();
     while !shared.stop.load(Ordering::Relaxed) {
         let member = client.member();
-        if shared.rig.node(member).is_none() {
-            shared.rig.clock.sleep(Nanos::from_millis(1));
+        if !system.is_up(member) {
+            clock.sleep(Nanos::from_millis(1));
             continue;
         }
         let request = client.next();
-        let invoked = shared.rig.clock.now();
-        let called = runtime.block_on(shared.rig.call(member, request.clone()));
-        let returned = shared.rig.clock.now();
+        let invoked = clock.now();
+        let called = way.call(member, request.clone());
+        let returned = clock.now();
         if matches!(called, Called::Unknown) {
             client.avoided = Some((member, returned.after(AVOIDED)));
         }
@@ -98,7 +98,7 @@ pub(super) fn run(shared: &Shared<'_>, number: u64) -> Vec<Operation> {
     history
 }
 
-impl Client<'_> {
+impl<S: System> Client<'_, S> {
     fn note(
         &mut self,
         request: Request,
@@ -113,7 +113,7 @@ impl Client<'_> {
                 Outcome::Done(response)
             }
             Called::Refused => {
-                self.shared.rig.clock.sleep(Nanos::from_millis(2));
+                self.shared.system.clock().sleep(Nanos::from_millis(2));
                 Outcome::Refused
             }
             Called::Unknown => {
@@ -128,10 +128,11 @@ impl Client<'_> {
 
     /// Whom to ask: anybody but who gave no answer a moment ago.
     fn member(&mut self) -> MemberId {
-        let rig = self.shared.rig;
-        self.avoided = self.avoided.filter(|(_, until)| rig.clock.now() < *until);
+        let now = self.shared.system.clock().now();
+        self.avoided = self.avoided.filter(|(_, until)| now < *until);
         let avoided = self.avoided.map(|(member, _)| member);
-        let members: Vec<_> = rig.members().filter(|member| Some(*member) != avoided).collect();
+        let all = 1..=self.shared.system.size();
+        let members: Vec<MemberId> = all.filter(|member| Some(*member) != avoided).collect();
         match members[..] {
             [] => 1,
             _ => members[self.random.random_range(0..members.len())],

@@ -1,6 +1,7 @@
 //! What goes wrong, one thing at a time, and whether it did: a fault that did not happen proves nothing.
 
 use super::rig::Rig;
+use super::system::Came;
 use crate::raft::{Faults, MemberId, NetworkCounts};
 use crate::units::Nanos;
 use rand::Rng;
@@ -103,7 +104,13 @@ const SPAN: Nanos = Nanos::from_millis(250);
 pub(super) const SPAN_MAX: Nanos = Nanos::from_millis(10_000);
 
 /// Makes `fault` happen, ends it, and says whether it happened.
-pub(super) fn inject(rig: &Rig, fault: Fault, random: &mut ChaCha8Rng) -> bool {
+pub(super) fn inject(rig: &Rig, fault: Fault, random: &mut ChaCha8Rng) -> Came {
+    let struck = rig.clock.now();
+    let happened = happens(rig, fault, random);
+    Came { action: fault.action(), ..Came::plain(fault.name(), happened, struck) }
+}
+
+fn happens(rig: &Rig, fault: Fault, random: &mut ChaCha8Rng) -> bool {
     let before = rig.network.counts();
     let Some(leader) = rig.wait_for(|rig| rig.leader()) else { return false };
     let others: Vec<MemberId> = rig.members().filter(|me| *me != leader).collect();

@@ -1,13 +1,17 @@
 //! A group of nodes within the process, on a network that can be made bad, and members that can be ended and started again.
 
+use super::nemesis::{self, Fault};
+use super::system::{Called, Came, End, System, Told, Way};
 use crate::clock::Clock;
 use crate::measure::stage::Probe;
-use crate::model::{Request, Response};
+use crate::model::{MainRevision, Request};
 use crate::node::{Config, Node, NodeError, Peers};
 use crate::raft::{Group, ImagePolicy, MemberId, Network, Rejected, Role, Status, Timing};
 use crate::seed::Seed;
-use crate::store::Dump;
+use crate::store::{WatchLimits, WatchResponse, WatchSpec, Watcher};
 use crate::units::{ByteSize, Nanos};
+use crate::verify::watch::Watched;
+use rand_chacha::ChaCha8Rng;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -23,6 +27,16 @@ const PATIENCE: Nanos = Nanos::from_millis(30_000);
 const QUIET: Nanos = Nanos::from_millis(200);
 /// After this a client gives up and does not know.
 const CALL_TIMEOUT: Duration = Duration::from_millis(600);
+
+/// How long a watcher waits for news.
+const WAIT: Nanos = Nanos::from_millis(20);
+/// Small, so that readers are too slow now and then and go back to the history.
+const LIMITS: WatchLimits = WatchLimits {
+    buffer_events: 64,
+    buffer_bytes: 1 << 16,
+    fragment_bytes: 1 << 20,
+    history_revisions: 16,
+};
 
 /// The group.
 pub(super) struct Rig {
@@ -91,16 +105,6 @@ impl Rig {
         members.iter().try_for_each(|me| self.start_one(*me))
     }
 
-    /// Asks a member, and says what came of it: none if it is not known.
-    pub(super) async fn call(&self, me: MemberId, request: Request) -> Called {
-        let Some(node) = self.node(me) else { return Called::Refused };
-        match tokio::time::timeout(CALL_TIMEOUT, node.call(request)).await {
-            Ok(Ok(delivered)) => Called::Answered(delivered.reply),
-            Ok(Err(rejected)) if is_surely_not_done(&rejected) => Called::Refused,
-            Ok(Err(_)) | Err(_) => Called::Unknown,
-        }
-    }
-
     fn views(&self) -> Vec<Status> {
         self.members().filter_map(|me| Some(self.node(me)?.status())).collect()
     }
@@ -125,9 +129,46 @@ impl Rig {
         None
     }
 
-    /// Once nothing is wrong: waits until all have applied all there is, and gives the time that took. What clients gave up may still
-    /// come, so it returns when nothing has for a while.
-    pub(super) fn settle(&self) -> Option<Nanos> {
+    /// The last entry, once everybody has applied it.
+    fn agreed(&self) -> Option<u64> {
+        self.wait_for(|rig| {
+            let last = rig.node(rig.leader()?)?.status().last;
+            let views = rig.views();
+            let are_equal = views.iter().all(|view| view.applied == last);
+            (are_equal && views.len() as u64 == rig.size).then_some(last)
+        })
+    }
+}
+
+impl System for Rig {
+    type Fault = Fault;
+    type Way<'a> = Inside<'a>;
+
+    const TELLS_PLACES: bool = true;
+
+    fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn is_up(&self, me: MemberId) -> bool {
+        self.node(me).is_some()
+    }
+
+    fn way(&self) -> Inside<'_> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        Inside { rig: self, runtime: runtime.expect("a runtime without threads") }
+    }
+
+    fn inject(&self, fault: Fault, random: &mut ChaCha8Rng) -> Came {
+        nemesis::inject(self, fault, random)
+    }
+
+    /// What clients gave up may still come, so it returns when nothing has for a while.
+    fn settle(&self) -> Option<Nanos> {
         let began = self.clock.now();
         let mut last = self.agreed()?;
         let settled = self.clock.now().since(began);
@@ -140,28 +181,61 @@ impl Rig {
         }
     }
 
-    /// The last entry, once everybody has applied it.
-    fn agreed(&self) -> Option<u64> {
-        self.wait_for(|rig| {
-            let last = rig.node(rig.leader()?)?.status().last;
-            let views = rig.views();
-            let are_equal = views.iter().all(|view| view.applied == last);
-            (are_equal && views.len() as u64 == rig.size).then_some(last)
-        })
-    }
-
-    /// The state of every member, by name.
-    pub(super) fn ends(&self) -> Vec<(String, Dump)> {
+    fn end(&self) -> Result<End, String> {
+        let truth = self.node(1).map_or_else(Vec::new, |node| {
+            let store = node.store();
+            let last = store.published();
+            if last < 2 { Vec::new() } else { store.events(2, last).unwrap_or_default() }
+        });
         let end = |me| Some((format!("member {me}"), self.node(me)?.store().dump()));
-        self.members().filter_map(end).collect()
+        Ok(End { truth, members: self.members().filter_map(end).collect() })
     }
 }
 
-/// What came of a call.
-pub(super) enum Called {
-    Answered(Response),
-    Refused,
-    Unknown,
+/// A client's way to members of its own process.
+pub(super) struct Inside<'a> {
+    rig: &'a Rig,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Way for Inside<'_> {
+    type Watch = Watcher;
+
+    fn call(&mut self, me: MemberId, request: Request) -> Called {
+        let Some(node) = self.rig.node(me) else { return Called::Refused };
+        let called = async { tokio::time::timeout(CALL_TIMEOUT, node.call(request)).await };
+        match self.runtime.block_on(called) {
+            Ok(Ok(delivered)) => Called::Answered(delivered.reply),
+            Ok(Err(rejected)) if is_surely_not_done(&rejected) => Called::Refused,
+            Ok(Err(_)) | Err(_) => Called::Unknown,
+        }
+    }
+
+    fn revision(&mut self, me: MemberId) -> Option<MainRevision> {
+        Some(self.rig.node(me)?.store().published())
+    }
+
+    /// Whoever restarts a member waits for those who hold it, so the watch does not.
+    fn watch(&mut self, me: MemberId, watched: &Watched) -> Option<Watcher> {
+        let spec = WatchSpec {
+            interval: watched.interval.clone(),
+            start_revision: watched.progress + 1,
+            prev_kv: watched.prev_kv,
+            progress: true,
+            ..WatchSpec::default()
+        };
+        Some(Watcher::new(&self.rig.node(me)?.store(), spec, LIMITS))
+    }
+
+    fn told(&mut self, watch: &mut Watcher) -> Option<Told> {
+        match watch.next(WAIT.into())? {
+            WatchResponse::Events { revision, events, .. } => {
+                Some(Told::Events(vec![(revision, events)]))
+            }
+            WatchResponse::Progress { revision } => Some(Told::Progress(revision)),
+            WatchResponse::Cancelled { .. } => None,
+        }
+    }
 }
 
 /// Whether a rejection says that nothing was proposed.

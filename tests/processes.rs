@@ -1,0 +1,65 @@
+//! Histories of real processes, as `kvbench verify` makes them: a few, with faults that every machine can have and with what strace puts
+//! into system calls; and what it says of what it cannot do.
+
+use kvbench::record::verification::{Finding, Verification};
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn verify(args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kvbench"));
+    command.args(["verify", "--campaign", "processes"]).args(args);
+    command.output().expect("the program starts")
+}
+
+/// Runs histories, and gives the record with what was said.
+fn record(args: &[&str], out: &Path) -> (Verification, String) {
+    let folder = out.to_str().expect("the path is UTF-8");
+    let output = verify(&[args, &["--out", folder]].concat());
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8(said).expect("all output is UTF-8");
+    // A host that stands still for a while may make a history void; what is wrong is wrong.
+    assert!(matches!(output.status.code(), Some(0 | 3)), "{:?}: {said}", output.status);
+    let text = std::fs::read(out.join("verify.json")).expect("the record is kept");
+    (Verification::from_json(&text).expect("it can be read again"), said)
+}
+
+#[test]
+fn processes_are_killed_and_paused_and_every_question_is_answered() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let faults = ["leader-killed", "leader-paused", "leader-dies-at-sync"];
+    let faults: Vec<&str> = faults.iter().flat_map(|name| ["--fault", name]).collect();
+    let few = ["--histories", "3", "--operations", "600", "--nodes", "3"];
+    let (record, said) = record(&[few.as_slice(), &faults].concat(), folder.path());
+    assert!(record.complete && record.histories.len() == 3, "{said}");
+    let skipped: Vec<&str> = record.skipped.iter().map(|one| one.kind.as_str()).collect();
+    assert!(matches!(skipped[..], [] | ["leader-dies-at-sync"]), "{skipped:?}");
+    for history in &record.histories {
+        assert_eq!(history.faults.len(), 3 - skipped.len(), "{history:?}");
+        if history.finding == Finding::Passed {
+            assert!(history.answered >= 600 && history.revisions > 200, "{history:?}");
+            assert!(history.registers > 0 && history.watched_events > 0, "{history:?}");
+            assert_eq!((history.campaign.as_str(), history.watchers), ("processes", 24));
+            for fault in &history.faults {
+                assert!(fault.happened && fault.written_ms.is_some(), "{fault:?}");
+                assert!(fault.led_ms.is_some() && fault.level_ms.is_some(), "{fault:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_asked_of_processes_is_said() {
+    for (args, words) in [
+        (
+            &["--fault", "loss"][..],
+            "--fault loss is not of this campaign\n  hint: --campaign faults",
+        ),
+        (&["--nodes", "2"], "hint: 1, 3 or 5"),
+        (&["--nodes", "1", "--fault", "hand-over"], "one member alone has none of these faults"),
+    ] {
+        let output = verify(args);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(output.stdout.is_empty() && said.contains(words), "{said}");
+    }
+}
