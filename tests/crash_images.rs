@@ -5,7 +5,9 @@ use kvbench::raft::Fsync;
 use kvbench::verify::crashes::{self, Explored, Mishap, Plan, Tally, Word};
 use std::sync::atomic::AtomicBool;
 
-const HONEST: Plan = Plan { seed: 1, requests: 60, word: Word::Kept, fsync: Fsync::Real };
+const HONEST: Plan = Plan { seed: 1, requests: 40, word: Word::Kept, fsync: Fsync::Real };
+/// A few are enough to be found out.
+const SHORT: Plan = Plan { requests: 15, ..HONEST };
 
 fn explore(plan: Plan) -> Explored {
     crashes::explore(&plan, &AtomicBool::new(false)).expect("a member starts in a new folder")
@@ -29,15 +31,15 @@ fn whatever_a_crash_leaves_nothing_acknowledged_is_lost() {
 
 #[test]
 fn a_disk_that_lies_about_syncs_is_found_out() {
-    let lying = explore(Plan { word: Word::NoSyncs, ..HONEST });
+    let lying = explore(Plan { word: Word::NoSyncs, ..SHORT });
     assert!(lying.tally.lost > 20, "{:#?}", lying.tally);
-    let off = explore(Plan { fsync: Fsync::Off, ..HONEST });
+    let off = explore(Plan { fsync: Fsync::Off, ..SHORT });
     assert!(off.tally.lost > 20, "{:#?}", off.tally);
 }
 
 #[test]
 fn a_disk_that_lies_about_names_is_found_out() {
-    let lying = explore(Plan { word: Word::NoNames, ..HONEST });
+    let lying = explore(Plan { word: Word::NoNames, ..SHORT });
     assert!(lying.tally.lost + lying.tally.wrong > 20, "{:#?}", lying.tally);
 }
 

@@ -11,7 +11,7 @@ pub(super) type FileId = usize;
 /// without asking; the first file of all has a record behind its head by then.
 const WRITES_OF_A_HEAD: u32 = 1;
 /// The folder of the log.
-const LOG: &str = "raft";
+pub(super) const LOG: &str = "raft";
 
 /// One thing that happened. Names are those within the member's folder.
 #[derive(Clone, Debug)]

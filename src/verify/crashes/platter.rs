@@ -76,8 +76,8 @@ struct Cached {
     changes: Vec<Change>,
     /// Written before a sync that failed: nobody tries again.
     given_up: Vec<Change>,
-    /// Where its last record begins, if one was written.
-    last_record: usize,
+    /// Where the last record that was synced begins, if one was since this disk is watched.
+    last_record: Option<usize>,
 }
 
 #[derive(Clone, Debug)]
@@ -120,7 +120,6 @@ impl Platter {
                 self.sync_names(folder);
             }
             Step::Written { file, offset, bytes } => {
-                self.files[*file].last_record = *offset;
                 let change = Change::Write { offset: *offset, bytes: bytes.clone() };
                 self.files[*file].changes.push(change);
             }
@@ -185,9 +184,9 @@ impl Platter {
         names
     }
 
-    /// Where the last record of the file `name` begins.
-    pub(super) fn last_record(&self, name: &Path) -> usize {
-        self.names.get(name).map_or(0, |file| self.files[*file].last_record)
+    /// Where the last synced record of the file `name` begins, if one was since this disk is watched.
+    pub(super) fn last_record(&self, name: &Path) -> Option<usize> {
+        self.names.get(name).and_then(|file| self.files[*file].last_record)
     }
 }
 
@@ -204,8 +203,12 @@ impl Renaming {
 
 impl Cached {
     fn sync(&mut self) {
-        let changes = std::mem::take(&mut self.changes);
-        changes.iter().for_each(|change| change.apply(&mut self.synced));
+        for change in std::mem::take(&mut self.changes) {
+            change.apply(&mut self.synced);
+            if let Change::Write { offset, .. } = change {
+                self.last_record = Some(offset);
+            }
+        }
     }
 
     fn give_up(&mut self) {
