@@ -24,7 +24,7 @@ const STEPS_MAX: u64 = 5_000_000;
 /// The longest that a history waits for its operations, beyond its faults.
 const LOAD_MAX: Nanos = Nanos::from_millis(60_000);
 
-/// Makes the history and questions it. `interrupted` ends it early, and void; `tell` is told now and then how many operations have ended.
+/// Makes the history and questions it. `interrupted` ends it early, and void; `tell` is told now and then how many operations were answered.
 pub(in crate::verify) fn history<S: System>(
     system: &S,
     plan: &Plan<S::Fault>,
@@ -34,14 +34,14 @@ pub(in crate::verify) fn history<S: System>(
     let began = system.clock().now();
     let seed = Seed(plan.seed);
     let (stop, stop_watching) = (AtomicBool::new(false), AtomicBool::new(false));
-    let (registers, ended, end) = (AtomicU64::new(0), AtomicU64::new(0), AtomicI64::new(-1));
+    let (registers, answered, end) = (AtomicU64::new(0), AtomicU64::new(0), AtomicI64::new(-1));
     let shared = Shared {
         system,
         stop: &stop,
         clients: CLIENTS,
         seed,
         registers: &registers,
-        ended: &ended,
+        answered: &answered,
     };
     let (mut history, watched, mut faults, settled, elapsed) = thread::scope(|scope| {
         let clients: Vec<_> = (0..CLIENTS)
@@ -59,10 +59,10 @@ pub(in crate::verify) fn history<S: System>(
             })
             .collect();
         let mut stopped = || {
-            tell(ended.load(Ordering::Relaxed));
+            tell(answered.load(Ordering::Relaxed));
             interrupted.load(Ordering::Relaxed)
         };
-        let faults = go_wrong(plan, system, &ended, &mut stopped);
+        let faults = go_wrong(plan, system, &answered, &mut stopped);
         stop.store(true, Ordering::Relaxed);
         let history: Vec<Operation> =
             clients.into_iter().flat_map(|client| client.join().expect("a client ends")).collect();
@@ -105,7 +105,7 @@ pub(in crate::verify) fn history<S: System>(
 fn go_wrong<S: System>(
     plan: &Plan<S::Fault>,
     system: &S,
-    ended: &AtomicU64,
+    answered: &AtomicU64,
     stopped: &mut dyn FnMut() -> bool,
 ) -> Vec<Came> {
     let mut random = Seed(plan.seed).stream("nemesis", 0);
@@ -115,27 +115,27 @@ fn go_wrong<S: System>(
     let share = plan.operations_min / (faults.len() as u64 + 1);
     for fault in faults {
         // It is to meet load, and the load it.
-        wait_for_load(system, ended, share / 2, stopped);
+        wait_for_load(system, answered, share / 2, stopped);
         if stopped() {
             return came;
         }
         came.push(system.inject(fault, &mut random));
     }
-    let so_far = ended.load(Ordering::Relaxed);
+    let so_far = answered.load(Ordering::Relaxed);
     let more = plan.operations_min.saturating_sub(so_far).max(share / 2);
-    wait_for_load(system, ended, more, stopped);
+    wait_for_load(system, answered, more, stopped);
     came
 }
 
 fn wait_for_load<S: System>(
     system: &S,
-    ended: &AtomicU64,
+    answered: &AtomicU64,
     more: u64,
     stopped: &mut dyn FnMut() -> bool,
 ) {
     let clock = system.clock();
-    let (began, wanted) = (clock.now(), ended.load(Ordering::Relaxed) + more);
-    while ended.load(Ordering::Relaxed) < wanted
+    let (began, wanted) = (clock.now(), answered.load(Ordering::Relaxed) + more);
+    while answered.load(Ordering::Relaxed) < wanted
         && !stopped()
         && clock.now().since(began) < LOAD_MAX
     {

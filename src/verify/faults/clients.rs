@@ -38,8 +38,8 @@ pub(super) struct Shared<'a, S> {
     pub(super) seed: Seed,
     /// Operations on registers so far.
     pub(super) registers: &'a AtomicU64,
-    /// Operations that ended, so that faults and the end can wait for load.
-    pub(super) ended: &'a AtomicU64,
+    /// Operations that were answered, so that faults and the end can wait for load.
+    pub(super) answered: &'a AtomicU64,
 }
 
 struct Client<'a, S> {
@@ -92,8 +92,9 @@ pub(super) fn run<S: System>(shared: &Shared<'_, S>, number: u64) -> Vec<Operati
         if matches!(called, Called::Unknown) {
             client.avoided = Some((member, returned.after(AVOIDED)));
         }
+        let is_answered = matches!(called, Called::Answered(_));
         history.push(client.note(request, invoked, returned, called));
-        shared.ended.fetch_add(1, Ordering::Relaxed);
+        shared.answered.fetch_add(u64::from(is_answered), Ordering::Relaxed);
     }
     history
 }

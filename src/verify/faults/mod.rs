@@ -127,7 +127,7 @@ fn config(plan: &Plan) -> Config {
     }
 }
 
-/// Makes the history and questions it. `interrupted` ends it early, and void; `tell` is told now and then how many operations have ended.
+/// Makes the history and questions it. `interrupted` ends it early, and void; `tell` is told now and then how many operations were answered.
 pub fn make(
     plan: &Plan,
     interrupted: &AtomicBool,

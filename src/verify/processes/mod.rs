@@ -38,7 +38,7 @@ pub enum Error {
 }
 
 /// Makes a history of members that are `program serve`, and questions it. `interrupted` ends it early, and void; `tell` is told now and
-/// then how many operations have ended.
+/// then how many operations were answered.
 pub fn make(
     plan: &Plan<Fault>,
     program: &Path,
