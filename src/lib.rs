@@ -7,6 +7,7 @@ pub mod client;
 pub mod clock;
 pub mod compare;
 pub mod failpoint;
+pub mod files;
 pub mod gate;
 pub mod host;
 pub mod load;

@@ -1,7 +1,7 @@
 //! `kvbench agent`: offers load for runs on other machines, until it is stopped.
 
 use super::listening::{ListenUrl, TlsArgs, check_secured, stop_with_stdin};
-use super::{Exit, Terminal};
+use super::{Exit, Terminal, mistaken};
 use crate::agent::{AgentServer, Listen};
 use crate::clock::Clock;
 use crate::units::Nanos;
@@ -44,8 +44,7 @@ pub(super) struct AgentArgs {
 pub(super) fn agent(args: &AgentArgs, terminal: &mut Terminal<'_>) -> anyhow::Result<Exit> {
     let has_tls = args.tls.cert_file.is_some();
     if let Err(wrong) = check_secured(&args.listen, has_tls, args.insecure_allow_remote) {
-        writeln!(terminal.err, "error: {wrong}")?;
-        return Ok(Exit::Usage);
+        return mistaken(&wrong, terminal);
     }
     if args.until_stdin_closes {
         stop_with_stdin(terminal.interrupted.clone())?;

@@ -103,7 +103,9 @@ fn read(folder: &FolderArgs, terminal: &mut Terminal<'_>) -> anyhow::Result<Opti
 fn unusable(error: HistoryError, terminal: &mut Terminal<'_>) -> anyhow::Result<Exit> {
     let hint = match &error {
         // A disk or a permission is no mistake of the command line.
-        HistoryError::Io { .. } => return Err(error.into()),
+        HistoryError::Io { .. } => {
+            return Err(anyhow::anyhow!("{error}\n  hint: name another folder: --in FOLDER"));
+        }
         HistoryError::TooLarge { .. } => "begin another one: --in FOLDER",
         HistoryError::Line { .. } => "remove that line, or name another folder: --in FOLDER",
     };

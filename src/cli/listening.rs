@@ -1,7 +1,8 @@
 //! What commands share that listen for others: addresses, certificates, and who may come.
 
+use crate::files;
+use crate::report::words::plain;
 use crate::server::Tls;
-use anyhow::Context;
 use clap::Args;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 mod url;
 
 pub(super) use url::{ListenUrl, check_form};
+
+/// Largest file with certificates that is read, bytes: a bundle of all public CAs has a quarter of that.
+const PEM_BYTES_MAX: u64 = 1 << 20;
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "TLS")]
@@ -43,8 +47,12 @@ impl TlsArgs {
     }
 }
 
+/// What stands in a file with a certificate or a key.
 pub(super) fn text(path: &Path) -> anyhow::Result<String> {
-    std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+    files::read_text(path, PEM_BYTES_MAX).map_err(|error| {
+        let path = plain(&path.display().to_string());
+        anyhow::anyhow!("cannot read {path}: {error}\n  hint: name a PEM file")
+    })
 }
 
 /// Whether an address and the certificates belong together, and strangers are kept out.

@@ -20,12 +20,14 @@ mod report;
 mod run;
 mod schema;
 mod scoreboard;
+mod scratch;
 mod serve;
 mod table;
 mod verify;
 
 pub use exit::Exit;
 
+use crate::report::words::plain_lines;
 use crate::scenario::{self, problem::Problems, spec::Scenario};
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
@@ -180,7 +182,8 @@ fn failed(error: &anyhow::Error, terminal: &mut Terminal<'_>) -> Exit {
         .downcast_ref::<io::Error>()
         .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe);
     if !gone {
-        let _ = writeln!(terminal.err, "error: {}", with_causes(error));
+        // Names in it may be anybody's; a hint has a line of its own.
+        let _ = writeln!(terminal.err, "error: {}", plain_lines(&with_causes(error)));
     }
     Exit::Failed
 }
@@ -194,6 +197,12 @@ fn with_causes(error: &anyhow::Error) -> String {
         }
     }
     text
+}
+
+/// Says what is wrong with the command line. Names in it may be anybody's.
+fn mistaken(wrong: &str, terminal: &mut Terminal<'_>) -> anyhow::Result<Exit> {
+    writeln!(terminal.err, "error: {}", plain_lines(wrong))?;
+    Ok(Exit::Usage)
 }
 
 /// The scenario files that `paths` name: files as they are, folders by their `*.toml`, sorted.

@@ -3,7 +3,8 @@
 use super::progress::Shown;
 use super::report::{self, Files};
 use super::scoreboard::{self, Form};
-use super::{Exit, ScenarioArgs, Terminal, load_all};
+use super::scratch::Scratch;
+use super::{Exit, ScenarioArgs, Terminal, load_all, mistaken};
 use crate::agent::AgentError;
 use crate::compare::{self, Comparison, Outcome};
 use crate::record::Warning;
@@ -70,8 +71,7 @@ pub(super) fn run(args: &RunArgs, terminal: &mut Terminal<'_>) -> anyhow::Result
     }
     let all = scenarios.iter().map(|(_, scenario)| args.agents.check_for(scenario));
     if let Err(wrong) = args.agents.check().and_then(|()| all.collect::<Result<(), _>>()) {
-        writeln!(terminal.err, "error: {wrong}")?;
-        return Ok(Exit::Usage);
+        return mistaken(&wrong, terminal);
     }
     let (mut exit, mut failed) = (Exit::Met, None);
     for (path, scenario) in &scenarios {
@@ -218,7 +218,7 @@ fn exit(finished: &Finished, comparison: &Comparison) -> Exit {
 
 /// A folder for data that vanishes with it. Where bundles go is made as well: a run whose result cannot be kept should
 /// not begin.
-pub(super) fn scratch_in(out: &Path, data: Option<&Path>) -> anyhow::Result<tempfile::TempDir> {
+pub(super) fn scratch_in(out: &Path, data: Option<&Path>) -> anyhow::Result<Scratch> {
     let unusable = |folder: &Path, option: &str, error: io::Error| {
         let folder = folder.display();
         anyhow::anyhow!("folder {folder}: {error}\n  hint: choose another with {option}")
@@ -229,7 +229,7 @@ pub(super) fn scratch_in(out: &Path, data: Option<&Path>) -> anyhow::Result<temp
     };
     std::fs::create_dir_all(out).map_err(|error| unusable(out, "--out", error))?;
     std::fs::create_dir_all(data)
-        .and_then(|()| tempfile::Builder::new().prefix(".running-").tempdir_in(data))
+        .and_then(|()| Scratch::new_in(data))
         .map_err(|error| unusable(data, option, error))
 }
 

@@ -2,12 +2,16 @@
 
 use super::{Exit, Terminal};
 use crate::compare;
+use crate::files;
 use crate::record::bundle::Bundle;
 use crate::record::scoreboard::{SCOREBOARD, Scoreboard};
 use crate::report::scoreboard::{self, Builder};
 use crate::report::terminal::Style;
 use anyhow::Context;
 use std::path::{Component, Path, PathBuf};
+
+/// Largest board that is read, bytes.
+const BYTES_MAX: u64 = 64 << 20;
 
 /// In which form a board is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +76,7 @@ pub(super) fn bundles_of(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
 
 fn read(folder: &Path) -> anyhow::Result<Scoreboard> {
     let path = folder.join(SCOREBOARD);
-    let json = std::fs::read(&path).with_context(|| format!("{}", path.display()))?;
+    let json = files::read(&path, BYTES_MAX).with_context(|| format!("{}", path.display()))?;
     Scoreboard::from_json(&json).with_context(|| format!("{} is not a scoreboard", path.display()))
 }
 

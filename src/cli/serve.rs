@@ -1,7 +1,7 @@
 //! `kvbench serve`: a node for any etcd v3 client, alone or as a member of a cluster, until it is stopped.
 
 use super::listening::{ListenUrl, TlsArgs, check_local, check_secured, stop_with_stdin};
-use super::{Exit, Terminal};
+use super::{Exit, Terminal, mistaken};
 use crate::clock::Clock;
 use crate::measure::handles::handles_max;
 use crate::measure::stage::Probe;
@@ -92,8 +92,7 @@ pub(super) struct ServeArgs {
 
 pub(super) fn serve(args: &ServeArgs, terminal: &mut Terminal<'_>) -> anyhow::Result<Exit> {
     if let Err(wrong) = check(args) {
-        writeln!(terminal.err, "error: {wrong}")?;
-        return Ok(Exit::Usage);
+        return mistaken(&wrong, terminal);
     }
     #[cfg(feature = "failpoints")]
     if let Err(wrong) = arm(terminal)? {
@@ -103,6 +102,8 @@ pub(super) fn serve(args: &ServeArgs, terminal: &mut Terminal<'_>) -> anyhow::Re
     if args.until_stdin_closes {
         stop_with_stdin(terminal.interrupted.clone())?;
     }
+    // Looked at before anything is made: a mistake in them leaves no folder behind.
+    let (tls, peer_tls) = (args.tls.read()?, args.cluster.tls()?);
     let folder = args.data_dir.clone().unwrap_or_else(|| format!("{}.kvbench", args.name).into());
     let clock = Clock::start();
     let open = DataFolder::open(&folder)?;
@@ -110,23 +111,24 @@ pub(super) fn serve(args: &ServeArgs, terminal: &mut Terminal<'_>) -> anyhow::Re
     let found = runtime.block_on(membership::find(args, &open));
     let Membership { identity, group } = match found? {
         Ok(membership) => membership,
-        Err(wrong) => {
-            writeln!(terminal.err, "error: {wrong}")?;
-            return Ok(Exit::Usage);
-        }
+        Err(wrong) => return mistaken(&wrong, terminal),
     };
     if let Some(image) = &args.from_image
         && !open.plant(image)?
     {
         let folder = folder.display();
-        writeln!(terminal.err, "error: {folder} has a log already, --from-image is for a new one")?;
-        return Ok(Exit::Usage);
+        let wrong = format!(
+            "{folder} has a log already, --from-image is for a new one\n  hint: name another --data-dir"
+        );
+        return mistaken(&wrong, terminal);
     }
     let security = Security { tls: args.cluster.outward()? };
     let hearsay = Hearsay::default();
     let config = Config {
         connections_max: places(args.max_connections, handles_max()).unwrap_or(1) as usize,
-        ..config(args, identity, security.clone(), hearsay.clone())?
+        tls,
+        peer_tls,
+        ..config(args, identity, security.clone(), hearsay.clone())
     };
     let (cluster_id, me) = (config.identity.cluster_id, config.identity.member_id);
     open.keep_identity(cluster_id, me)?;
@@ -226,22 +228,22 @@ fn config(
     identity: Identity,
     peer_security: Security,
     hearsay: Hearsay,
-) -> anyhow::Result<Config> {
+) -> Config {
     let addresses = |urls: &[ListenUrl]| urls.iter().map(|url| url.address).collect();
-    Ok(Config {
+    Config {
         clients: addresses(&args.listen_client_urls),
         metrics: addresses(&args.listen_metrics_urls),
         profiles: args.enable_pprof,
         peers: addresses(&args.cluster.listen_peer_urls),
-        peer_tls: args.cluster.tls()?,
+        peer_tls: None,
         peer_security,
         hearsay,
         identity,
-        tls: args.tls.read()?,
+        tls: None,
         progress_interval: PROGRESS_INTERVAL,
         connections_max: CONNECTIONS_MAX as usize,
         quota: Quota::of_bytes(args.quota_backend_bytes),
-    })
+    }
 }
 
 /// Says who sent what was not taken, each once: something is set up wrongly, or worse.

@@ -10,7 +10,7 @@ mod watched;
 
 use super::{Exit, Terminal};
 use crate::clock::Clock;
-use crate::record::bundle::Bundle;
+use crate::files;
 use crate::record::verification::{Equivalence, SCHEMA, Verification};
 use crate::report::verification;
 use crate::report::words::{count, plain};
@@ -27,6 +27,8 @@ use watched::Watched;
 /// The record and the page in a folder that `--out` names.
 const RECORD: &str = "verify.json";
 const PAGE: &str = "verify.html";
+/// Largest record that a sitting goes on from, bytes.
+const RECORD_BYTES_MAX: u64 = 256 << 20;
 /// Shards of the sharded path under faults: few, so that keys share them.
 const SHARDS: u32 = 16;
 
@@ -283,9 +285,9 @@ impl Sitting {
         let cannot = || format!("cannot write {}", plain(&path.display().to_string()));
         let folder = path.parent().unwrap_or(Path::new("."));
         std::fs::create_dir_all(folder).with_context(cannot)?;
-        let folder = Bundle::open(folder);
-        folder.write(RECORD, &self.record.to_json()?).with_context(cannot)?;
-        folder.write(PAGE, verification::render(&self.record).as_bytes()).with_context(cannot)
+        files::replace(path, &self.record.to_json()?).with_context(cannot)?;
+        let page = verification::render(&self.record);
+        files::replace(&folder.join(PAGE), page.as_bytes()).with_context(cannot)
     }
 
     /// Goes on where a sitting before was interrupted.
@@ -339,9 +341,14 @@ impl Sitting {
 }
 
 fn kept(path: &Path) -> anyhow::Result<Verification> {
-    let cannot = || format!("cannot go on from {}", plain(&path.display().to_string()));
-    let text = std::fs::read(path).with_context(cannot)?;
-    let kept = Verification::from_json(&text).with_context(cannot)?;
-    anyhow::ensure!(kept.schema == SCHEMA, "{}: another layout", cannot());
-    Ok(kept)
+    let cannot = |why: String| {
+        let path = plain(&path.display().to_string());
+        anyhow::anyhow!("cannot go on from {path}: {why}\n  hint: name another --out")
+    };
+    let text = files::read(path, RECORD_BYTES_MAX).map_err(|error| cannot(error.to_string()))?;
+    let kept = Verification::from_json(&text).map_err(|error| cannot(error.to_string()))?;
+    match kept.schema == SCHEMA {
+        true => Ok(kept),
+        false => Err(cannot("it has another layout".to_owned())),
+    }
 }

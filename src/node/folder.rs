@@ -1,9 +1,9 @@
 //! The data folder: marked as ours, locked while in use, never taken over from somebody else.
 
-use crate::{failpoint, raft, store};
+use crate::{failpoint, files, raft, store};
 use fs2::FileExt;
 use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -17,6 +17,9 @@ const CURRENT: &str = "CURRENT-STATE";
 /// The file that names cluster and member.
 const IDENTITY: &str = "IDENTITY";
 
+/// Most that one of these files has, bytes; they have far less.
+const SMALL_BYTES_MAX: u64 = 4096;
+
 /// A data folder in use by this process.
 #[derive(Debug)]
 pub struct DataFolder {
@@ -29,24 +32,43 @@ pub struct DataFolder {
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
     /// It cannot be read or written.
-    #[error("data folder {path}: {source}")]
+    #[error(
+        "data folder {path}: {source}\n  hint: check space and permissions there, or name another folder"
+    )]
     Io {
         /// Which folder.
         path: PathBuf,
         /// What happened.
         source: io::Error,
     },
+    /// What it was to begin with is no image of a state.
+    #[error(
+        "{path} is no image of the state: {why}\n  hint: name a file that `etcdctl snapshot save` wrote from such a server"
+    )]
+    NoImage {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// Something else lives there.
     #[error(
-        "data folder {0} is not empty and has no {MARKER} file: it is not ours, and stays as it is"
+        "data folder {0} is not empty and has no {MARKER} file: it is not ours, and stays as it is\n  hint: name an empty folder, or one that a node left"
     )]
     Foreign(PathBuf),
     /// Another layout.
-    #[error("data folder {0} has another layout than this version reads")]
+    #[error(
+        "data folder {0} has another layout than this version reads\n  hint: read it with the kvbench that wrote it, or name another folder"
+    )]
     OtherLayout(PathBuf),
     /// Another process runs on it.
-    #[error("data folder {0} is in use by another node")]
+    #[error("data folder {0} is in use by another node\n  hint: each node has a folder of its own")]
     InUse(PathBuf),
+    /// A file in it says what no node wrote.
+    #[error(
+        "{0} holds something else than a node wrote there; nothing was changed\n  hint: restore the file, or remove this member from its group and add it anew with an empty folder"
+    )]
+    Damaged(PathBuf),
 }
 
 impl DataFolder {
@@ -57,7 +79,9 @@ impl DataFolder {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io)?;
         let marker_path = path.join(MARKER);
         let is_empty = fs::read_dir(path).map_err(io)?.next().is_none();
-        if !is_empty && !marker_path.exists() {
+        // Not a link either: what it leads to would be taken for the lock.
+        let is_ours = || fs::symlink_metadata(&marker_path).is_ok_and(|marker| marker.is_file());
+        if !is_empty && !is_ours() {
             return Err(FolderError::Foreign(path.to_path_buf()));
         }
         fs::set_permissions(path, Permissions::from_mode(0o700)).map_err(io)?;
@@ -78,64 +102,73 @@ impl DataFolder {
     }
 
     /// Where an engine keeps its state.
-    pub fn state(&self) -> PathBuf {
-        self.path.join(self.current_state())
+    pub fn state(&self) -> Result<PathBuf, FolderError> {
+        Ok(self.path.join(self.current_state()?))
     }
 
     /// Where a state that begins with an image is made; what was there is removed. It is the node's state once it is adopted.
-    pub fn next_state(&self) -> io::Result<PathBuf> {
-        let current = self.current_state();
-        let next = if current == STATES[0] { STATES[1] } else { STATES[0] };
-        let path = self.path.join(next);
+    pub fn next_state(&self) -> Result<PathBuf, FolderError> {
+        let path = self.path.join(other(self.current_state()?));
         match fs::remove_dir_all(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(FolderError::Io { path, source })
+            }
             _ => Ok(path),
         }
     }
 
     /// Makes what lies in [`DataFolder::next_state`] the node's state, for good when this returns.
-    pub fn adopt_next_state(&self) -> io::Result<()> {
-        let current = self.current_state();
-        let next = if current == STATES[0] { STATES[1] } else { STATES[0] };
-        let unfinished = self.path.join(format!("{CURRENT}.part"));
-        let mut file = File::create(&unfinished)?;
-        file.write_all(next.as_bytes())?;
-        file.sync_all()?;
-        failpoint::may_fail("node::adopt-state")?;
-        fs::rename(&unfinished, self.path.join(CURRENT))?;
-        File::open(&self.path)?.sync_all()?;
-        failpoint::may_fail("node::state-adopted")
+    pub fn adopt_next_state(&self) -> Result<(), FolderError> {
+        let next = other(self.current_state()?);
+        let io = |source| FolderError::Io { path: self.path.join(CURRENT), source };
+        failpoint::may_fail("node::adopt-state").map_err(io)?;
+        self.keep(CURRENT, next)?;
+        failpoint::may_fail("node::state-adopted").map_err(io)
     }
 
     /// The name of the folder that holds the state: the first unless another was adopted.
-    fn current_state(&self) -> &'static str {
-        let adopted = fs::read_to_string(self.path.join(CURRENT)).unwrap_or_default();
-        STATES.into_iter().find(|name| *name == adopted).unwrap_or(STATES[0])
+    fn current_state(&self) -> Result<&'static str, FolderError> {
+        let Some(adopted) = self.kept(CURRENT)? else { return Ok(STATES[0]) };
+        // To go on with the other one would be to go on with what was given up.
+        let known = STATES.into_iter().find(|name| *name == adopted);
+        known.ok_or_else(|| FolderError::Damaged(self.path.join(CURRENT)))
     }
 
     /// The numbers of the cluster and of the member that this folder belongs to, if it was ever said.
     pub fn identity(&self) -> Result<Option<(u64, u64)>, FolderError> {
-        let path = self.path.join(IDENTITY);
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(FolderError::Io { path, source }),
-        };
+        let Some(text) = self.kept(IDENTITY)? else { return Ok(None) };
         let number = |word: &str| u64::from_str_radix(word, 16).ok();
         let numbers = text.trim().split_once(' ').map(|(a, b)| (number(a), number(b)));
         match numbers {
             Some((Some(cluster), Some(member))) => Ok(Some((cluster, member))),
-            _ => Err(FolderError::OtherLayout(path)),
+            _ => Err(FolderError::Damaged(self.path.join(IDENTITY))),
         }
     }
 
     /// Says for good whose folder this is.
     pub fn keep_identity(&self, cluster: u64, member: u64) -> Result<(), FolderError> {
-        let path = self.path.join(IDENTITY);
-        let unfinished = self.path.join(format!("{IDENTITY}.part"));
+        self.keep(IDENTITY, &format!("{cluster:016x} {member:016x}\n"))
+    }
+
+    /// What one of the folder's small files says; none if it is not there.
+    fn kept(&self, name: &str) -> Result<Option<String>, FolderError> {
+        let path = self.path.join(name);
+        match files::read_text(&path, SMALL_BYTES_MAX) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) if is_of_contents(&error) => Err(FolderError::Damaged(path)),
+            Err(source) => Err(FolderError::Io { path, source }),
+        }
+    }
+
+    /// Lets it say that, for good when this returns.
+    fn keep(&self, name: &str, text: &str) -> Result<(), FolderError> {
+        let path = self.path.join(name);
+        // Always of the same name, so that a crash leaves one at most.
+        let unfinished = self.path.join(format!("{name}.part"));
         let write = || {
             let mut file = File::create(&unfinished)?;
-            writeln!(file, "{cluster:016x} {member:016x}")?;
+            file.write_all(text.as_bytes())?;
             file.sync_all()?;
             fs::rename(&unfinished, &path)?;
             File::open(&self.path)?.sync_all()
@@ -152,10 +185,15 @@ impl DataFolder {
         if self.log().exists() || has_image {
             return Ok(false);
         }
-        let mut file = File::open(from).map_err(io)?;
-        let position = store::position_of_image(&mut file)
-            .map_err(|error| io(io::Error::other(error.to_string())))?;
-        raft::plant_image(&self.images(), from, position.index.max(1)).map_err(io)?;
+        // All of it: once it is planted, nothing but it can be begun with.
+        let checked = files::require_regular(from)
+            .and_then(|()| File::open(from))
+            .map_err(|error| error.to_string())
+            .and_then(|mut file| store::check_image(&mut file).map_err(|error| error.to_string()));
+        let position =
+            checked.map_err(|why| FolderError::NoImage { path: from.to_path_buf(), why })?;
+        raft::plant_image(&self.images(), from, position.index.max(1))
+            .map_err(|source| FolderError::Io { path: self.images(), source })?;
         Ok(true)
     }
 
@@ -179,14 +217,29 @@ impl Drop for DataFolder {
     }
 }
 
+/// The one of the two that holds no state while `current` does.
+fn other(current: &str) -> &'static str {
+    if current == STATES[0] { STATES[1] } else { STATES[0] }
+}
+
+/// Whether a file could be had, but what is in it, or what it is, cannot be right.
+fn is_of_contents(error: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, InvalidData, InvalidInput};
+    matches!(error.kind(), FileTooLarge | InvalidData | InvalidInput)
+}
+
 /// Writes the layout into a new marker, or refuses another one.
 fn check_layout(marker: &mut File, path: &Path) -> Result<(), FolderError> {
     let io = |source| FolderError::Io { path: path.to_path_buf(), source };
-    let mut layout = String::new();
-    marker.read_to_string(&mut layout).map_err(io)?;
-    match layout.as_str() {
-        LAYOUT => Ok(()),
-        "" => marker.write_all(LAYOUT.as_bytes()).and_then(|()| marker.sync_all()).map_err(io),
+    let layout = match files::read_open(marker, SMALL_BYTES_MAX) {
+        Err(error) if is_of_contents(&error) => {
+            return Err(FolderError::OtherLayout(path.to_path_buf()));
+        }
+        layout => layout.map_err(io)?,
+    };
+    match &layout[..] {
+        layout if layout == LAYOUT.as_bytes() => Ok(()),
+        b"" => marker.write_all(LAYOUT.as_bytes()).and_then(|()| marker.sync_all()).map_err(io),
         _ => Err(FolderError::OtherLayout(path.to_path_buf())),
     }
 }
@@ -233,16 +286,16 @@ mod tests {
     fn a_state_counts_once_it_is_adopted() {
         let root = tempfile::tempdir().unwrap();
         let folder = DataFolder::open(&root.path().join("node")).unwrap();
-        let first = folder.state();
+        let first = folder.state().unwrap();
         for _ in 0..3 {
             let next = folder.next_state().unwrap();
             fs::create_dir(&next).unwrap();
-            assert_ne!(folder.state(), next);
+            assert_ne!(folder.state().unwrap(), next);
             folder.adopt_next_state().unwrap();
-            assert_eq!(folder.state(), next);
+            assert_eq!(folder.state().unwrap(), next);
             assert_ne!(folder.next_state().unwrap(), next);
         }
-        assert_ne!(folder.state(), first);
+        assert_ne!(folder.state().unwrap(), first);
     }
 
     #[test]
@@ -253,7 +306,35 @@ mod tests {
         folder.keep_identity(7, u64::MAX).unwrap();
         assert_eq!(folder.identity().unwrap(), Some((7, u64::MAX)));
         fs::write(root.path().join("node").join(IDENTITY), "nonsense").unwrap();
-        assert!(folder.identity().is_err());
+        assert!(matches!(folder.identity(), Err(FolderError::Damaged(_))));
+    }
+
+    /// The other folder holds a state that was given up: to take it would be to forget what was acknowledged.
+    #[test]
+    fn a_folder_that_does_not_know_its_state_is_not_used() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("node");
+        let folder = DataFolder::open(&path).unwrap();
+        let large = "x".repeat(SMALL_BYTES_MAX as usize + 1);
+        for nonsense in [&b"state-3"[..], b"", b"state-2\n", b"\xff", large.as_bytes()] {
+            fs::write(path.join(CURRENT), nonsense).unwrap();
+            assert!(matches!(folder.state(), Err(FolderError::Damaged(_))), "{nonsense:?}");
+            assert!(matches!(folder.next_state(), Err(FolderError::Damaged(_))), "{nonsense:?}");
+        }
+        fs::remove_file(path.join(CURRENT)).unwrap();
+        fs::create_dir(path.join(CURRENT)).unwrap();
+        assert!(matches!(folder.adopt_next_state(), Err(FolderError::Damaged(_))));
+    }
+
+    #[test]
+    fn a_marker_that_leads_elsewhere_is_none() {
+        let root = tempfile::tempdir().unwrap();
+        let (path, theirs) = (root.path().join("node"), root.path().join("theirs"));
+        fs::create_dir(&path).unwrap();
+        fs::write(&theirs, "").unwrap();
+        std::os::unix::fs::symlink(&theirs, path.join(MARKER)).unwrap();
+        assert!(matches!(DataFolder::open(&path), Err(FolderError::Foreign(_))));
+        assert_eq!(fs::read(&theirs).unwrap(), b"");
     }
 
     #[test]

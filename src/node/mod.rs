@@ -161,7 +161,7 @@ impl Node {
         probe: Probe,
     ) -> Result<Node, NodeError> {
         let folder = Arc::new(folder);
-        let store = Arc::new(RwLock::new(store::open(config.store, &folder.state(), probe)?));
+        let store = Arc::new(RwLock::new(store::open(config.store, &folder.state()?, probe)?));
         failpoint::may_fail("node::store-opened").map_err(PipelineError::Thread)?;
         let meter = Arc::new(PipelineMeter::default());
         let lessor = Arc::new(Lessor::new(clock, probe));

@@ -12,6 +12,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -42,20 +43,26 @@ pub(super) struct Damage {
 /// no log.
 pub(super) fn find(folder: &Path) -> io::Result<Option<Damage>> {
     let Some((number, path)) = newest(folder)? else { return Ok(None) };
-    let bytes = written(&File::open(&path)?)?;
+    let found = damage_in(&written(&File::open(&path)?)?, number);
+    Ok(found.map(|Range { start: offset, end: whole }| Damage { path, offset, whole }))
+}
+
+/// In the bytes of a log's newest file, with the number in its name: where a record begins that cannot be read, up to where a whole one
+/// begins behind it. None if nothing but the end may be torn.
+pub fn damage_in(bytes: &[u8], number: u64) -> Option<Range<usize>> {
     if bytes.len() < FILE_HEAD {
-        return Ok(None);
+        return None;
     }
     let signature = number as u32; // The low half, as the library has it.
     let mut end = FILE_HEAD;
-    let has_head = is_head(&bytes);
-    while has_head && let Some(length) = record(&bytes, end, signature) {
+    let has_head = is_head(bytes);
+    while has_head && let Some(length) = record(bytes, end, signature) {
         end += length;
     }
     let offset = if has_head { end } else { 0 };
     let mut behind = end..bytes.len();
-    let whole = behind.find(|at| record(&bytes, *at, signature).is_some());
-    Ok(whole.map(|whole| Damage { path, offset, whole }))
+    let whole = behind.find(|at| record(bytes, *at, signature).is_some());
+    whole.map(|whole| offset..whole)
 }
 
 fn is_head(bytes: &[u8]) -> bool {

@@ -40,6 +40,7 @@ mod tests;
 mod transport;
 mod wire;
 
+pub use damage::damage_in;
 pub use disk::{Disk, DiskFile, HostDisk, Medium};
 pub use images::{newest_image, plant_image};
 pub use inbox::{Inbox, StopOnPanic};

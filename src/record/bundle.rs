@@ -2,6 +2,7 @@
 //! name, synced and renamed, so a reader never meets half a file and a failed write leaves the old one.
 
 use super::{Arm, Run, SCHEMA};
+use crate::files;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use hdrhistogram::Histogram;
@@ -9,7 +10,7 @@ use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 use hdrhistogram::serialization::{Deserializer, V2DeflateSerializer};
 use serde::Deserialize;
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -17,6 +18,8 @@ use std::time::{Duration, UNIX_EPOCH};
 pub const RESULT: &str = "result.json";
 /// Largest run file that is read, bytes.
 const RESULT_BYTES_MAX: u64 = 256 << 20;
+/// Largest other file of a bundle that is read, bytes.
+const FILE_BYTES_MAX: u64 = 64 << 20;
 /// Bundles of one name and second that may stand side by side.
 const SAME_NAME_MAX: u32 = 1000;
 
@@ -115,13 +118,8 @@ impl Bundle {
     /// Writes one file, whole or not at all.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), BundleError> {
         let path = self.folder.join(name);
-        let io = |source| BundleError::Io { path: path.clone(), source };
-        let mut file = tempfile::NamedTempFile::new_in(&self.folder).map_err(io)?;
-        file.write_all(bytes).map_err(io)?;
-        file.as_file().sync_all().map_err(io)?;
-        make_readable(file.path()).map_err(io)?;
-        file.persist(&path).map_err(|error| io(error.error))?;
-        Ok(())
+        let replaced = is_file_name(name).and_then(|()| files::replace(&path, bytes));
+        replaced.map_err(|source| BundleError::Io { path, source })
     }
 
     /// Writes the run file and the histograms of every arm.
@@ -140,11 +138,10 @@ impl Bundle {
     /// Reads the run file.
     pub fn read_run(&self) -> Result<Run, BundleError> {
         let path = self.folder.join(RESULT);
-        let io = |source| BundleError::Io { path: path.clone(), source };
-        if fs::metadata(&path).map_err(io)?.len() > RESULT_BYTES_MAX {
-            return Err(BundleError::TooLarge(path));
-        }
-        let text = fs::read(&path).map_err(io)?;
+        let text = files::read(&path, RESULT_BYTES_MAX).map_err(|source| match source.kind() {
+            io::ErrorKind::FileTooLarge => BundleError::TooLarge(path.clone()),
+            _ => BundleError::Io { path: path.clone(), source },
+        })?;
         let json = |source| BundleError::Json { path: path.clone(), source };
         // Another layout is told as such, not as the first thing in it that does not fit.
         match serde_json::from_slice(&text).map_err(json)? {
@@ -155,10 +152,25 @@ impl Bundle {
         }
     }
 
-    /// Reads a file that a run wrote beside its run file.
+    /// Reads a file that a run wrote beside its run file. A link is none: it may lead to what nobody meant to show.
     pub fn read(&self, name: &str) -> Result<Vec<u8>, BundleError> {
         let path = self.folder.join(name);
-        fs::read(&path).map_err(|source| BundleError::Io { path, source })
+        let its_own = || {
+            is_file_name(name)?;
+            match fs::symlink_metadata(&path)?.is_symlink() {
+                true => Err(io::Error::new(io::ErrorKind::InvalidInput, "is a link")),
+                false => files::read(&path, FILE_BYTES_MAX),
+            }
+        };
+        its_own().map_err(|source| BundleError::Io { path: path.clone(), source })
+    }
+}
+
+/// Whether a name stays within its folder. Names of arms and pictures stand in records, and those may be anybody's.
+fn is_file_name(name: &str) -> io::Result<()> {
+    match Path::new(name).file_name().is_some_and(|file| file == name) {
+        true => Ok(()),
+        false => Err(io::Error::new(io::ErrorKind::InvalidInput, "is no name of a file")),
     }
 }
 
@@ -175,12 +187,6 @@ fn origin(found: u64) -> &'static str {
     } else {
         "no kvbench wrote it"
     }
-}
-
-/// Reports are meant to be shared; a temporary file is private.
-fn make_readable(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o644))
 }
 
 /// HdrHistogram interval log of one arm: one line per cell, tagged `phase@clients`, times since the run began.

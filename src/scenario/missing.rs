@@ -30,9 +30,7 @@ pub fn missing(file_name: &str, scenario: &Scenario) -> Option<Problems> {
     } else {
         return None;
     };
-    let mut problem = Problem::of_file(file_name, message.to_owned());
-    problem.hint = Some(hint.to_owned());
-    Some(Problems::single(problem))
+    Some(Problems::single(Problem::of_file(file_name, message.to_owned(), hint)))
 }
 
 fn judges_allocations(scenario: &Scenario) -> bool {

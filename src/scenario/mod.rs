@@ -19,13 +19,13 @@ mod quick;
 mod raw;
 mod source;
 
+use crate::files;
 use findings::Findings;
 pub use missing::missing;
 use problem::{Problem, Problems};
 use source::Sources;
 use spec::Scenario;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io::ErrorKind;
 use std::path::Path;
 
 /// Largest scenario file that is read.
@@ -47,7 +47,7 @@ pub fn load(path: &Path, options: &Options) -> Result<Scenario, Problems> {
     let name = path.display().to_string();
     match read_text(path) {
         Ok(text) => parse(&name, &text, options),
-        Err(message) => Err(Problems::single(Problem::of_file(&name, message))),
+        Err((message, hint)) => Err(Problems::single(Problem::of_file(&name, message, hint))),
     }
 }
 
@@ -81,22 +81,16 @@ fn text_for_the_record(text: &str, options: &Options) -> String {
     recorded
 }
 
-fn read_text(path: &Path) -> Result<String, String> {
-    let wrap = |error: io::Error| format!("cannot be read: {error}");
-    let metadata = path.metadata().map_err(wrap)?;
-    // Asked before opening: opening a pipe would wait for its writer.
-    if !metadata.is_file() {
-        return Err("is not a regular file".to_owned());
-    }
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes))
-        .map_err(wrap)?;
-    if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err("is larger than 1 MiB, the most a scenario file may have".to_owned());
-    }
-    String::from_utf8(bytes).map_err(|error| {
-        format!("is not UTF-8 text (first bad byte at offset {})", error.utf8_error().valid_up_to())
+/// The text of the file, or what is wrong with the file as a whole, with a hint.
+fn read_text(path: &Path) -> Result<String, (String, &'static str)> {
+    files::read_text(path, FILE_BYTES_MAX).map_err(|error| match error.kind() {
+        ErrorKind::InvalidInput => (error.to_string(), "name a file, or a folder that holds some"),
+        ErrorKind::InvalidData => (error.to_string(), "save it as UTF-8"),
+        ErrorKind::FileTooLarge => (
+            "is larger than 1 MiB, the most a scenario file may have".to_owned(),
+            "is it the file that was meant?",
+        ),
+        _ => (format!("cannot be read: {error}"), "`kvbench new` writes one to start from"),
     })
 }
 

@@ -44,8 +44,9 @@ pub struct Problems {
 
 impl Problem {
     /// A problem with the file as a whole.
-    pub(super) fn of_file(name: &str, message: String) -> Problem {
-        Problem { source: printable(name), position: None, snippet: None, message, hint: None }
+    pub(super) fn of_file(name: &str, message: String, hint: &str) -> Problem {
+        let hint = Some(hint.to_owned());
+        Problem { source: printable(name), position: None, snippet: None, message, hint }
     }
 }
 

@@ -40,8 +40,7 @@ impl ClusterService {
 
     /// Whether somebody else is reached there already.
     fn check_urls(&self, peer_urls: &[String], but: u64) -> Result<(), Status> {
-        let parses = |url: &String| url.starts_with("http://") || url.starts_with("https://");
-        if peer_urls.is_empty() || !peer_urls.iter().all(parses) {
+        if peer_urls.is_empty() || !peer_urls.iter().all(|url| is_url(url)) {
             return Err(Status::invalid_argument("etcdserver: given member URLs are invalid"));
         }
         let members = self.0.node.status().members;
@@ -55,6 +54,15 @@ impl ClusterService {
             false => Ok(()),
         }
     }
+}
+
+/// Whether a member could be there: `http://host:port`, nothing behind it. One that never can would count in every majority all the same.
+fn is_url(url: &str) -> bool {
+    let place = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+    let Some((host, port)) = place.and_then(|place| place.rsplit_once(':')) else { return false };
+    let fits =
+        |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '[' | ']' | ':');
+    !host.is_empty() && host.chars().all(fits) && port.parse().is_ok_and(|port: u16| port > 0)
 }
 
 #[tonic::async_trait]

@@ -7,7 +7,7 @@
 use super::StoreError;
 use super::core::Core;
 use super::engine::{Engine, Kept};
-use super::kv::{Kv, Written};
+use super::kv::{Kv, STAMP, Written};
 use super::reading::Guarded;
 use crate::failpoint;
 use crate::measure::lock::{MeasuredGuard, MeasuredMutex, Visit};
@@ -169,8 +169,11 @@ pub(super) fn read(
     let mut input =
         Hashed { inner: io::BufReader::with_capacity(1 << 20, from), hash: Xxh3::new() };
     let (mut kept, has_alarms) = read_head(&mut input)?;
+    let mut order = Order::within(&kept)?;
     for _ in 0..input.long()? {
-        kept.leases.push((input.long()?, input.long()?));
+        let (id, ttl_s) = (input.long()?, input.long()?);
+        require(kept.leases.last().is_none_or(|(last, _)| *last < id), "leases are in no order")?;
+        kept.leases.push((id, ttl_s));
     }
     let alarms = if has_alarms { input.long()? } else { 0 };
     for _ in 0..alarms {
@@ -178,6 +181,7 @@ pub(super) fn read(
     }
     let mut attached = HashMap::new();
     while let Some(kv) = read_version(&mut input)? {
+        order.check(&kv)?;
         match kv.lease() {
             0 => drop(attached.remove(kv.key())),
             lease => drop(attached.insert(kv.key().to_vec(), lease)),
@@ -191,6 +195,37 @@ pub(super) fn read(
     }
     kept.attached = attached.into_iter().map(|(key, lease)| (lease, key)).collect();
     Ok(kept)
+}
+
+/// What every store's versions are like. The hash says that an image arrived as it was sent, not that a store wrote it.
+struct Order {
+    revision: MainRevision,
+    /// Revision of the last version, and its place among the changes of its request.
+    last: (MainRevision, u32),
+}
+
+impl Order {
+    /// Of an image with this head.
+    fn within(kept: &Kept) -> Result<Order, ImageError> {
+        let Kept { revision, compacted, .. } = *kept;
+        require((0..STAMP).contains(&revision), "its revision cannot be")?;
+        require((0..=revision).contains(&compacted), "its compaction is beyond its revision")?;
+        Ok(Order { revision, last: (0, 0) })
+    }
+
+    fn check(&mut self, kv: &Kv) -> Result<(), ImageError> {
+        let place = (kv.modified(), kv.sub());
+        require(place > self.last && place.0 <= self.revision, "versions are in no order")?;
+        let begins = if kv.is_tombstone() { 0 } else { 1 };
+        let may_be = kv.version() >= 0 && (begins..=kv.modified()).contains(&kv.create());
+        require(may_be, "the numbers of a version cannot be")?;
+        self.last = place;
+        Ok(())
+    }
+}
+
+fn require(holds: bool, what: &'static str) -> Result<(), ImageError> {
+    if holds { Ok(()) } else { Err(ImageError::Damaged(what)) }
 }
 
 /// The last command whose effects are in an image, as its head says; only loading it tells whether that is true.
@@ -325,6 +360,32 @@ mod tests {
         let mut head = Vec::new();
         write_head(&mut head, &kept).unwrap();
         assert!(image(MAGIC, &[&none, &two.concat()]).starts_with(&head));
+    }
+
+    #[test]
+    fn what_no_store_writes_is_damage_whatever_its_hash_says() {
+        let none = 0u64.to_le_bytes();
+        let version = |modified: i64, sub: u32, create: i64, version: i64| {
+            let lengths = [1u32, 0].map(u32::to_le_bytes).concat();
+            let numbers = [create, modified, version, 0].map(i64::to_le_bytes).concat();
+            [lengths, numbers, sub.to_le_bytes().to_vec(), b"k".to_vec()].concat()
+        };
+        let of = |versions: &[Vec<u8>]| kept(&image(MAGIC, &[&none, &none, &versions.concat()]));
+        assert!(of(&[version(2, 0, 2, 1), version(3, 0, 0, 0), version(3, 1, 3, 1)]).is_ok());
+        for versions in [
+            vec![version(3, 0, 3, 1), version(2, 0, 2, 1)],
+            vec![version(3, 0, 3, 1), version(3, 0, 3, 2)],
+            vec![version(6, 0, 6, 1)],
+            vec![version(0, 0, 0, 1)],
+            vec![version(2, 0, 3, 1)],
+            vec![version(2, 0, 0, 1)],
+            vec![version(2, 0, 2, -1)],
+            vec![version(STAMP, 0, 2, 1)],
+        ] {
+            assert!(matches!(of(&versions), Err(ImageError::Damaged(_))), "{versions:?}");
+        }
+        let twice = [2i64, 7, 60, 7, 60].map(i64::to_le_bytes).concat();
+        assert!(matches!(kept(&image(MAGIC, &[&twice, &none])), Err(ImageError::Damaged(_))));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use super::sitting::Gated;
 use super::{Exit, GateArgs, Terminal, is_interrupted};
 use crate::cli::report::{self, Files};
 use crate::compare;
+use crate::files;
 use crate::gate::{self, GateOutcome};
 use crate::record::Run;
 use crate::record::bundle::Bundle;
@@ -83,7 +84,8 @@ fn write_formats(
     measured: &[Measured],
 ) -> anyhow::Result<()> {
     let write = |path: &Path, text: String| {
-        std::fs::write(path, text).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))
+        files::replace(path, text.as_bytes())
+            .map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))
     };
     if let Some(path) = &args.junit {
         write(path, junit::render(record)?)?;

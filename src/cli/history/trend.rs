@@ -2,6 +2,7 @@
 
 use super::{Exit, FloorArgs, FolderArgs, Mistake, Terminal, no_such_scenario, read, told};
 use crate::compare::history::{Question, trends};
+use crate::files;
 use crate::record::trend::Trends;
 use crate::report::history::svg::DRAWINGS_MAX;
 use crate::report::history::{html, svg, terminal as text};
@@ -98,5 +99,5 @@ fn write_files(
 }
 
 fn write_file(path: &Path, text: &str) -> anyhow::Result<()> {
-    std::fs::write(path, text).with_context(|| format!("{}", path.display()))
+    files::replace(path, text.as_bytes()).with_context(|| format!("{}", path.display()))
 }

@@ -3,6 +3,7 @@
 
 use super::super::progress::Shown;
 use super::super::run::with_hint;
+use super::super::scratch::Scratch;
 use super::super::table::columns;
 use super::super::{Exit, Terminal};
 use super::words::{rate, ratio, share, time};
@@ -62,7 +63,7 @@ pub(super) fn predictions(
         anyhow::anyhow!("folder {folder}: {error}\n  hint: choose another with --data")
     };
     std::fs::create_dir_all(&args.data).map_err(unusable)?;
-    let scratch = tempfile::Builder::new().prefix(".running-").tempdir_in(&args.data);
+    let scratch = Scratch::new_in(&args.data);
     let scratch = scratch.map_err(unusable)?;
     for (path, scenario) in scenarios {
         let desk = desk(path, scenario, scratch.path(), terminal)?;

@@ -39,7 +39,7 @@ impl AgentsArgs {
             }
             if self.agents[..index].contains(address) {
                 return Err(format!(
-                    "--agents: {address} is named twice; an agent serves one run at a time"
+                    "--agents: {address} is named twice; an agent serves one run at a time\n  hint: name each once"
                 ));
             }
         }

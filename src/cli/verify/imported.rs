@@ -1,11 +1,11 @@
 //! A history that another tool recorded, checked register by register.
 
 use super::super::{Exit, Terminal};
+use crate::files;
 use crate::report::words::{count, plain};
 use crate::verify::edn::{self, Recorded, Shape};
 use crate::verify::wgl::register::{Register, RegisterOp, VersionedOp, VersionedRegister};
 use crate::verify::wgl::{self, Model, Verdict};
-use anyhow::Context;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -19,28 +19,13 @@ pub(super) fn check(
     terminal: &mut Terminal<'_>,
 ) -> anyhow::Result<Exit> {
     let name = plain(&file.display().to_string());
-    let length = std::fs::metadata(file).with_context(|| name.clone())?.len();
-    if length > edn::BYTES_MAX as u64 {
-        writeln!(
-            terminal.err,
-            "error: {name}: {length} bytes; at most {} are read",
-            edn::BYTES_MAX
-        )?;
-        return Ok(Exit::Usage);
-    }
-    let text = std::fs::read(file).with_context(|| name.clone())?;
-    let judged =
-        String::from_utf8(text).map_err(|_| "it is not UTF-8".to_owned()).and_then(|text| {
-            match versioned {
-                true => judge::<VersionedOp<u64>, _>(
-                    &text,
-                    keyed,
-                    versioned,
-                    &VersionedRegister::default(),
-                ),
-                false => judge::<RegisterOp<u64>, _>(&text, keyed, versioned, &Register::default()),
-            }
-        });
+    let text = files::read_text(file, edn::BYTES_MAX as u64).map_err(|error| error.to_string());
+    let judged = text.and_then(|text| match versioned {
+        true => {
+            judge::<VersionedOp<u64>, _>(&text, keyed, versioned, &VersionedRegister::default())
+        }
+        false => judge::<RegisterOp<u64>, _>(&text, keyed, versioned, &Register::default()),
+    });
     match judged {
         Ok(judged) => tell(&name, &judged, terminal),
         Err(words) => {

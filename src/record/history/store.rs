@@ -4,11 +4,12 @@
 //! once. A writer that died within its line leaves a torn one: readers skip it and say so, the next writer removes it.
 
 use super::{HISTORY_SCHEMA, Line, RunLine};
+use crate::files;
 use crate::record::history::Bless;
 use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// Name of the file in its folder.
@@ -115,15 +116,13 @@ impl Store {
 
     /// Everything in it; nothing if there is no file.
     pub fn read(&self) -> Result<History, HistoryError> {
-        let mut file = match File::open(&self.path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(History::default()),
-            Err(error) => return Err(self.io(error)),
-        };
+        if !self.is_there()? {
+            return Ok(History::default());
+        }
+        let file = File::open(&self.path).map_err(|error| self.io(error))?;
         // A writer is within its line only while it holds the lock.
         file.lock_shared().map_err(|error| self.io(error))?;
-        let text = self.text(&mut file)?;
-        drop(file);
+        let text = self.text(&file)?;
         Ok(parse(&text, LIMITS).map_err(|wrong| self.wrong(wrong))?.0)
     }
 
@@ -133,11 +132,12 @@ impl Store {
         let folder = self.path.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(folder)
             .map_err(|source| HistoryError::Io { path: folder.to_path_buf(), source })?;
+        self.is_there()?;
         let mut file =
             OpenOptions::new().read(true).append(true).create(true).open(&self.path).map_err(io)?;
         // Others that write now wait here; the lock goes with the file.
         file.lock().map_err(io)?;
-        let before = self.text(&mut file)?;
+        let before = self.text(&file)?;
         let (history, whole) = parse(&before, LIMITS).map_err(|wrong| self.wrong(wrong))?;
         let (mut bytes, known) =
             unknown_lines(&history, lines).map_err(|error| self.io(error.into()))?;
@@ -155,14 +155,20 @@ impl Store {
         Ok(Added { known, removed: history.torn })
     }
 
-    fn text(&self, file: &mut File) -> Result<Vec<u8>, HistoryError> {
-        let mut text = Vec::new();
-        let limit = LIMITS.file_bytes_max;
-        file.take(limit + 1).read_to_end(&mut text).map_err(|error| self.io(error))?;
-        match text.len() as u64 > limit {
-            true => Err(HistoryError::TooLarge { path: self.path.clone() }),
-            false => Ok(text),
+    /// Whether there is a file. Asked before it is opened: opening a pipe of that name would wait for its other end.
+    fn is_there(&self) -> Result<bool, HistoryError> {
+        match files::require_regular(&self.path) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(self.io(error)),
         }
+    }
+
+    fn text(&self, file: &File) -> Result<Vec<u8>, HistoryError> {
+        files::read_open(file, LIMITS.file_bytes_max).map_err(|error| match error.kind() {
+            io::ErrorKind::FileTooLarge => HistoryError::TooLarge { path: self.path.clone() },
+            _ => self.io(error),
+        })
     }
 
     fn io(&self, source: io::Error) -> HistoryError {
