@@ -1,30 +1,94 @@
 //! Time, read through one door: monotonic nanoseconds since the clock was made.
 //! It refuses wall-clock dates (those belong to the record) and hidden sleeping.
+//!
+//! A simulation has clocks of its own: they stand still until their [`Hand`] is moved.
 
 use crate::units::Nanos;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// A monotonic clock. Copies share the same origin, so stamps of different threads compare.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
-    origin: Instant,
+    source: Source,
+}
+
+/// Where the time comes from. As large as an [`Instant`]; the branch costs nothing beside the reading of the real one.
+#[derive(Clone, Copy, Debug)]
+enum Source {
+    Real(Instant),
+    /// Relaxed: whoever moves it and whoever reads it take turns on one thread.
+    Set(&'static AtomicU64),
 }
 
 impl Clock {
     /// A clock that reads zero now.
     #[expect(clippy::disallowed_methods, reason = "the one door through which time is read")]
     pub fn start() -> Clock {
-        Clock { origin: Instant::now() }
+        Clock { source: Source::Real(Instant::now()) }
+    }
+
+    /// A clock that reads zero and moves only by its hand. Copies of it may be anywhere, so its eight bytes are never freed.
+    pub fn by_hand() -> (Clock, Hand) {
+        let cell: &'static AtomicU64 = Box::leak(Box::new(AtomicU64::new(0)));
+        (Clock { source: Source::Set(cell) }, Hand { cell })
     }
 
     /// Nanoseconds since the clock's origin (CLOCK_MONOTONIC).
     pub fn now(&self) -> Nanos {
-        Nanos(u64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(u64::MAX))
+        match self.source {
+            Source::Real(origin) => {
+                Nanos(u64::try_from(origin.elapsed().as_nanos()).unwrap_or(u64::MAX))
+            }
+            Source::Set(cell) => Nanos(cell.load(Ordering::Relaxed)),
+        }
     }
 
-    /// Blocks the calling thread for `span`.
+    /// Blocks the calling thread for `span`; a clock that is moved by hand goes on by it at once.
     #[expect(clippy::disallowed_methods, reason = "the one door through which time passes")]
     pub fn sleep(&self, span: Nanos) {
-        std::thread::sleep(Duration::from_nanos(span.0));
+        match self.source {
+            Source::Real(_) => std::thread::sleep(Duration::from_nanos(span.0)),
+            Source::Set(cell) => Hand { cell }.pass(span),
+        }
+    }
+}
+
+/// Moves a clock that does not move by itself, and all its copies.
+#[derive(Clone, Copy, Debug)]
+pub struct Hand {
+    cell: &'static AtomicU64,
+}
+
+impl Hand {
+    /// Goes on to `now`; a clock never goes back, so an earlier instant changes nothing.
+    pub fn reach(&self, now: Nanos) {
+        self.cell.fetch_max(now.0, Ordering::Relaxed);
+    }
+
+    /// Goes on by `span`.
+    pub fn pass(&self, span: Nanos) {
+        self.cell.fetch_add(span.0, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_by_hand_moves_with_all_its_copies_and_never_back() {
+        let (clock, hand) = Clock::by_hand();
+        let copy = clock;
+        assert_eq!(copy.now(), Nanos::ZERO);
+        hand.reach(Nanos(70));
+        hand.reach(Nanos(50));
+        clock.sleep(Nanos(5));
+        assert_eq!((clock.now(), copy.now()), (Nanos(75), Nanos(75)));
+    }
+
+    #[test]
+    fn a_second_kind_makes_no_clock_larger() {
+        assert_eq!(size_of::<Clock>(), size_of::<Instant>());
     }
 }

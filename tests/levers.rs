@@ -12,6 +12,7 @@ use kvbench::raft::{
     self, ApplyOn, Batch, Delivered, Executed, Fsync, Linger, Pipeline, Propose, Publish, Reads,
     Rejected, StateMachine, Waiter,
 };
+use kvbench::seed::Seed;
 use kvbench::store::{self, PathKind};
 use kvbench::units::{ByteSize, Nanos};
 use std::error::Error;
@@ -130,6 +131,7 @@ impl Rig {
             medium: raft::Medium::default(),
             transport: Arc::new(raft::Nobody),
             meter: meter.clone(),
+            seed: Seed(1),
             clock: Clock::start(),
             probe: Probe::off(),
         };

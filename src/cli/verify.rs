@@ -5,6 +5,7 @@ mod histories;
 mod imported;
 mod kept;
 mod plans;
+mod simulated;
 mod told;
 mod watched;
 
@@ -40,6 +41,7 @@ Examples:
   kvbench verify --campaign equivalence --requests 1000000000
   kvbench verify --campaign crashes --images 50000
   kvbench verify --campaign faults --fault leader-cut-off --fault loss
+  kvbench verify --campaign simulation --seeds 300
   kvbench verify --campaign faults --histories 1 --seed 17 --path sharded
   kvbench verify --campaign processes --nodes 5   servers killed and starved
   kvbench verify --history history.edn --keyed    one that another tool recorded
@@ -86,6 +88,8 @@ pub(super) struct VerifyArgs {
     nodes: Option<u64>,
     #[arg(long, value_name = "NAME", value_parser = plans::fault, help = plans::fault_help())]
     fault: Vec<String>,
+    #[command(flatten)]
+    simulation: simulated::SimulationArgs,
     /// Histories until so much time is over, e.g. 24h; with --out, what was begun there goes on
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     soak: Option<Nanos>,
@@ -123,6 +127,15 @@ enum Campaign {
     Failpoints,
     /// Histories of servers that are processes of their own, some faults at a time
     Processes,
+    /// Groups on one thread, with time, disks and a network that a seed makes
+    Simulation,
+}
+
+impl Campaign {
+    /// Whether this one is part of it.
+    fn has(self, one: Campaign) -> bool {
+        self == Campaign::All || self == one
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -208,19 +221,21 @@ pub(super) fn verify(args: &VerifyArgs, terminal: &mut Terminal<'_>) -> anyhow::
         return imported::check(file, args.keyed, args.versioned, terminal);
     }
     let mut sitting = Sitting::begin(args, terminal)?;
-    let wanted = |one| args.campaign == Campaign::All || args.campaign == one;
     let is_compared = |sitting: &Sitting| {
         let compared = sitting.record.equivalence.as_ref();
         compared.is_some_and(|one| one.requests >= args.requests || !one.differences.is_empty())
     };
-    if wanted(Campaign::Equivalence) && !is_compared(&sitting) {
+    if args.campaign.has(Campaign::Equivalence) && !is_compared(&sitting) {
         sitting.equivalence(args, terminal)?;
     }
-    if wanted(Campaign::Crashes) && sitting.record.crashes.is_none() {
+    if args.campaign.has(Campaign::Crashes) && sitting.record.crashes.is_none() {
         sitting.crashes(args, terminal)?;
     }
+    if args.campaign.has(Campaign::Simulation) && sitting.record.simulation.is_none() {
+        sitting.simulation(&args.simulation, args.seed, args.json, terminal)?;
+    }
     match args.campaign {
-        Campaign::Equivalence | Campaign::Crashes => {}
+        Campaign::Equivalence | Campaign::Crashes | Campaign::Simulation => {}
         Campaign::All | Campaign::Faults | Campaign::Failpoints => {
             sitting.within(args, terminal)?
         }
@@ -255,6 +270,7 @@ impl Sitting {
             equivalence: None,
             crashes: None,
             skipped: Vec::new(),
+            simulation: None,
             histories: Vec::new(),
         };
         if let Some(before) = out.as_deref().filter(|path| path.exists()) {

@@ -106,11 +106,15 @@ fn revoke_expired(lessor: &Lessor, inbox: &Inbox<Response, Reply>) {
     let _guard = StopOnPanic(inbox);
     while let Some(expired) = lessor.wait() {
         failpoint::pass("lessor::expired");
-        for id in expired {
-            let (reply, _) = oneshot::channel();
-            inbox.write(codec::encode(&Request::LeaseRevoke { id }), Reply(reply));
-        }
+        revoke(&expired, inbox);
         lessor.pause();
+    }
+}
+
+pub(super) fn revoke(expired: &[LeaseId], inbox: &Inbox<Response, Reply>) {
+    for id in expired {
+        let (reply, _) = oneshot::channel();
+        inbox.write(codec::encode(&Request::LeaseRevoke { id: *id }), Reply(reply));
     }
 }
 

@@ -118,6 +118,13 @@ impl Lessor {
         }
     }
 
+    /// Leases that have expired, at once.
+    pub(super) fn take_expired(&self) -> Vec<LeaseId> {
+        let mut state = self.state();
+        let now = self.clock.now();
+        if state.leads { state.expired(now) } else { Vec::new() }
+    }
+
     /// Lets others work before the next round.
     pub(super) fn pause(&self) {
         let state = self.state();

@@ -13,6 +13,7 @@ use crate::raft::{
     self, Change, Delivered, Door, Executed, Inbox, Medium, MemberId, Pipeline, PipelineError,
     Refusals, Rejected, StateMachine, Status, Transport, Waiter,
 };
+use crate::seed::Seed;
 use crate::store::{self, Answer, ApplyPath, Command, Digest, StoreError};
 use std::error::Error;
 use std::fs::File;
@@ -30,6 +31,7 @@ mod folder;
 mod leases;
 mod lessor;
 mod status;
+mod stepped;
 
 use leases::{Expiry, Names};
 use lessor::Lessor;
@@ -38,6 +40,7 @@ pub use applier::ApplyOnly;
 pub use cluster::Cluster;
 pub use compaction::Compaction;
 pub use folder::{DataFolder, FolderError};
+pub use stepped::{Call, Simulated, Stepped};
 
 /// The levers of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,20 +164,12 @@ impl Node {
         probe: Probe,
     ) -> Result<Node, NodeError> {
         let folder = Arc::new(folder);
-        let store = Arc::new(RwLock::new(store::open(config.store, &folder.state()?, probe)?));
+        let store = store::open(config.store, &folder.state()?, probe)?;
         failpoint::may_fail("node::store-opened").map_err(PipelineError::Thread)?;
-        let meter = Arc::new(PipelineMeter::default());
         let lessor = Arc::new(Lessor::new(clock, probe));
-        let machine = Arc::new(Machine {
-            store: store.clone(),
-            config: config.store,
-            folder: folder.clone(),
-            probe,
-            lessor: lessor.clone(),
-            compaction: config.compaction,
-            leads: AtomicBool::new(false),
-            inbox: OnceLock::new(),
-        });
+        let machine = Machine::new(config, store, folder.clone(), lessor.clone(), probe);
+        let (store, machine) = (machine.store.clone(), Arc::new(machine));
+        let meter = Arc::new(PipelineMeter::default());
         let me = peers.group.me;
         let setup = raft::Setup {
             config: config.pipeline,
@@ -184,13 +179,13 @@ impl Node {
             medium,
             transport: peers.transport,
             meter: meter.clone(),
+            seed: Seed(me),
             clock,
             probe,
         };
         let pipeline = raft::start(setup, machine.clone())?;
         failpoint::may_fail("node::started").map_err(PipelineError::Thread)?;
-        // Not before the log is replayed: compactions that were proposed in earlier lives are in it.
-        machine.inbox.get_or_init(|| Arc::downgrade(pipeline.inbox()));
+        machine.propose_in(pipeline.inbox());
         let _expiry = Expiry::start(lessor.clone(), pipeline.inbox().clone())?;
         let lease_names = Names::after(me, present(&store).applied());
         Ok(Node { _expiry, pipeline, store, meter, lessor, lease_names, probe, folder })
@@ -322,10 +317,7 @@ impl Node {
             }
             _ => codec::encode(request),
         };
-        match request.is_write() {
-            true => self.pipeline.inbox().write(bytes, Reply(reply)),
-            false => self.pipeline.inbox().read(bytes, Reply(reply)),
-        }
+        leave(self.pipeline.inbox(), request, bytes, reply);
         answer
     }
 }
@@ -337,6 +329,19 @@ type Answered = oneshot::Receiver<Outcome>;
 fn wait_for_all(answers: Vec<Answered>) -> Vec<Outcome> {
     let wait = |answer: Answered| answer.blocking_recv().unwrap_or(Err(Rejected::Stopped));
     answers.into_iter().map(wait).collect()
+}
+
+/// Leaves a request, as bytes, where the pipeline finds it.
+fn leave(
+    inbox: &Inbox<Response, Reply>,
+    request: &Request,
+    bytes: Vec<u8>,
+    reply: oneshot::Sender<Outcome>,
+) {
+    match request.is_write() {
+        true => inbox.write(bytes, Reply(reply)),
+        false => inbox.read(bytes, Reply(reply)),
+    }
 }
 
 /// Wakes the task that waits for a reply.
@@ -456,6 +461,30 @@ impl StateMachine for Machine {
 }
 
 impl Machine {
+    fn new(
+        config: Config,
+        store: Arc<dyn ApplyPath>,
+        folder: Arc<DataFolder>,
+        lessor: Arc<Lessor>,
+        probe: Probe,
+    ) -> Machine {
+        Machine {
+            store: Arc::new(RwLock::new(store)),
+            config: config.store,
+            folder,
+            probe,
+            lessor,
+            compaction: config.compaction,
+            leads: AtomicBool::new(false),
+            inbox: OnceLock::new(),
+        }
+    }
+
+    /// Compactions are proposed in `inbox` from now on. Not before the log is replayed: those of earlier lives are in it.
+    fn propose_in(&self, inbox: &Arc<Inbox<Response, Reply>>) {
+        self.inbox.get_or_init(|| Arc::downgrade(inbox));
+    }
+
     /// Nobody waits for it: if it is rejected, the next one comes soon.
     fn propose_compaction(&self, answers: &[Answer]) {
         if !self.leads.load(Ordering::Relaxed) {

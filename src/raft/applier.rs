@@ -90,12 +90,7 @@ where
     M: StateMachine,
     W: Waiter<M::Reply>,
 {
-    let writer = ImageWriter {
-        machine: tools.machine.clone(),
-        disk: tools.disk.clone(),
-        inbox: inbox.clone(),
-        thread: None,
-    };
+    let writer = ImageWriter::new(&tools, inbox, true);
     match apply_on {
         ApplyOn::RaftThread => Ok((Box::new(Inline { tools, writer, applied: 0 }), None)),
         ApplyOn::ApplyThread => {
@@ -107,6 +102,19 @@ where
             Ok((Box::new(Queued { queue }), Some(thread)))
         }
     }
+}
+
+/// One that does everything on the thread that calls it, images included.
+pub(super) fn without_threads<M, W>(
+    tools: Tools<M>,
+    inbox: &Arc<Inbox<M::Reply, W>>,
+) -> Box<dyn Applier<W>>
+where
+    M: StateMachine,
+    W: Waiter<M::Reply>,
+{
+    let writer = ImageWriter::new(&tools, inbox, false);
+    Box::new(Inline { tools, writer, applied: 0 })
 }
 
 struct Inline<M: StateMachine, W> {
@@ -208,17 +216,31 @@ pub(super) fn load_image<M: StateMachine>(machine: &M, path: &Path) -> Result<()
     machine.load_image(&mut file).map_err(PipelineError::Image)
 }
 
-/// Writes images, one at a time, on a thread of its own; waits for it at the end.
+/// Writes images, one at a time, on a thread of its own if it may have one; waits for it at the end.
 struct ImageWriter<M: StateMachine, W> {
     machine: Arc<M>,
     disk: Arc<dyn Disk>,
     inbox: Arc<Inbox<M::Reply, W>>,
+    may_have_threads: bool,
     thread: Option<JoinHandle<()>>,
 }
 
 impl<M: StateMachine, W: Waiter<M::Reply>> ImageWriter<M, W> {
+    fn new(
+        tools: &Tools<M>,
+        inbox: &Arc<Inbox<M::Reply, W>>,
+        may_have_threads: bool,
+    ) -> ImageWriter<M, W> {
+        let (machine, disk) = (tools.machine.clone(), tools.disk.clone());
+        ImageWriter { machine, disk, inbox: inbox.clone(), may_have_threads, thread: None }
+    }
+
     /// Returns when the machine may go on.
     fn write(&mut self, index: u64, path: PathBuf) {
+        if !self.may_have_threads {
+            let outcome = write_image(&*self.machine, &*self.disk, &path, &mut || {});
+            return self.inbox.report_image(WrittenImage { index, path, outcome });
+        }
         self.wait();
         let (held, is_held) = sync_channel(1);
         let (machine, inbox) = (self.machine.clone(), self.inbox.clone());

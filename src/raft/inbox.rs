@@ -310,6 +310,11 @@ impl<R, W: Waiter<R>> Inbox<R, W> {
         self.state.lock().news.writes.len()
     }
 
+    /// Whether there is anything to take.
+    pub(super) fn has_news(&self) -> bool {
+        !self.state.lock().news.is_empty()
+    }
+
     /// Only so much of what was taken out still waits.
     pub(super) fn still_waiting(&self, waiting: Backlog) {
         self.taken.store(waiting.requests, Ordering::Relaxed);

@@ -49,6 +49,14 @@ impl Lease {
         Lease { span, term: None, given_away: None, until: Nanos::ZERO, asked }
     }
 
+    /// Makes it last longer than it may, where it is used.
+    #[cfg(feature = "seeded-bugs")]
+    pub(super) fn stretch(&mut self, timing: Timing) {
+        if self.is_used() {
+            self.span = Nanos(2 * timing.election.0);
+        }
+    }
+
     /// Whether leases are used at all.
     pub(super) fn is_used(&self) -> bool {
         self.span > Nanos::ZERO
@@ -94,6 +102,13 @@ impl Lease {
     /// Whether nobody else can lead at `now`.
     pub(super) fn holds(&self, now: Nanos) -> bool {
         self.term.is_some() && now < self.until
+    }
+
+    /// As a look at `now` would find it, without being told of anything.
+    pub(super) fn would_hold(&self, standing: Standing, now: Nanos) -> bool {
+        let Standing { term, leads, hands_over } = standing;
+        let may = leads && !hands_over && self.given_away != Some(term);
+        may && self.term == Some(term) && self.holds(now)
     }
 
     /// What was agreed on counts no more: another quorum decides from now on, or another term.

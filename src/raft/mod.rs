@@ -33,7 +33,10 @@ pub mod proposer;
 mod reads;
 mod ready;
 mod refusals;
+#[cfg(feature = "seeded-bugs")]
+mod seeded;
 mod status;
+mod stepped;
 mod sync_fs;
 #[cfg(test)]
 mod tests;
@@ -48,7 +51,10 @@ pub use members::{BadChange, Change, Member};
 pub use network::{Faults, Network, NetworkCounts};
 pub use pipeline::{Pipeline, Setup, start};
 pub use refusals::{Refusals, Refused};
+#[cfg(feature = "seeded-bugs")]
+pub use seeded::SeededBug;
 pub use status::{Role, Status};
+pub use stepped::{DiskCounts, Logged, SimulatedDisk, Step, Stepped, View};
 pub use transport::{Door, Envelope, MemberId, Nobody, Received, Report, Transport};
 
 /// What committed commands do. `apply` is deterministic: the same commands give the same replies on every node.

@@ -1,12 +1,12 @@
 //! Starting and ending a member: its log, its state from the newest image, its threads.
 
-use super::applier::{self, Tools};
+use super::applier::{self, Applier, Tools};
 use super::disk::Medium;
 use super::images::Images;
 use super::inbox::{Inbox, What};
 use super::log::{EngineLog, LogStore};
 use super::members::{Change, Members};
-use super::ready::ReadyLoop;
+use super::ready::{Parts, ReadyLoop};
 use super::status::{Board, Status};
 use super::transport::{MemberId, Transport};
 use super::{Config, Group, PipelineError, Rejected, StateMachine, Waiter};
@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::measure::lock::Visit;
 use crate::measure::pipeline::PipelineMeter;
 use crate::measure::stage::Probe;
+use crate::seed::Seed;
 use raft::ReadOnlyOption;
 use std::fs::File;
 use std::path::Path;
@@ -39,6 +40,8 @@ pub struct Setup<'a> {
     pub transport: Arc<dyn Transport>,
     /// Counts what it does.
     pub meter: Arc<PipelineMeter>,
+    /// Decides how long it waits for a leader each time; members of a group need different ones.
+    pub seed: Seed,
     /// Its time.
     pub clock: Clock,
     /// Its stage clock.
@@ -69,7 +72,7 @@ where
 
 /// As [`start`], on any log.
 pub(super) fn start_on<M, W, L>(
-    mut log: L,
+    log: L,
     setup: Setup<'_>,
     machine: Arc<M>,
 ) -> Result<Pipeline<M::Reply, W>, PipelineError>
@@ -77,6 +80,40 @@ where
     M: StateMachine,
     W: Waiter<M::Reply>,
     L: LogStore + Send + 'static,
+{
+    let (apply_on, mut apply_thread) = (setup.config.apply_on, None);
+    let Begun { ready_loop, inbox, board } = begin(log, setup, machine, |tools, inbox| {
+        let (applier, thread) = applier::applier(apply_on, tools, inbox)?;
+        apply_thread = thread;
+        Ok(applier)
+    })?;
+    let raft_thread =
+        std::thread::Builder::new().name("raft-1".into()).spawn(move || ready_loop.run())?;
+    let threads = [Some(raft_thread), apply_thread].into_iter().flatten().collect();
+    Ok(Pipeline { inbox, board, threads })
+}
+
+/// A loop that is ready to run, and what it shares with others.
+pub(super) struct Begun<M: StateMachine, W, L: LogStore> {
+    pub(super) ready_loop: ReadyLoop<M, W, L>,
+    pub(super) inbox: Arc<Inbox<M::Reply, W>>,
+    pub(super) board: Arc<Board>,
+}
+
+/// Brings `machine` to the newest image and, if it is the only voter, through its log.
+pub(super) fn begin<M, W, L>(
+    mut log: L,
+    setup: Setup<'_>,
+    machine: Arc<M>,
+    applier: impl FnOnce(
+        Tools<M>,
+        &Arc<Inbox<M::Reply, W>>,
+    ) -> Result<Box<dyn Applier<W>>, PipelineError>,
+) -> Result<Begun<M, W, L>, PipelineError>
+where
+    M: StateMachine,
+    W: Waiter<M::Reply>,
+    L: LogStore,
 {
     let members = match log.members() {
         Some(members) => members,
@@ -107,26 +144,14 @@ where
         board: board.clone(),
         disk: setup.medium.disk.clone(),
     };
-    let (applier, apply_thread) = applier::applier(setup.config.apply_on, tools, &inbox)?;
+    let applier = applier(tools, &inbox)?;
     let raft = raft_config(&setup.group, begun_at);
-    let mut ready_loop = ReadyLoop::new(
-        super::ready::Parts {
-            log,
-            inbox: inbox.clone(),
-            board: board.clone(),
-            applier,
-            machine,
-            members,
-            images,
-        },
-        &raft,
-        setup,
-    )?;
+    let (for_loop, board_of_loop) = (inbox.clone(), board.clone());
+    let parts =
+        Parts { log, inbox: for_loop, board: board_of_loop, applier, machine, members, images };
+    let mut ready_loop = ReadyLoop::new(parts, &raft, setup)?;
     ready_loop.lead_if_alone()?;
-    let raft_thread =
-        std::thread::Builder::new().name("raft-1".into()).spawn(move || ready_loop.run())?;
-    let threads = [Some(raft_thread), apply_thread].into_iter().flatten().collect();
-    Ok(Pipeline { inbox, board, threads })
+    Ok(Begun { ready_loop, inbox, board })
 }
 
 fn raft_config(group: &Group, applied: u64) -> raft::Config {

@@ -9,6 +9,7 @@ use super::*;
 use crate::clock::Clock;
 use crate::measure::pipeline::PipelineMeter;
 use crate::measure::stage::Probe;
+use crate::seed::Seed;
 use ::raft::eraftpb::{Entry, Snapshot};
 use ::raft::{GetEntriesContext, RaftState, Storage};
 use std::collections::HashSet;
@@ -224,9 +225,9 @@ fn start_alone<L: LogStore + Send + 'static>(
     let (group, transport) = (Group::alone(), Arc::new(Nobody));
     let (clock, probe) = (Clock::start(), Probe::off());
     let images = &folder.join("images");
-    let medium = Medium::default();
+    let (medium, seed) = (Medium::default(), Seed(1));
     let setup =
-        Setup { config, group, log: folder, images, medium, transport, meter, clock, probe };
+        Setup { config, group, log: folder, images, medium, transport, meter, seed, clock, probe };
     start_on(log, setup, Arc::new(Echo)).unwrap()
 }
 

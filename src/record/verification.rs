@@ -33,6 +33,9 @@ pub struct Verification {
     /// Faults that could not be made on this machine, and so are in no history.
     #[serde(default)]
     pub skipped: Vec<Skipped>,
+    /// Simulated groups; absent if they were not asked for.
+    #[serde(default)]
+    pub simulation: Option<Simulation>,
     /// Histories under faults, in the order in which they were made.
     pub histories: Vec<HistoryRecord>,
 }
@@ -119,6 +122,81 @@ pub struct MishapRecord {
     pub stopped: u64,
     /// Leftovers on which a member was started.
     pub images: u64,
+}
+
+/// Simulated groups, one for each seed. Ticks are simulated milliseconds.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Simulation {
+    /// First seed.
+    pub seed: u64,
+    /// Seeds that were run.
+    pub seeds: u64,
+    /// Ticks for which things went wrong, for each.
+    pub ticks_each: u64,
+    /// Ticks of all together, those after things went wrong too.
+    pub ticks: u64,
+    /// Looks at a member, each with every invariant.
+    pub looks: u64,
+    /// Operations that clients sent.
+    pub operations: u64,
+    /// Those that were answered.
+    pub answered: u64,
+    /// Those of unknown outcome.
+    pub unknown: u64,
+    /// Entries that were committed.
+    pub committed: u64,
+    /// Terms in which somebody led.
+    pub terms: u64,
+    /// Messages that were sent.
+    pub messages: u64,
+    /// Images of the state that arrived.
+    pub images: u64,
+    /// Records of logs that crashes took, none of them synced.
+    pub records_lost: u64,
+    /// The most ticks from when all was well until somebody led.
+    pub led_ticks_max: u64,
+    /// The most until all had the same and answered again.
+    pub equal_ticks_max: u64,
+    /// Histories that the witness checker could not decide.
+    pub undecided: u64,
+    /// A hash of all that happened, hexadecimal: the same seeds have the same.
+    pub trace: String,
+    /// What went wrong on purpose.
+    pub faults: Vec<FaultCount>,
+    /// What did not hold.
+    pub violations: Vec<SimulatedViolation>,
+    /// How long it took, s.
+    pub elapsed_s: f64,
+}
+
+/// How often a kind of fault came.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FaultCount {
+    /// Its name.
+    pub kind: String,
+    /// How often it was begun.
+    pub asked: u64,
+    /// How often it was seen to do something.
+    pub happened: u64,
+}
+
+/// An invariant that did not hold in a simulation, with the smallest schedule found that shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SimulatedViolation {
+    /// Makes it happen again.
+    pub seed: u64,
+    /// When it showed.
+    pub tick: u64,
+    /// The invariant.
+    pub invariant: String,
+    /// How it shows.
+    pub words: String,
+    /// The faults that it takes.
+    pub faults: Vec<String>,
+    /// Runs in search of a smaller schedule.
+    pub tried: u64,
+    /// The command that repeats it.
+    pub again: String,
 }
 
 /// What is said of a history.
@@ -280,13 +358,16 @@ impl Verification {
     pub fn has_violation(&self) -> bool {
         let differs = self.equivalence.as_ref().is_some_and(|one| !one.differences.is_empty());
         let broken = self.crashes.as_ref().is_some_and(|one| !one.violations.is_empty());
-        differs || broken || self.histories.iter().any(|one| one.finding == Finding::Violation)
+        let breaks = self.simulation.as_ref().is_some_and(|one| !one.violations.is_empty());
+        let is_wrong = |one: &HistoryRecord| one.finding == Finding::Violation;
+        differs || broken || breaks || self.histories.iter().any(is_wrong)
     }
 
     /// Whether nothing is wrong and something shows nothing.
     pub fn is_open(&self) -> bool {
         let is_open =
             |one: &HistoryRecord| matches!(one.finding, Finding::Undecided | Finding::Void);
-        !self.has_violation() && self.histories.iter().any(is_open)
+        let undecided = self.simulation.as_ref().is_some_and(|one| one.undecided > 0);
+        !self.has_violation() && (undecided || self.histories.iter().any(is_open))
     }
 }

@@ -6,7 +6,7 @@ use super::html::{self, Table};
 use super::markup::text;
 use super::words::{count, quantity, significant};
 use crate::record::verification::{
-    FaultRecord, FaultTally, Finding, HistoryRecord, Recovery, Verification,
+    FaultRecord, FaultTally, Finding, HistoryRecord, Recovery, Simulation, Verification,
 };
 use crate::units::Unit;
 use std::collections::BTreeMap;
@@ -38,6 +38,9 @@ pub fn render(record: &Verification) -> String {
     }
     if let Some(found) = &record.crashes {
         crashes::section_of(&mut out, found);
+    }
+    if let Some(simulated) = &record.simulation {
+        simulation(&mut out, simulated);
     }
     if !record.histories.is_empty() {
         sums(&mut out, record);
@@ -98,6 +101,46 @@ fn section(out: &mut String, heading: &str) {
 
 fn paragraph(out: &mut String, words: &str) {
     out.push_str(&format!("<p>{}</p>\n", text(words)));
+}
+
+fn simulation(out: &mut String, of: &Simulation) {
+    section(out, "Simulated groups");
+    let words = format!(
+        "{}, from seed {}, {} ticks of a simulated millisecond: {} looks at a member, each with every invariant, in {} s. {} operations, {} of unknown outcome; {} entries committed in {} terms. Once all was well somebody led within {} ticks and all were equal within {}. Trace {}. {}.",
+        count(of.seeds as usize, "seed", "seeds"),
+        of.seed,
+        of.ticks,
+        of.looks,
+        significant(of.elapsed_s),
+        of.operations,
+        of.unknown,
+        of.committed,
+        of.terms,
+        of.led_ticks_max,
+        of.equal_ticks_max,
+        of.trace,
+        count(of.violations.len(), "violation", "violations")
+    );
+    paragraph(out, &words);
+    for one in &of.violations {
+        let lines = format!(
+            "seed {}, tick {}: {}: {}\n{}\nagain: {}",
+            one.seed,
+            one.tick,
+            one.invariant,
+            one.words,
+            one.faults.join("\n"),
+            one.again
+        );
+        out.push_str(&format!("<pre>{}</pre>\n", text(&lines)));
+    }
+    let mut table = Table::new("", "lrr");
+    ["fault", "begun", "seen to do something"].iter().for_each(|name| table.column(name, ""));
+    for one in &of.faults {
+        table.row(vec![one.kind.clone(), one.asked.to_string(), one.happened.to_string()]);
+    }
+    table.write(out);
+    out.push_str("</section>\n");
 }
 
 fn sums(out: &mut String, record: &Verification) {
@@ -278,7 +321,9 @@ pub fn word(finding: Finding) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::verification::{Equivalence, SCHEMA, Skipped};
+    use crate::record::verification::{
+        Equivalence, FaultCount, SCHEMA, SimulatedViolation, Skipped,
+    };
     use crate::report::sample;
 
     fn history(seed: u64, finding: Finding, why: &[&str]) -> HistoryRecord {
@@ -334,6 +379,7 @@ mod tests {
             }),
             crashes: None,
             skipped: vec![Skipped { kind: "clock-jumps".into(), why: "no library".into() }],
+            simulation: None,
             histories,
         }
     }
@@ -358,5 +404,29 @@ mod tests {
         let wrong = render(&Verification { complete: false, ..record(vec![wrong]) });
         assert!(wrong.contains("✘ wrong answer") && wrong.contains("NOT COMPLETE"), "{wrong}");
         assert!(!wrong.contains("<script"), "{wrong}");
+    }
+
+    #[test]
+    fn a_simulation_says_what_did_not_hold_and_how_to_see_it_again() {
+        let broken = SimulatedViolation {
+            seed: 7,
+            tick: 431,
+            invariant: "logs-match".into(),
+            words: "<b>member 2</b>".into(),
+            faults: vec!["#3 at tick 400 for 20: Crash(Leader)".into()],
+            tried: 40,
+            again: "kvbench verify --campaign simulation --seed 7 --keep 3".into(),
+        };
+        let faults = vec![FaultCount { kind: "crash".into(), asked: 9, happened: 8 }];
+        let violations = vec![broken];
+        let simulation = Some(Simulation { seeds: 2, faults, violations, ..Simulation::default() });
+        let record = Verification { simulation, ..record(Vec::new()) };
+        assert!(record.has_violation());
+        let page = render(&record);
+        assert!(
+            page.contains("seed 7, tick 431: logs-match") && page.contains("--keep 3"),
+            "{page}"
+        );
+        assert!(page.contains("1 violation.") && !page.contains("<b>member"), "{page}");
     }
 }

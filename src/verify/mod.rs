@@ -8,6 +8,7 @@
 //! - `watch`: what watchers were told, against what happened.
 //! - `crashes`: what a crash may leave of a member's disk, and what a start makes of it.
 //! - `processes`: the same with servers of their own, killed and starved.
+//! - `simulation`: groups on one thread, with time, disks and a network that one seed makes, watched at every step.
 //! - `faults`: groups of nodes, what goes wrong in them, and campaigns that put it all together.
 
 pub mod crashes;
@@ -20,7 +21,10 @@ pub mod kept;
 pub mod oracle;
 pub mod processes;
 pub mod registers;
+mod requests;
 pub mod sampled;
+pub mod simulation;
+mod transactions;
 pub mod watch;
 pub mod wgl;
 pub mod witness;

@@ -102,6 +102,7 @@ impl Member {
             log: &log,
             images: &kept,
             medium: Medium::default(),
+            seed: kvbench::seed::Seed(1),
             transport: Arc::new(Unheard),
             meter: Arc::new(PipelineMeter::default()),
             clock,

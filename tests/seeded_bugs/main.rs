@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that fails says where by itself")]
 
 mod checks;
+mod simulation;
 
 use checks::Check;
 use kvbench::clock::Clock;

@@ -148,6 +148,10 @@ where
             ids.push(id.ok_or(Refused::Proposal)?);
             self.check_proposal(message.from, entry)?;
         }
+        #[cfg(feature = "seeded-bugs")]
+        if self.bug == Some(crate::raft::SeededBug::ForwardedTwice) {
+            return Ok(true);
+        }
         Ok(ids.into_iter().all(|id| self.forwarded.is_new(id)))
     }
 
@@ -186,16 +190,31 @@ where
         }
     }
 
-    fn standing(&self) -> Standing {
+    pub(super) fn standing(&self) -> Standing {
         let raft = &self.raft.raft;
         let leads = raft.state == StateRole::Leader;
         Standing { term: raft.term, leads, hands_over: raft.lead_transferee.is_some() }
     }
 
     /// Whether reads may be answered from what is committed now.
-    pub(super) fn has_lease(&mut self, now: Nanos) -> bool {
+    pub(super) fn may_answer(&mut self, now: Nanos) -> bool {
+        #[cfg(feature = "seeded-bugs")]
+        if self.bug == Some(crate::raft::SeededBug::ReadUnasked) && self.is_leader() {
+            return true;
+        }
         self.lease.follow(self.standing());
         self.lease.holds(now)
+    }
+
+    /// From now on it has this bug.
+    #[cfg(feature = "seeded-bugs")]
+    pub(in crate::raft) fn seed_bug(&mut self, bug: Option<crate::raft::SeededBug>) {
+        self.bug = bug;
+        match bug {
+            Some(crate::raft::SeededBug::LeaseTooLong) => self.lease.stretch(self.timing),
+            Some(crate::raft::SeededBug::VotesAtOnce) => self.abstains_until = Nanos::ZERO,
+            _ => {}
+        }
     }
 
     /// With every heartbeat.

@@ -29,8 +29,13 @@ use std::sync::Arc;
 
 mod group;
 mod imaging;
+mod timeout;
+mod view;
 mod waiting;
 
+pub use view::View;
+
+use timeout::ElectionTimeout;
 use waiting::WaitingWrites;
 
 /// Shortest wait that is slept; the kernel's default timer slack is 50 µs.
@@ -49,6 +54,17 @@ pub(super) struct Parts<M: StateMachine, W, L> {
     pub(super) machine: Arc<M>,
     pub(super) members: Members,
     pub(super) images: Images,
+}
+
+/// What comes after a round of the loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// The next one, at once.
+    Round,
+    /// Nothing before there is news, and at this instant at the latest.
+    Rest(Nanos),
+    /// The end, which was asked for.
+    End,
 }
 
 pub(super) struct ReadyLoop<M: StateMachine, W, L: LogStore> {
@@ -90,6 +106,7 @@ pub(super) struct ReadyLoop<M: StateMachine, W, L: LogStore> {
     abstains_until: Nanos,
     applied: u64,
     next_tick: Nanos,
+    election_timeout: ElectionTimeout,
     /// Since when no leader is known.
     leaderless: Option<Nanos>,
     leads: bool,
@@ -102,6 +119,8 @@ pub(super) struct ReadyLoop<M: StateMachine, W, L: LogStore> {
     incoming: Option<PathBuf>,
     /// Bytes of the log when it was cut last.
     bytes_at_image: u64,
+    #[cfg(feature = "seeded-bugs")]
+    bug: Option<crate::raft::SeededBug>,
 }
 
 impl<M, W, L> ReadyLoop<M, W, L>
@@ -118,9 +137,10 @@ where
         let Parts { log, inbox, board, applier, machine, members, images } = parts;
         let logger = slog::Logger::root(slog::Discard, slog::o!());
         let (clock, timing) = (setup.clock, setup.group.timing);
+        let incarnation = log.incarnation();
         let mut ready_loop = ReadyLoop {
             me: setup.group.me,
-            incarnation: log.incarnation(),
+            incarnation,
             raft: RawNode::new(config, log, &logger)?,
             inbox,
             board,
@@ -149,6 +169,7 @@ where
             abstains_until: Nanos::ZERO,
             applied: config.applied,
             next_tick: clock.now().after(timing.heartbeat),
+            election_timeout: ElectionTimeout::new(setup.seed, incarnation, config.election_tick),
             leaderless: None,
             leads: false,
             forwarded: Forwarded::default(),
@@ -156,6 +177,8 @@ where
             image_policy: setup.group.images,
             imaging: false,
             incoming: None,
+            #[cfg(feature = "seeded-bugs")]
+            bug: None,
         };
         ready_loop.abstain();
         ready_loop.show_members();
@@ -225,19 +248,27 @@ where
 
     fn serve(&mut self) -> Result<(), PipelineError> {
         loop {
-            if self.take_news()? {
-                return Ok(());
-            }
-            self.tick();
-            let wake_by = self.propose()?;
-            self.inbox.still_waiting(self.backlog());
-            if self.raft.has_ready() || !self.held.is_empty() {
-                self.turn()?;
-            } else {
-                let by = wake_by.map_or(self.next_tick, |due| due.min(self.next_tick));
-                self.rest(by.since(self.clock.now()));
+            match self.round()? {
+                Next::Round => {}
+                Next::Rest(until) => self.rest(until.since(self.clock.now())),
+                Next::End => return Ok(()),
             }
         }
+    }
+
+    /// Everything that can be done now, once, without waiting.
+    pub(super) fn round(&mut self) -> Result<Next, PipelineError> {
+        if self.take_news()? {
+            return Ok(Next::End);
+        }
+        self.tick();
+        let wake_by = self.propose()?;
+        self.inbox.still_waiting(self.backlog());
+        if self.raft.has_ready() || !self.held.is_empty() {
+            self.turn()?;
+            return Ok(Next::Round);
+        }
+        Ok(Next::Rest(wake_by.map_or(self.next_tick, |due| due.min(self.next_tick))))
     }
 
     /// Requests that were taken and are neither proposed nor read.
@@ -282,6 +313,8 @@ where
             return;
         }
         failpoint::pass("ready::tick");
+        let raft = &mut self.raft.raft;
+        raft.set_randomized_election_timeout(self.election_timeout.of(raft.term, raft.state));
         self.raft.tick();
         self.next_tick = now.after(self.timing.heartbeat);
         let again: Vec<_> = self.reads.unconfirmed().cloned().collect();
@@ -505,7 +538,7 @@ where
     fn ask_read_index(&mut self, queries: Vec<Submission<W>>) {
         let (context, now) = (self.next_id().to_bytes(), self.clock.now());
         self.reads.add(context.clone(), now, self.probe.now(), queries);
-        if self.has_lease(now) {
+        if self.may_answer(now) {
             let committed = self.raft.raft.raft_log.committed;
             self.reads.confirm(&context, committed);
         } else {

@@ -7,7 +7,6 @@ mod failpoints;
 mod nemesis;
 mod rig;
 pub(super) mod system;
-mod transactions;
 mod watchers;
 
 #[cfg(feature = "failpoints")]
