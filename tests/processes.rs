@@ -48,6 +48,16 @@ fn processes_are_killed_and_paused_and_every_question_is_answered() {
 }
 
 #[test]
+fn without_its_tool_a_fault_is_skipped_and_nothing_counts_as_passed() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kvbench"));
+    command.args(["verify", "--campaign", "processes", "--fault", "leader-dies-at-sync"]);
+    let output = command.env("PATH", "/nowhere").output().expect("the program starts");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("skipped: leader-dies-at-sync: "), "{said}");
+}
+
+#[test]
 fn what_cannot_be_asked_of_processes_is_said() {
     for (args, words) in [
         (

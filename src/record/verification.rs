@@ -363,11 +363,12 @@ impl Verification {
         differs || broken || breaks || self.histories.iter().any(is_wrong)
     }
 
-    /// Whether nothing is wrong and something shows nothing.
+    /// Whether nothing is wrong and something shows nothing, or all that was asked for had to be skipped.
     pub fn is_open(&self) -> bool {
         let is_open =
             |one: &HistoryRecord| matches!(one.finding, Finding::Undecided | Finding::Void);
         let undecided = self.simulation.as_ref().is_some_and(|one| one.undecided > 0);
-        !self.has_violation() && (undecided || self.histories.iter().any(is_open))
+        let is_empty = self.histories.is_empty() && !self.skipped.is_empty();
+        !self.has_violation() && (undecided || is_empty || self.histories.iter().any(is_open))
     }
 }

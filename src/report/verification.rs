@@ -392,7 +392,7 @@ mod tests {
             fine.contains("✔ nothing wrong was found") && fine.contains("8 histories"),
             "{fine}"
         );
-        assert!(fine.contains("416 · 419 · 419 (of 8)"), "{fine}");
+        assert!(fine.contains("415 · 419 · 419 (of 8)"), "{fine}");
         assert!(fine.contains("Skipped: clock-jumps: no library."), "{fine}");
         assert!(fine.contains("resident memory") && fine.contains("1.00x"), "{fine}");
         let void = render(&record(vec![history(1, Finding::Void, &["did not happen: loss"])]));

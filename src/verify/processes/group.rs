@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 /// Short, so that elections are frequent; long enough for a busy host.
-pub(super) const ELECTION_MS: u64 = 300;
+const ELECTION_MS: u64 = 300;
 const HEARTBEAT_MS: u64 = 30;
 /// Images after few entries, of which few are kept, so that logs are cut all the time and whoever was away needs an image.
 const SNAPSHOT_ENTRIES: u64 = 100;

@@ -6,6 +6,7 @@ use crate::units::Nanos;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -89,6 +90,8 @@ impl Member {
         }
         command.args(["--initial-cluster-state", if start.joins { "existing" } else { "new" }]);
         command.args(flags).envs(start.variables.iter().cloned());
+        // In a process group of its own: whoever interrupts the campaign at a terminal does not interrupt the members, which would end by themselves.
+        command.process_group(0);
         command.stdin(Stdio::piped()).stdout(said.try_clone()?).stderr(said);
         let child = command.spawn()?;
         *self.child() = Some(child);

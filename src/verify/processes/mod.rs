@@ -23,9 +23,6 @@ use std::io;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-/// Election timeout of the groups, ms.
-pub const ELECTION_MS: u64 = group::ELECTION_MS;
-
 /// Why there is no history.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
