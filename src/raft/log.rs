@@ -16,9 +16,9 @@ use raft::{GetEntriesContext, RaftState, Storage, StorageError};
 use raft_engine::{Command, Config, Engine, LogBatch, MessageExt, ReadableSize, RecoveryMode};
 use std::collections::VecDeque;
 use std::ops::Deref;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 /// The engine serves many groups; this log is the only one in it.
@@ -88,13 +88,16 @@ pub(super) struct EngineLog {
 }
 
 /// The engine while it is used.
-struct OpenEngine(Option<Arc<Engine<SyncFs>>>);
+struct OpenEngine {
+    engine: Arc<Engine<SyncFs>>,
+    closing: Arc<AtomicBool>,
+}
 
 impl Deref for OpenEngine {
     type Target = Arc<Engine<SyncFs>>;
 
     fn deref(&self) -> &Arc<Engine<SyncFs>> {
-        self.0.as_ref().expect("it is there until it is dropped")
+        &self.engine
     }
 }
 
@@ -102,8 +105,8 @@ impl Drop for OpenEngine {
     /// The library syncs its files once more as it closes them, and panics if it cannot. Whoever had to know of a sync that failed knows by
     /// then, and while a thread ends by one panic, another one would abort the process.
     fn drop(&mut self) {
-        let engine = self.0.take();
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(engine)));
+        // Relaxed: the same thread closes the files, once the sweeper is gone.
+        self.closing.store(true, Ordering::Relaxed);
     }
 }
 
@@ -151,10 +154,10 @@ impl EngineLog {
                 path.display()
             )));
         }
-        let disk = medium.disk.clone();
-        let rules = SyncFs { disk, fsync, clock, meter: meter.clone() };
+        let (disk, closing) = (medium.disk.clone(), Arc::new(AtomicBool::new(false)));
+        let rules = SyncFs { disk, fsync, clock, meter: meter.clone(), closing: closing.clone() };
         let engine = Engine::open_with_file_system(config, Arc::new(rules))?;
-        let engine = OpenEngine(Some(Arc::new(engine)));
+        let engine = OpenEngine { engine: Arc::new(engine), closing };
         // The library syncs the names of files that it begins later, but not those of its first ones, nor its folder's.
         let folders = [Some(folder), folder.parent()].into_iter().flatten();
         for folder in folders.filter(|folder| !folder.as_os_str().is_empty()) {

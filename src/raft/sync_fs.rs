@@ -10,6 +10,7 @@ use raft_engine::env::{FileSystem, Handle, Permission, WriteExt};
 use std::io::Result;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What a sync does and where it is counted.
 #[derive(Clone)]
@@ -18,6 +19,8 @@ pub(super) struct SyncFs {
     pub(super) fsync: Fsync,
     pub(super) clock: Clock,
     pub(super) meter: Arc<PipelineMeter>,
+    /// Nobody is told any more whether a sync failed.
+    pub(super) closing: Arc<AtomicBool>,
 }
 
 /// A file of the log.
@@ -44,10 +47,18 @@ impl Handle for SyncHandle {
     fn sync(&self) -> Result<()> {
         failpoint::may_fail("log::sync")?;
         let began = self.rules.clock.now();
-        match self.rules.fsync {
-            Fsync::Real => self.file.sync()?,
-            Fsync::Off => {}
-            Fsync::Delay(span) => self.rules.clock.sleep(span),
+        let outcome = match self.rules.fsync {
+            Fsync::Real => self.file.sync(),
+            Fsync::Off => Ok(()),
+            Fsync::Delay(span) => {
+                self.rules.clock.sleep(span);
+                Ok(())
+            }
+        };
+        if let Err(error) = outcome
+            && !self.rules.closing.load(Ordering::Relaxed)
+        {
+            return Err(error);
         }
         self.rules.meter.fsync(self.rules.clock.now().since(began).0);
         Ok(())

@@ -105,6 +105,8 @@ pub(super) struct Explorer<'a> {
     pub(super) word: Word,
     /// For whoever wants to see it again.
     pub(super) label: String,
+    /// Whether bits are turned: not where a failed write left half a record, since the one before is the last then.
+    pub(super) turns_bits: bool,
     pub(super) tally: Tally,
     random: ChaCha8Rng,
     seen: HashSet<(u64, usize)>,
@@ -123,7 +125,18 @@ impl<'a> Explorer<'a> {
     pub(super) fn new(script: &'a Script, judge: &'a mut Judge, word: Word, seed: Seed) -> Self {
         let (random, label) = (seed.stream("crashes", 0), format!("seed {}", seed.0));
         let (tally, seen) = (Tally::default(), HashSet::new());
-        Explorer { script, judge, word, label, tally, random, seen, start: None, starts: 0 }
+        Explorer {
+            script,
+            judge,
+            word,
+            label,
+            turns_bits: true,
+            tally,
+            random,
+            seen,
+            start: None,
+            starts: 0,
+        }
     }
 
     /// Tries crashes before every step of `life` and after the last, but none once `interrupted`. Gives one of the leftovers, drawn from all.
@@ -169,7 +182,7 @@ impl<'a> Explorer<'a> {
             self.note(step, crash, found, bounds);
         }
         self.tally.moments += u64::from(has_any);
-        if has_any && step.is_multiple_of(FLIP_EVERY) {
+        if has_any && self.turns_bits && step.is_multiple_of(FLIP_EVERY) {
             self.flip(step, platter, bounds)?;
         }
         Ok(())

@@ -136,6 +136,7 @@ pub fn survive(
     let mut judge = Judge::new(judged, way.config);
     let mut explorer = Explorer::new(&script, &mut judge, Word::Kept, Seed(seed));
     explorer.label = label;
+    explorer.turns_bits = false;
     explorer.explore(&life, interrupted)?;
     Ok(Survived {
         mishap,
