@@ -27,7 +27,7 @@ put = {}
 name = "a"
 load = { closed = { clients = [2] } }
 warmup = "1ms"
-duration = "20ms"
+duration = "50ms"
 [trials]
 pairs = { min = 1, max = 1 }
 aa = false

@@ -165,15 +165,16 @@ pub fn run(args: impl IntoIterator<Item = OsString>, terminal: &mut Terminal<'_>
     outcome.unwrap_or_else(|error| failed(&error, terminal))
 }
 
-/// Help and version go to `out`; mistakes to `err`.
+/// Help and version go to `out`; mistakes to `err`. Those quote what was typed, or pasted, so nothing in them may steer: colours neither.
 fn usage(error: &clap::Error, terminal: &mut Terminal<'_>) -> Exit {
     let text = error.render();
-    let (to, exit): (&mut dyn Write, Exit) = match error.use_stderr() {
-        true => (terminal.err, Exit::Usage),
-        false => (terminal.out, Exit::Met),
-    };
-    let _ = if terminal.color { write!(to, "{}", text.ansi()) } else { write!(to, "{text}") };
-    exit
+    if error.use_stderr() {
+        let _ = write!(terminal.err, "{}", plain_lines(&text.to_string()));
+        return Exit::Usage;
+    }
+    let out = &mut *terminal.out;
+    let _ = if terminal.color { write!(out, "{}", text.ansi()) } else { write!(out, "{text}") };
+    Exit::Met
 }
 
 /// A reader that went away (`| head`) is not a failure worth words.

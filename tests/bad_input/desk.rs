@@ -28,7 +28,7 @@ put = {}
 name = "a"
 load = { closed = { clients = [2] } }
 warmup = "10ms"
-duration = "20ms"
+duration = "50ms"
 [trials]
 pairs = { min = 1, max = 1 }
 aa = false
@@ -136,6 +136,7 @@ impl Desk {
             "Usage: ",
             "allowed: ",
             "such as",
+            "should look like",
             "is wanted",
             "there are: ",
         ];

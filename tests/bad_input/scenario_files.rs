@@ -16,7 +16,6 @@ fn files_that_are_no_scenarios() {
     );
     desk.write("empty.toml", "");
     desk.write("nul.toml", SOUND.replace("tiny", "ti\0ny"));
-    desk.write("two_boms.toml", "\u{feff}\u{feff}".to_owned() + SOUND);
     desk.write("cr.toml", SOUND.replace('\n', "\r"));
     desk.write("deep.toml", format!("a = {}1{}", "[".repeat(5_000), "]".repeat(5_000)));
     desk.write("deeper.toml", format!("{}b = 1", "a.".repeat(5_000)));
@@ -43,8 +42,7 @@ fn files_that_are_no_scenarios() {
         ("utf16.toml", "is not UTF-8 text (first bad byte at offset 0)"),
         ("latin1.toml", "is not UTF-8 text"),
         ("empty.toml", "missing key `schema`"),
-        ("nul.toml", "1 problem"),
-        ("two_boms.toml", "problem"),
+        ("nul.toml", "invalid basic string"),
         ("cr.toml", "problem"),
         ("deep.toml", "problem"),
         ("deeper.toml", "problem"),
@@ -101,12 +99,12 @@ const NUMBERS: [(&str, &str, &str); 34] = [
     ("clients = [2]", "clients = [-1]", "clients"),
     ("clients = [2]", "clients = [4294967298]", "clients"),
     ("clients = [2]", "clients = 2", "an array is wanted"),
-    ("\"20ms\"", "\"-20ms\"", "phase.0.duration"),
-    ("\"20ms\"", "\"20\"", "the unit is missing"),
-    ("\"20ms\"", "\"20 parsecs\"", "unknown unit"),
-    ("\"20ms\"", "\"0s\"", "phase.0.duration is 0ns"),
-    ("\"20ms\"", "\"721h\"", "phase.0.duration"),
-    ("\"20ms\"", "\"99999999999999999999s\"", "too large"),
+    ("\"50ms\"", "\"-20ms\"", "phase.0.duration"),
+    ("\"50ms\"", "\"20\"", "the unit is missing"),
+    ("\"50ms\"", "\"20 parsecs\"", "unknown unit"),
+    ("\"50ms\"", "\"0s\"", "phase.0.duration is 0ns"),
+    ("\"50ms\"", "\"721h\"", "phase.0.duration"),
+    ("\"50ms\"", "\"99999999999999999999s\"", "too large"),
     ("\">= 0.0001\"", "\">= nan\"", "allowed: a finite number above 0"),
     ("\">= 0.0001\"", "\">= 1e999\"", "allowed: a finite number above 0"),
     ("min = 1, max = 1", "min = 1, max = 18446744073709551615", "trials.pairs.max"),

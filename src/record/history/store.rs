@@ -198,10 +198,11 @@ fn unknown_lines(
 
 /// One write at the end, on the disk when this returns. A part of it, as on a full disk, is taken back.
 fn append(file: &mut File, end: u64, bytes: &[u8]) -> io::Result<()> {
-    let written = file.write(bytes);
-    if !matches!(written, Ok(all) if all == bytes.len()) {
+    // Only the write of what is left says why it was left.
+    let written = file.write(bytes).and_then(|some| file.write_all(&bytes[some..]));
+    if let Err(error) = written {
         file.set_len(end)?;
-        return Err(written.err().unwrap_or_else(|| io::ErrorKind::WriteZero.into()));
+        return Err(error);
     }
     file.sync_data()
 }
