@@ -631,6 +631,7 @@ fn assert_watched(cell: &Cell) {
 /// Where a scenario judges system calls or the flag is given they are counted, of both arms; else of none. In a process of its own:
 /// calls of the tests beside it would count.
 #[test]
+#[expect(clippy::print_stderr, reason = "what is skipped is said")]
 fn system_calls_are_counted_where_that_is_asked_for() {
     let text = TINY.replace("layer = \"store\"", "layer = \"raft\"").replace("[2]", "[16]");
     let text = text.replace("[arms.before]", "[arms.before]\npropose = \"serial\"");

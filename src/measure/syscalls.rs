@@ -129,6 +129,7 @@ fn event(id: u64) -> Builder<'static> {
 }
 
 #[cfg(test)]
+#[expect(clippy::print_stderr, reason = "what is skipped is said")]
 mod tests {
     use super::*;
     use crate::measure::cpu::CpuSample;

@@ -10,11 +10,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 /// Operations on one register; values are numbered.
 pub type Calls = Vec<Call<RegisterOp<u64>>>;
 
+/// Operations on one register with who sent them, in the order in which they were sent.
+pub type Sent = Vec<(u64, Call<RegisterOp<u64>>)>;
+
 /// The registers of a history with who sent what, and what the numbers of values stand for.
 #[derive(Clone, Debug, Default)]
 pub struct Registers<'a> {
-    /// By key: who sent each operation, and the operation, in the order in which they were sent.
-    pub by_key: BTreeMap<Vec<u8>, Vec<(u64, Call<RegisterOp<u64>>)>>,
+    /// By key.
+    pub by_key: BTreeMap<Vec<u8>, Sent>,
     /// The values, by number.
     pub values: Vec<&'a [u8]>,
 }

@@ -70,7 +70,7 @@ pub(super) fn check(args: &VerifyArgs) -> Result<(), String> {
             all.join(", ")
         ));
     }
-    if args.nodes == Some(1) && !args.fault.is_empty() && !of_one.iter().any(|one| is_asked(&one)) {
+    if args.nodes == Some(1) && !args.fault.is_empty() && !of_one.iter().any(is_asked) {
         return Err(format!(
             "one member alone has none of these faults\n  hint: {}, or more members",
             of_one.join(", ")
