@@ -25,6 +25,9 @@ const END: u32 = u32::MAX;
 /// Longest key or value that is believed; a request can carry far less.
 const BYTES_MAX: u32 = 64 << 20;
 
+/// Bytes of a key and its value for which there is room before they are there; few have more.
+const BELIEVED: usize = 64 << 10;
+
 /// Why an image could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
@@ -272,8 +275,7 @@ fn read_version<R: Read>(input: &mut Hashed<R>) -> Result<Option<Kv>, ImageError
     }
     let (create, modified) = (input.long()?, input.long()?);
     let (version, lease, sub) = (input.long()?, input.long()?, input.short()?);
-    let mut joined = vec![0; (key_bytes + value_bytes) as usize];
-    input.fill(&mut joined)?;
+    let joined = input.bytes((key_bytes + value_bytes) as usize)?;
     let (key, value) = joined.split_at(key_bytes as usize);
     let written = Written { create, modified, version, lease, sub };
     Ok(Some(Kv::new(key, value, written)))
@@ -302,6 +304,18 @@ impl<R: Read> Hashed<R> {
         self.inner.read_exact(bytes)?;
         self.hash.update(bytes);
         Ok(())
+    }
+
+    /// As many bytes; of what is claimed no more is made room for than twice what was there.
+    fn bytes(&mut self, count: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; count.min(BELIEVED)];
+        self.fill(&mut bytes)?;
+        while bytes.len() < count {
+            let from = bytes.len();
+            bytes.resize(count.min(2 * from), 0);
+            self.fill(&mut bytes[from..])?;
+        }
+        Ok(bytes)
     }
 
     fn exactly<const N: usize>(&mut self) -> io::Result<[u8; N]> {

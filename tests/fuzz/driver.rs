@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 /// One input may take so long: far beyond any, and a loop that does not end is found.
 const INPUT_SPAN_MAX: Nanos = Nanos::from_millis(5_000);
 /// Bytes that an input may make its target ask for, beside those for each of its own.
-const ALLOCATED_MAX: usize = 64 << 20;
+const ALLOCATED_MAX: usize = 32 << 20;
 /// The same for each byte of the input.
 const ALLOCATED_PER_BYTE_MAX: usize = 20_000;
 /// Samples that are kept because they were answered in a new way, at most.

@@ -45,7 +45,8 @@ fn check(input: &[u8]) -> Answer {
         Err(error) => {
             let words = error.to_string();
             assert!(!words.contains(|c: char| c.is_control()), "{words:?}");
-            let kind = words.split_once("expected ").map_or(&*words, |(_, expected)| expected);
+            let kind = words.split_once("expected ").map_or("else", |(_, expected)| expected);
+            let kind = kind.split_once(", found").map_or(kind, |(kind, _)| kind);
             return kind.chars().take(30).collect::<String>().into();
         }
     };

@@ -12,6 +12,8 @@ use xxhash_rust::xxh3::xxh3_128;
 
 /// Bytes of the hash that ends an image.
 const HASH: usize = 16;
+/// Where the length of the first version's value stands, behind magic, revisions, position, no leases, no alarms, and the key's length.
+const VALUE_LENGTH: usize = 16 + 3 * 8 + 4 + 8 + 8 + 4;
 /// The first byte of an input says whether its hash is made to fit.
 const FITTING: u8 = 1;
 
@@ -131,6 +133,10 @@ fn images() {
     for image in &originals {
         samples.extend([0, FITTING].map(|kind| [&[kind], &image[..]].concat()));
     }
+    // A value that is said to be long, and is not there.
+    let mut claims = originals[1].clone();
+    claims[VALUE_LENGTH..VALUE_LENGTH + 4].copy_from_slice(&(60_u32 << 20).to_le_bytes());
+    samples.push([&[0], &claims[..]].concat());
     let words: &[&[u8]] =
         &[&[0xff; 4], &[0; 8], &[1, 0, 0, 0, 0, 0, 0, 0], &[1, 0, 0, 0], b"kvbench image 1\n"];
     let check = |input: &[u8]| check(input, &originals);
