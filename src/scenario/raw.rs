@@ -116,6 +116,11 @@ fn reworded(message: &str, place: Place, text: &str) -> (String, Option<String>)
             let hint = "each key and each table may be given once";
             (format!("duplicate key `{}`", quoted(typed)), Some(hint.to_owned()))
         }
+        // The parser's own limit, far beyond what any key needs.
+        "recursion limit" | "cannot recurse further; max recursion depth met" => (
+            "tables and arrays are nested too deep".to_owned(),
+            Some(format!("no key of a scenario lies more than {DEPTH_MAX} deep")),
+        ),
         "string values must be quoted" => (
             format!("`{}` is not a TOML value", quoted(typed)),
             Some("text and quantities need quotes".to_owned()),
@@ -183,6 +188,7 @@ fn integer(digits: &str, radix: u32) -> i128 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scenario::source::Sources;
 
     #[test]
     fn numbers_saturate() {
@@ -197,10 +203,12 @@ mod tests {
         let dotted = format!("{}b = 1", "a.".repeat(79));
         let both = "k.".repeat(79) + "k = { ";
         let worst = both.repeat(79) + "x = 1" + &" }".repeat(79);
-        for text in [nested, dotted, worst] {
+        let far_too_deep = format!("{}b = 1", "a.".repeat(500));
+        for text in [nested, dotted, worst, far_too_deep] {
             let mut findings = Findings::default();
             read(&text, &mut findings);
-            assert!(!findings.is_empty());
+            let told = findings.into_problems(&Sources::new("x.toml", &text)).to_string();
+            assert!(told.contains("deep"), "{told}");
         }
     }
 

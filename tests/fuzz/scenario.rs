@@ -27,7 +27,11 @@ fn check(input: &[u8]) -> Answer {
             let steers =
                 |c: char| (c.is_control() && c != '\n') || ('\u{202a}'..='\u{202e}').contains(&c);
             assert!(!shown.contains(steers), "{shown:?}");
-            assert!(wide || shown.len() < 2_000 * problems.list.len() + 400, "{} bytes", shown.len());
+            assert!(
+                wide || shown.len() < 2_000 * problems.list.len() + 400,
+                "{} bytes",
+                shown.len()
+            );
             let first = problems.list.first().map(|problem| problem.message.clone());
             let words: String = first
                 .unwrap_or_default()

@@ -111,7 +111,8 @@ fn client_counts(field: &Field<'_>, known: Known<'_>, findings: &mut Findings) -
     for item in items {
         let Some(count) = client_count(&item, known, findings) else { continue };
         if counts.contains(&count) {
-            findings.wrong(item.place, format!("{count} clients are there twice"), "");
+            let message = format!("{count} clients are there twice");
+            findings.wrong(item.place, message, "name each count once");
         }
         counts.push(count);
     }
