@@ -138,7 +138,7 @@ fn words_and_ranges() {
             usage(&["verify", "--soak", "721h"], &["from 1s to 720h"]),
             usage(
                 &["verify", "--campaign", "everything"],
-                &["possible values: all, equivalence, faults"],
+                &["possible values: all, equivalence, crashes, faults"],
             ),
             usage(&["verify", "--keyed"], &["--history"]),
             usage(&["verify", "--history", "x", "--out", "y"], &["cannot be used with"]),
