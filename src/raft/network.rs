@@ -73,6 +73,8 @@ struct State {
     /// The letter that was delivered last.
     delivered: u64,
     counts: NetworkCounts,
+    /// Images that were copied so far, which names the copies.
+    copies: u64,
     /// Images that will not arrive, from and to; their senders wait to hear of it.
     undelivered: Vec<(MemberId, MemberId)>,
     stop: bool,
@@ -104,6 +106,7 @@ impl Network {
             written: 0,
             delivered: 0,
             counts: NetworkCounts::default(),
+            copies: 0,
             undelivered: Vec::new(),
             stop: false,
         };
@@ -304,7 +307,12 @@ impl Shared {
             return;
         };
         let brings_image = image.is_some();
-        let copied = image.map(|image| copy(&image, &place.incoming, from)).transpose();
+        let number = {
+            let mut state = self.state();
+            state.copies += u64::from(brings_image);
+            state.copies
+        };
+        let copied = image.map(|image| copy(&image, &place.incoming, number)).transpose();
         let arrived = copied.is_ok();
         if let Ok(image) = copied {
             door.receive(Received { from, bytes, image });
@@ -319,12 +327,50 @@ impl Shared {
     }
 }
 
-/// Copies `image` into the folder for what comes in.
-fn copy(image: &Path, incoming: &Path, from: MemberId) -> std::io::Result<PathBuf> {
+/// Copies `image` into the folder for what comes in, under a name of its own: whoever gets it twice removes one of the two.
+fn copy(image: &Path, incoming: &Path, number: u64) -> std::io::Result<PathBuf> {
     std::fs::create_dir_all(incoming)?;
-    let name = image.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let path = incoming.join(format!("from-{from}-{name}.part"));
+    let path = incoming.join(format!("copy-{number}.part"));
     std::fs::copy(image, &path)?;
     std::fs::File::open(&path)?.sync_all()?;
     Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::raft::refusals::Refused;
+    use std::sync::Mutex;
+
+    /// Keeps what it is given.
+    #[derive(Default)]
+    struct Kept(Mutex<Vec<Received>>);
+
+    impl Door for Kept {
+        fn receive(&self, received: Received) {
+            self.0.lock().unwrap().push(received);
+        }
+
+        fn report(&self, _: Report) {}
+
+        fn refused(&self, _: MemberId, _: Refused) {}
+    }
+
+    #[test]
+    fn an_image_that_arrives_twice_is_two_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let (image, incoming) = (folder.path().join("7.image"), folder.path().join("incoming"));
+        std::fs::write(&image, b"state").unwrap();
+        let network = Network::start(Clock::start(), Seed(1), Probe::off()).unwrap();
+        let kept = Arc::new(Kept::default());
+        let door: Weak<Kept> = Arc::downgrade(&kept);
+        network.join(2, door, &incoming);
+        network.set_faults(Faults { repeats: 1.0, ..Faults::default() });
+        network.port(1).send(vec![Envelope { to: 2, bytes: Vec::new(), image: Some(image) }]);
+        let received = kept.0.lock().unwrap();
+        let paths: HashSet<&PathBuf> =
+            received.iter().filter_map(|one| one.image.as_ref()).collect();
+        assert_eq!(paths.len(), 2);
+        assert!(paths.iter().all(|path| std::fs::read(path).unwrap() == b"state"));
+    }
 }
