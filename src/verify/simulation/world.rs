@@ -42,6 +42,8 @@ pub(super) struct World<'a> {
     pub(super) highest: u64,
     /// Operations of its own.
     pub(super) asked: u64,
+    /// Images that were copied, which names the copies.
+    pub(super) copies: u64,
 }
 
 impl<'a> World<'a> {
@@ -64,6 +66,7 @@ impl<'a> World<'a> {
             terms: 0,
             highest: 0,
             asked: 0,
+            copies: 0,
             members: Vec::new(),
             tick: 0,
             plan,
@@ -222,7 +225,8 @@ impl<'a> World<'a> {
                 door.receive(Received { from, bytes, image: None });
                 continue;
             };
-            let copied = copy(&image, &incoming, from);
+            self.copies += 1;
+            let copied = copy(&image, &incoming, self.copies);
             let arrived = copied.is_ok();
             if let Ok(image) = copied {
                 self.network.carried.images += 1;
@@ -364,10 +368,9 @@ impl<'a> World<'a> {
     }
 }
 
-/// Copies `image` into the folder for what comes in.
-fn copy(image: &Path, incoming: &Path, from: MemberId) -> io::Result<PathBuf> {
-    let name = image.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let path = incoming.join(format!("from-{from}-{name}.part"));
+/// Copies `image` into the folder for what comes in, under a name of its own.
+fn copy(image: &Path, incoming: &Path, number: u64) -> io::Result<PathBuf> {
+    let path = incoming.join(format!("copy-{number}.part"));
     std::fs::copy(image, &path)?;
     Ok(path)
 }
