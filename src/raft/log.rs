@@ -15,11 +15,13 @@ use raft::eraftpb::{Entry, HardState, Snapshot};
 use raft::{GetEntriesContext, RaftState, Storage, StorageError};
 use raft_engine::{Command, Config, Engine, LogBatch, MessageExt, ReadableSize, RecoveryMode};
 use std::collections::VecDeque;
+use std::io;
 use std::ops::Deref;
+use std::panic::resume_unwind;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
+use std::thread::{self, JoinHandle};
 
 /// The engine serves many groups; this log is the only one in it.
 const GROUP: u64 = 1;
@@ -120,6 +122,16 @@ impl Drop for EngineLog {
     }
 }
 
+/// Does what reads a log. The log's library keeps, for each thread, the block that it read last, and knows it by its place within a log: to
+/// a thread that has read another log, a block at the same place is the other log's. A panic goes on in the caller.
+pub(super) fn on_a_thread_of_its_own<T: Send>(reads: impl FnOnce() -> T + Send) -> io::Result<T> {
+    let done = thread::scope(|scope| {
+        let thread = thread::Builder::new().name("raft-1".into()).spawn_scoped(scope, reads)?;
+        Ok::<_, io::Error>(thread.join())
+    })?;
+    Ok(done.unwrap_or_else(|panic| resume_unwind(panic)))
+}
+
 struct Codec;
 
 impl MessageExt for Codec {
@@ -132,6 +144,16 @@ impl MessageExt for Codec {
 impl EngineLog {
     /// Opens or creates the log in `folder`, and counts this start. A crash of the host does not undo that there is one.
     pub(super) fn open(
+        folder: &Path,
+        medium: &Medium,
+        fsync: Fsync,
+        clock: Clock,
+        meter: Arc<PipelineMeter>,
+    ) -> Result<EngineLog, raft_engine::Error> {
+        on_a_thread_of_its_own(|| EngineLog::open_here(folder, medium, fsync, clock, meter))?
+    }
+
+    fn open_here(
         folder: &Path,
         medium: &Medium,
         fsync: Fsync,
@@ -340,7 +362,7 @@ impl EngineLog {
             drop(engine.purge_expired_files());
         };
         // Without a thread it stays for the next time.
-        self.sweeper = std::thread::Builder::new().name("wal-sweep".into()).spawn(sweep).ok();
+        self.sweeper = thread::Builder::new().name("wal-sweep".into()).spawn(sweep).ok();
         Ok(())
     }
 }

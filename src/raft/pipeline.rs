@@ -4,7 +4,7 @@ use super::applier::{self, Applier, Tools};
 use super::disk::Medium;
 use super::images::Images;
 use super::inbox::{Inbox, What};
-use super::log::{EngineLog, LogStore};
+use super::log::{EngineLog, LogStore, on_a_thread_of_its_own};
 use super::members::{Change, Members};
 use super::ready::{Parts, ReadyLoop};
 use super::status::{Board, Status};
@@ -67,7 +67,7 @@ where
 {
     let (fsync, meter) = (setup.config.fsync, setup.meter.clone());
     let log = EngineLog::open(setup.log, &setup.medium, fsync, setup.clock, meter)?;
-    start_on(log, setup, machine)
+    on_a_thread_of_its_own(|| start_on(log, setup, machine))?
 }
 
 /// As [`start`], on any log.

@@ -422,3 +422,18 @@ fn each_start_has_an_incarnation_of_its_own_and_answers_only_its_clients() {
         drop(seen);
     }
 }
+
+#[test]
+fn one_thread_may_open_logs_that_have_records_at_the_same_places() {
+    let (folder, meter) = (Folder::new(), Arc::new(PipelineMeter::default()));
+    let open = |name: &str| open(&folder.0.join(name), Fsync::Off, &meter);
+    for (name, last_term) in [("one", 1), ("other", 2)] {
+        let mut log = open(name);
+        for (index, term) in [(1, 1), (2, last_term)] {
+            let entries = [Entry { index, term, ..Entry::default() }];
+            log.append(&Round { entries: &entries, hard_state: None, sync: true }).unwrap();
+        }
+    }
+    assert_eq!(open("one").term(2).unwrap(), 1);
+    assert_eq!(open("other").term(2).unwrap(), 2);
+}

@@ -89,6 +89,9 @@ pub struct Crashes {
     pub flips_harmless: u64,
     /// Those in the last record of the log, which cannot be told from a torn write.
     pub flips_in_last: u64,
+    /// Starts that were refused since a sector that was being written held anything.
+    #[serde(default)]
+    pub noise_refused: u64,
     /// Leftovers after which something acknowledged was lost.
     pub lost: u64,
     /// Leftovers of which anything else was made than should be.

@@ -77,6 +77,7 @@ fn add(sum: &mut Crashes, tally: &Tally) {
     sum.flips_refused += tally.flips_refused;
     sum.flips_harmless += tally.flips_harmless;
     sum.flips_in_last += tally.flips_in_last;
+    sum.noise_refused += tally.noise_refused;
     sum.lost += tally.lost;
     sum.wrong += tally.wrong;
     sum.violations.extend(tally.violations.iter().cloned());

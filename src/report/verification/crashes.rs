@@ -31,6 +31,10 @@ pub(super) fn section_of(out: &mut String, found: &Crashes) {
         ("a synced bit turned: refused", found.flips_refused),
         ("a synced bit turned where nobody reads", found.flips_harmless),
         ("a synced bit turned in the last record, as if torn", found.flips_in_last),
+        (
+            "a start refused, since a sector being written held anything (among the noise above)",
+            found.noise_refused,
+        ),
     ] {
         table.row(vec![what.to_owned(), flips.to_string()]);
     }

@@ -1,3 +1,5 @@
+//! Histories as files, read back by our own import.
+
 use super::*;
 use crate::model::{
     Body, DeleteRange, Interval, LeaseId, Put, Range, RangeResult, Refusal, Request, RequestOp,

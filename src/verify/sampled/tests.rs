@@ -1,3 +1,5 @@
+//! What the checks of a sample say of stories that are right, wrong and open.
+
 use super::*;
 use crate::model::{DeleteRange, Interval};
 use crate::verify::oracle::Oracle;

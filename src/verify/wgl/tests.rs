@@ -1,3 +1,5 @@
+//! The search against histories whose verdict is known, and against a brute force.
+
 use super::register::{Register, RegisterOp, Versioned, VersionedOp, VersionedRegister};
 use super::*;
 use crate::seed::Seed;
