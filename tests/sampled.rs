@@ -25,10 +25,11 @@ impl runner::Watcher for Nobody {
     fn progress(&mut self, _progress: &Progress<'_>) {}
 }
 
-/// One block of a mix on few keys, so that clients meet; `[check]` is on.
+/// One block of a mix on few keys, so that clients meet. After `system` may come its arms.
 fn scenario(system: &str, load: &str, check: &str) -> scenario::spec::Scenario {
+    let arms = if system.contains("[arms.") { "" } else { "[arms.before]\n[arms.after]" };
     let text = format!(
-        "schema = 1\nname = \"x\"\n[system]\n{system}\n[arms.before]\n[arms.after]\n\
+        "schema = 1\nname = \"x\"\n[system]\n{system}\n{arms}\n\
          [keys]\nspace = 500\n[values]\nsize = \"32B\"\n\
          [[op]]\nput = {{ weight = 4 }}\nget = {{ weight = 3 }}\ndelete = {{ weight = 1 }}\n\
          [[phase]]\nname = \"a\"\nload = {{ {load} }}\nwarmup = \"20ms\"\nduration = \"150ms\"\n\
@@ -94,14 +95,22 @@ fn an_order_explains_what_every_layer_says() {
 fn an_order_explains_what_servers_in_use_say() {
     let folder = tempfile::tempdir().unwrap();
     let arm = scenario("layer = \"rpc\"", CLOSED, "false").before().clone();
-    let running = builtin().launch(&arm, folder.path(), Clock::start()).unwrap();
-    let puts: Vec<_> = (0..50).map(|n| Request::put(format!("k{n}"), "v")).collect();
-    assert!(running.call_any(&puts).iter().all(Result::is_ok));
-    let deletes: Vec<_> = (0..50).map(|n| Request::delete(format!("k{n}"))).collect();
-    assert!(running.call_any(&deletes).iter().all(Result::is_ok));
-    let Watched::Server(endpoint) = running.watched() else { panic!("a server") };
-    let url = endpoint.url();
-    holds(&format!("layer = \"etcd\"\netcd.endpoints = [\"{url}\"]"), CLOSED);
+    let servers = ["one", "other"].map(|name| {
+        let data = folder.path().join(name);
+        std::fs::create_dir(&data).unwrap();
+        let running = builtin().launch(&arm, &data, Clock::start()).unwrap();
+        let puts: Vec<_> = (0..50).map(|n| Request::put(format!("k{n}"), "v")).collect();
+        assert!(running.call_any(&puts).iter().all(Result::is_ok));
+        let deletes: Vec<_> = (0..50).map(|n| Request::delete(format!("k{n}"))).collect();
+        assert!(running.call_any(&deletes).iter().all(Result::is_ok));
+        running
+    });
+    let arm = |name: &str, running: &System| {
+        let Watched::Server(endpoint) = running.watched() else { panic!("a server") };
+        format!("[arms.{name}]\netcd.endpoints = [\"{}\"]\n", endpoint.url())
+    };
+    let arms = arm("before", &servers[0]) + &arm("after", &servers[1]);
+    holds(&format!("layer = \"etcd\"\n{arms}"), CLOSED);
 }
 
 #[test]
