@@ -188,7 +188,7 @@ fn a_history_of_another_tool_gets_its_verdict() {
     assert_eq!(ran.exit, Exit::Usage);
     assert!(ran.err.contains("line 1") && ran.err.contains("hint:"), "{}", ran.err);
     let ran = kvbench(&["--history", "/nowhere/history.edn"], false);
-    assert_eq!(ran.exit, Exit::Failed, "{}", ran.err);
+    assert_eq!(ran.exit, Exit::Usage, "{}", ran.err);
 }
 
 #[test]

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! That is: nothing three times, then the end of the process as by a crash; and a pause before one batch in twenty. What may stand in
-//! `return(…)` is an [`Action`]; what may stand before it, and `pause`, is the language of the crate `fail`. `sites` lists all places.
+//! `return(…)` is an `Action`; what may stand before it, and `pause`, is the language of the crate `fail`. `sites` lists all places.
 
 #[cfg(feature = "failpoints")]
 mod armed;
