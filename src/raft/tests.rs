@@ -426,6 +426,7 @@ fn each_start_has_an_incarnation_of_its_own_and_answers_only_its_clients() {
 #[test]
 fn one_thread_may_open_logs_that_have_records_at_the_same_places() {
     let (folder, meter) = (Folder::new(), Arc::new(PipelineMeter::default()));
+    std::fs::create_dir(&folder.0).unwrap();
     let open = |name: &str| open(&folder.0.join(name), Fsync::Off, &meter);
     for (name, last_term) in [("one", 1), ("other", 2)] {
         let mut log = open(name);
