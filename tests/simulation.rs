@@ -29,7 +29,7 @@ fn whatever_goes_wrong_every_invariant_holds_and_all_comes_right() {
     for seed in 1..=SEEDS {
         let ran = ran(&Plan::of(seed, TICKS));
         // A run in which nothing happened would show nothing.
-        assert!(ran.committed > 10 && ran.terms > 0 && ran.looks > 2 * TICKS, "{ran:?}");
+        assert!(ran.committed > 10 && ran.terms > 0 && ran.looks > TICKS, "{ran:?}");
         let (led, equal) = ran.recovered.unwrap();
         assert!(led <= 2_000 && equal >= led, "{ran:?}");
         answered += ran.operations[1];
