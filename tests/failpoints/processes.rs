@@ -61,10 +61,13 @@ fn ended(mut child: Child) -> (ExitStatus, String) {
     (status, said)
 }
 
+/// Keys of one writer, at most: long before that a server that is to end has ended.
+const KEYS_MAX: usize = 1_000;
+
 /// Keys with how many puts were acknowledged, and whether one more is unknown.
 type Acked = BTreeMap<String, (i64, bool)>;
 
-/// A load of all kinds that ends with the server.
+/// A load of all kinds that ends with the server, or when it should have ended.
 async fn load(url: &str, round: usize) -> Acked {
     let endpoint = Endpoint::from_shared(url.to_owned()).unwrap().timeout(ANSWER_MAX);
     let watching = tokio::spawn(watch(endpoint.clone()));
@@ -86,7 +89,7 @@ async fn count_up(endpoint: Endpoint, name: String) -> Acked {
     let mut acked = Acked::new();
     let mut client = KvClient::new(endpoint.connect_lazy());
     let mut failures = 0;
-    for number in 0.. {
+    for number in 0..KEYS_MAX {
         let key = format!("{name}/{number}");
         let entry = acked.entry(key.clone()).or_default();
         for _ in 0..20 {
@@ -164,11 +167,20 @@ async fn check(folder: &Path, acked: &Acked) {
     }
 }
 
-/// Whether a server on its own comes there: it has nobody to send to or to hear from, and its group does not change.
+/// Whether a server on its own comes there: it has nobody to send to or to hear from, its group does not change, it applies on the raft
+/// thread, without workers, and keeps its state in memory.
 fn is_reached_alone(site: &Site) -> bool {
-    let among_members = ["ready::message", "ready::forwarded-proposal", "ready::before-send"];
+    const ELSEWHERE: [&str; 5] = [
+        "inbox::message",
+        "ready::message",
+        "ready::forwarded-proposal",
+        "ready::before-send",
+        "applier::hand-over",
+    ];
+    let other_levers = site.name.starts_with("workers::") || site.name.starts_with("rocksdb::");
     match site.by {
-        By::Load => site.name != "inbox::message" && !among_members.contains(&site.name),
+        By::Load if other_levers => false,
+        By::Load => !ELSEWHERE.contains(&site.name),
         By::Start => true,
         By::Network => site.name.starts_with("server::"),
         By::Image | By::HandOver | By::Change | By::Occasion => false,
