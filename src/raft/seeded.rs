@@ -14,18 +14,15 @@ pub enum SeededBug {
     LeaseTooLong,
     /// A proposal that arrives twice is appended twice.
     ForwardedTwice,
-    /// A member that was just started votes at once, whatever it promised the leader before.
-    VotesAtOnce,
 }
 
 impl SeededBug {
     /// Each of them.
-    pub const ALL: [SeededBug; 6] = [
+    pub const ALL: [SeededBug; 5] = [
         SeededBug::SyncIsNone,
         SeededBug::VoteForgotten,
         SeededBug::ReadUnasked,
         SeededBug::LeaseTooLong,
         SeededBug::ForwardedTwice,
-        SeededBug::VotesAtOnce,
     ];
 }

@@ -210,10 +210,8 @@ where
     #[cfg(feature = "seeded-bugs")]
     pub(in crate::raft) fn seed_bug(&mut self, bug: Option<crate::raft::SeededBug>) {
         self.bug = bug;
-        match bug {
-            Some(crate::raft::SeededBug::LeaseTooLong) => self.lease.stretch(self.timing),
-            Some(crate::raft::SeededBug::VotesAtOnce) => self.abstains_until = Nanos::ZERO,
-            _ => {}
+        if bug == Some(crate::raft::SeededBug::LeaseTooLong) {
+            self.lease.stretch(self.timing);
         }
     }
 
@@ -337,6 +335,7 @@ where
             let mut change = ConfChange::default();
             change.merge_from_bytes(&entry.data).expect("a committed change can be read");
             let conf = self.raft.apply_conf_change(&change)?;
+            self.leave_if_removed();
             self.lease.end();
             self.members.follow(entry.index, &change, conf);
             self.raft.mut_store().put_members(&self.members)?;
@@ -345,6 +344,15 @@ where
         let waiting = self.own_sequence(entry).and_then(|sequence| self.changes.remove(&sequence));
         self.committed_changes.extend(waiting.map(|(_, reply)| (entry.index, reply)));
         Ok(CommittedEntry { index: entry.index, data: Vec::new().into(), group: None })
+    }
+
+    /// A leader that is removed leads on in the library, which then misses it among those whose progress it counts, and panics at the next
+    /// answer. It follows nobody instead, and the others elect.
+    fn leave_if_removed(&mut self) {
+        let raft = &mut self.raft.raft;
+        if raft.state == StateRole::Leader && raft.prs().get(raft.id).is_none() {
+            raft.become_follower(raft.term, raft::INVALID_ID);
+        }
     }
 
     pub(super) fn show_members(&self) {
