@@ -1,7 +1,6 @@
-//! Known bugs of the pipeline, of its log and of a store that is started again: the simulation accuses each, and shrinks what it found.
+//! Known bugs of the pipeline and of its log: the simulation accuses each, and shrinks what it found.
 
 use kvbench::raft::SeededBug as Pipeline;
-use kvbench::store::SeededBug as Store;
 use kvbench::verify::simulation::{Bug, Plan, run, shrink};
 
 /// Within so many seeds each must be found.
@@ -9,12 +8,6 @@ const SEEDS_MAX: u64 = 150;
 const TICKS: u64 = 5_000;
 /// Runs in search of a smaller schedule.
 const RUNS_MAX: u64 = 40;
-
-fn bugs() -> Vec<Bug> {
-    let mut bugs = Pipeline::ALL.map(Bug::Pipeline).to_vec();
-    bugs.push(Bug::Store(Store::DuplicateApply));
-    bugs
-}
 
 /// How many seeds it took, and what the smallest schedule is.
 fn hunt(bug: Bug) -> Option<String> {
@@ -37,7 +30,7 @@ fn hunt(bug: Bug) -> Option<String> {
 #[expect(clippy::print_stdout, reason = "what was found how soon is a result")]
 #[test]
 fn every_bug_of_the_pipeline_is_found_by_the_simulation() {
-    for bug in bugs() {
+    for bug in Pipeline::ALL.map(Bug::Pipeline) {
         let found = hunt(bug);
         println!("| {bug:?} | {} |", found.as_deref().unwrap_or("NOT FOUND"));
         assert!(found.is_some(), "{bug:?} was not found within {SEEDS_MAX} seeds");
