@@ -30,22 +30,23 @@ impl Sitting {
     ) -> anyhow::Result<()> {
         let clock = Clock::start();
         let mut sum = Crashes { seed: args.seed, ..Crashes::default() };
+        let mut tally = Tally::default();
         let interrupted = terminal.interrupted.clone();
         let is_over =
-            |sum: &Crashes| !sum.violations.is_empty() || interrupted.load(Ordering::Relaxed);
-        while sum.images() < args.images && !is_over(&sum) {
+            |tally: &Tally| !tally.violations.is_empty() || interrupted.load(Ordering::Relaxed);
+        while tally.images_in_all() < args.images && !is_over(&tally) {
             let seed = args.seed + sum.seeds;
             let plan = Plan { seed, requests: REQUESTS, word: Word::Kept, fsync: Fsync::Real };
             let explored = crashes::explore(&plan, &interrupted).context("a member's folder")?;
             sum.seeds += 1;
             sum.lives += explored.lives;
             sum.answered += explored.answered;
-            add(&mut sum, &explored.tally);
+            tally.add(&explored.tally);
         }
         let each = (args.images / IMAGES_PER_MISHAP).max(MISHAPS_MIN);
         for mishap in Mishap::ALL {
             let mut record = MishapRecord { kind: mishap.name().to_owned(), ..Default::default() };
-            while record.tried < each && !is_over(&sum) {
+            while record.tried < each && !is_over(&tally) {
                 let (round, step) =
                     (record.tried / MISHAPS_PER_SEED, record.tried % MISHAPS_PER_SEED);
                 let survived =
@@ -55,11 +56,12 @@ impl Sitting {
                 record.happened += u64::from(survived.happened);
                 record.stopped += u64::from(survived.stopped);
                 record.images += survived.tally.images_in_all();
-                add(&mut sum, &survived.tally);
+                tally.add(&survived.tally);
             }
             sum.mishaps.push(record);
         }
         sum.elapsed_s = clock.now().as_secs_f64();
+        let sum = recorded(sum, tally);
         if !args.json {
             tell(terminal.out, &sum)?;
         }
@@ -68,19 +70,22 @@ impl Sitting {
     }
 }
 
-fn add(sum: &mut Crashes, tally: &Tally) {
-    sum.moments += tally.moments;
-    for (kind, images) in &tally.images {
-        *sum.images_by_kind.entry((*kind).to_owned()).or_default() += images;
+/// The campaign with what was counted in all its lives.
+fn recorded(campaign: Crashes, tally: Tally) -> Crashes {
+    let images = tally.images.into_iter();
+    Crashes {
+        moments: tally.moments,
+        images_by_kind: images.map(|(kind, images)| (kind.to_owned(), images)).collect(),
+        names_lost: tally.names_lost,
+        flips_refused: tally.flips_refused,
+        flips_harmless: tally.flips_harmless,
+        flips_in_last: tally.flips_in_last,
+        noise_refused: tally.noise_refused,
+        lost: tally.lost,
+        wrong: tally.wrong,
+        violations: tally.violations,
+        ..campaign
     }
-    sum.names_lost += tally.names_lost;
-    sum.flips_refused += tally.flips_refused;
-    sum.flips_harmless += tally.flips_harmless;
-    sum.flips_in_last += tally.flips_in_last;
-    sum.noise_refused += tally.noise_refused;
-    sum.lost += tally.lost;
-    sum.wrong += tally.wrong;
-    sum.violations.extend(tally.violations.iter().cloned());
 }
 
 fn tell(out: &mut dyn Write, sum: &Crashes) -> io::Result<()> {
@@ -101,7 +106,13 @@ fn tell(out: &mut dyn Write, sum: &Crashes) -> io::Result<()> {
     )?;
     let kinds: Vec<String> =
         sum.images_by_kind.iter().map(|(kind, images)| format!("{kind} {images}")).collect();
-    writeln!(out, "  unsynced bytes: {}; names lost in {}", kinds.join(", "), sum.names_lost)?;
+    writeln!(
+        out,
+        "  unsynced bytes: {}; names lost in {}; {} refused, since a new file's head was noise",
+        kinds.join(", "),
+        sum.names_lost,
+        sum.noise_refused
+    )?;
     writeln!(
         out,
         "  bits turned in synced bytes: {} refused, {} where nobody reads, {} in the last record, as if torn",

@@ -119,6 +119,8 @@ pub(super) struct Explorer<'a> {
 
 /// What leftovers are called in which a sector may hold anything.
 const NOISE: &str = "noise";
+/// What the log's library says of a file whose head is none of its own.
+const BAD_HEAD: &str = "magic header mismatch";
 
 /// One crash that is tried.
 struct Crash {
@@ -223,7 +225,7 @@ impl<'a> Explorer<'a> {
                 return;
             }
             // The head of a new file of the log, as if of another version: the library will not guess.
-            Found::Refused(_) if crash.kind == NOISE => {
+            Found::Refused(why) if crash.kind == NOISE && why.contains(BAD_HEAD) => {
                 self.tally.noise_refused += 1;
                 return;
             }
