@@ -4,6 +4,7 @@
 use super::Fsync;
 use super::damage::{self, Damage};
 use super::disk::Medium;
+use super::extent::{Cut, Extent};
 use super::images::Image;
 use super::members::Members;
 use super::sync_fs::SyncFs;
@@ -150,16 +151,6 @@ impl EngineLog {
         clock: Clock,
         meter: Arc<PipelineMeter>,
     ) -> Result<EngineLog, raft_engine::Error> {
-        on_a_thread_of_its_own(|| EngineLog::open_here(folder, medium, fsync, clock, meter))?
-    }
-
-    fn open_here(
-        folder: &Path,
-        medium: &Medium,
-        fsync: Fsync,
-        clock: Clock,
-        meter: Arc<PipelineMeter>,
-    ) -> Result<EngineLog, raft_engine::Error> {
         failpoint::may_fail("log::open")?;
         let config = Config {
             dir: folder.to_string_lossy().into_owned(),
@@ -198,11 +189,15 @@ impl EngineLog {
             engine,
             meter,
         };
-        log.find_last()?;
-        log.check_entries()?;
+        on_a_thread_of_its_own(|| log.find_last().and_then(|()| log.check_entries()))??;
         failpoint::may_fail("log::recovered")?;
         log.count_start()?;
         Ok(log)
+    }
+
+    fn extent(&self) -> Extent<'_> {
+        let (image, members) = (self.image.as_ref(), self.members.as_ref());
+        Extent { cut: self.cut, last: self.last.0, image, members }
     }
 
     fn find_last(&mut self) -> Result<(), raft_engine::Error> {
@@ -312,16 +307,8 @@ impl LogStore for EngineLog {
     }
 
     fn imaged(&mut self, image: &Image, keep: u64) -> Result<(), raft_engine::Error> {
-        let term = |index| self.term(index).map_err(|_| raft_engine::Error::EntryCompacted);
-        let has_it = image.index <= self.last.0
-            && (image.index < self.cut.0 || term(image.index)? == image.term);
-        let cut = match has_it {
-            true => {
-                let index = image.index.saturating_sub(keep).max(self.cut.0);
-                (index, term(index)?)
-            }
-            false => (image.index, image.term),
-        };
+        let Cut { at: cut, has_it } =
+            self.extent().cut_by(image, keep, |index| self.term(index))?;
         self.image = Some(image.clone());
         if cut == self.cut {
             return Ok(());
@@ -369,14 +356,7 @@ impl EngineLog {
 
 impl Storage for EngineLog {
     fn initial_state(&self) -> raft::Result<RaftState> {
-        let conf_state = self.members.clone().unwrap_or_default().conf;
-        let mut hard_state = self.hard_state.clone();
-        // The commit index is written by and by; what is cut off was committed, and its term was known.
-        hard_state.term = hard_state.term.max(self.cut.1);
-        hard_state.commit = hard_state.commit.max(self.cut.0);
-        let imaged = self.image.as_ref().map_or(0, |image| image.index);
-        hard_state.commit = hard_state.commit.max(imaged.min(self.last.0));
-        Ok(RaftState { hard_state, conf_state })
+        Ok(self.extent().initial_state(&self.hard_state))
     }
 
     fn entries(
@@ -436,18 +416,8 @@ impl Storage for EngineLog {
         Ok(self.last.0)
     }
 
-    /// What it says about the newest image; the state itself travels as a file.
     fn snapshot(&self, request_index: u64, _to: u64) -> raft::Result<Snapshot> {
-        let newest = self.image.as_ref().filter(|image| image.index >= request_index);
-        let (image, members) = newest
-            .zip(self.members.as_ref())
-            .ok_or(StorageError::SnapshotTemporarilyUnavailable)?;
-        let mut snapshot = Snapshot { data: members.to_bytes().into(), ..Snapshot::default() };
-        let metadata = snapshot.mut_metadata();
-        metadata.index = image.index;
-        metadata.term = image.term;
-        metadata.set_conf_state(members.conf.clone());
-        Ok(snapshot)
+        self.extent().snapshot(request_index)
     }
 }
 

@@ -19,6 +19,7 @@ use std::io::{self, Read, Write};
 mod applier;
 mod damage;
 mod disk;
+mod extent;
 mod forwarded;
 mod guard;
 mod images;

@@ -4,6 +4,7 @@
 use super::Logged;
 use super::disk::{Contents, Record, SimulatedDisk};
 use crate::clock::{Clock, Hand};
+use crate::raft::extent::{Cut, Extent};
 use crate::raft::images::Image;
 use crate::raft::log::{LogStore, Round, Written};
 use crate::raft::members::Members;
@@ -65,6 +66,11 @@ impl SimulatedLog {
         self.changed.take()
     }
 
+    fn extent(&self) -> Extent<'_> {
+        let (image, members) = (self.image.as_ref(), self.view.members.as_ref());
+        Extent { cut: self.view.cut, last: self.view.last().0, image, members }
+    }
+
     fn note_change(&self, index: u64) {
         let lowest = self.changed.get().map_or(index, |changed| changed.min(index));
         self.changed.set(Some(lowest));
@@ -99,19 +105,9 @@ impl LogStore for SimulatedLog {
     }
 
     fn imaged(&mut self, image: &Image, keep: u64) -> Result<(), raft_engine::Error> {
-        let term = |index| self.term(index).map_err(|_| raft_engine::Error::EntryCompacted);
-        let (cut, last) = (self.view.cut, self.view.last().0);
-        let has_it =
-            image.index <= last && (image.index < cut.0 || term(image.index)? == image.term);
-        let to = match has_it {
-            true => {
-                let index = image.index.saturating_sub(keep).max(cut.0);
-                (index, term(index)?)
-            }
-            false => (image.index, image.term),
-        };
+        let Cut { at: to, has_it } = self.extent().cut_by(image, keep, |index| self.term(index))?;
         self.image = Some(image.clone());
-        if to == cut {
+        if to == self.view.cut {
             return Ok(());
         }
         self.note_change(to.0 + 1);
@@ -125,13 +121,7 @@ impl LogStore for SimulatedLog {
 
 impl Storage for SimulatedLog {
     fn initial_state(&self) -> raft::Result<RaftState> {
-        let conf_state = self.view.members.clone().unwrap_or_default().conf;
-        let mut hard_state = self.view.hard_state.clone();
-        let (cut, last) = (self.view.cut, self.view.last().0);
-        hard_state.term = hard_state.term.max(cut.1);
-        let imaged = self.image.as_ref().map_or(0, |image| image.index).min(last);
-        hard_state.commit = hard_state.commit.max(cut.0).max(imaged);
-        Ok(RaftState { hard_state, conf_state })
+        Ok(self.extent().initial_state(&self.view.hard_state))
     }
 
     fn entries(
@@ -169,16 +159,7 @@ impl Storage for SimulatedLog {
         Ok(self.view.last().0)
     }
 
-    /// As the log in files has it: what there is to say about the newest image.
     fn snapshot(&self, request_index: u64, _to: u64) -> raft::Result<Snapshot> {
-        let newest = self.image.as_ref().filter(|image| image.index >= request_index);
-        let (image, members) = newest
-            .zip(self.view.members.as_ref())
-            .ok_or(StorageError::SnapshotTemporarilyUnavailable)?;
-        let mut snapshot = Snapshot { data: members.to_bytes().into(), ..Snapshot::default() };
-        let metadata = snapshot.mut_metadata();
-        (metadata.index, metadata.term) = (image.index, image.term);
-        metadata.set_conf_state(members.conf.clone());
-        Ok(snapshot)
+        self.extent().snapshot(request_index)
     }
 }
