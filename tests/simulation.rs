@@ -64,3 +64,10 @@ fn the_same_seed_is_the_same_run_and_another_is_another() {
     assert_ne!(fewer.trace, first.trace);
     assert_eq!(fewer, ran(&plan.keep(&kept)));
 }
+
+/// The one that found it: the leader was removed, and panicked at the next answer.
+#[test]
+fn a_leader_that_is_removed_leads_no_more() {
+    let ran = ran(&Plan::of(225, 10_000));
+    assert!(ran.faults.contains_key("shrink"), "{ran:?}");
+}
