@@ -19,7 +19,7 @@ use std::error::Error;
 use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Far beyond what any wait here takes; a pipeline that hangs fails the test in place of blocking it.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -362,14 +362,28 @@ fn nobody_hangs_when_a_pipeline_thread_dies() {
                 [POISON, b"a", b"b"].iter().map(|command| rig.write(command)).collect();
             rig.machine.release();
             assert_eq!(wait(&gate), Ok(STOP.to_vec()));
-            for answer in &doomed {
-                match answer.recv_timeout(PATIENCE) {
-                    Ok(answer) => assert_eq!(answer, Err(Rejected::Stopped), "{propose:?}"),
-                    Err(end) => assert_eq!(end, RecvTimeoutError::Disconnected, "{propose:?}"),
-                }
-            }
+            doomed.iter().for_each(ends);
+            // The raft thread learns of the apply thread's death a moment later, and may commit this meanwhile.
+            ends(&rig.write(b"soon"));
+            until_stopped(&rig.pipeline);
             assert_eq!(wait(&rig.write(b"late")), Err(Rejected::Stopped), "{propose:?}");
         }
+    }
+}
+
+/// Refused, or its reply vanishes.
+fn ends(answer: &Receiver<Answer>) {
+    match answer.recv_timeout(PATIENCE) {
+        Ok(answer) => assert_eq!(answer, Err(Rejected::Stopped)),
+        Err(end) => assert_eq!(end, RecvTimeoutError::Disconnected),
+    }
+}
+
+fn until_stopped(pipeline: &Pipeline<Vec<u8>, Post>) {
+    let given_up = Instant::now() + PATIENCE;
+    while !pipeline.status().stopped {
+        assert!(Instant::now() < given_up, "the raft thread ends after the apply thread");
+        std::thread::yield_now();
     }
 }
 
