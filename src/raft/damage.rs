@@ -10,6 +10,7 @@
 //! Caveats: damage in the last record cannot be told from a torn write. With `fsync` levers other than `real` records are not
 //! synced one by one, and a crash of the host may look like damage.
 
+use std::fmt;
 use std::fs::{self, File};
 use std::io;
 use std::ops::Range;
@@ -24,27 +25,73 @@ const RECORD_HEAD: usize = 16;
 const CHECKSUM: usize = 4;
 /// Endings of the names of log files, and digits before them.
 const ENDING: &str = ".raftlog";
+/// And of those into which the library moves what is left of older ones.
+const REWRITTEN: &str = ".rewrite";
 const DIGITS: usize = 16;
 /// Kinds of compression.
 const COMPRESSIONS: u64 = 2;
 
-/// A record that was on disk and cannot be read any more.
+/// What was on disk and cannot be read any more.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Damage {
-    /// The file.
-    pub(super) path: PathBuf,
-    /// Where the record begins in it.
-    pub(super) offset: usize,
-    /// Where a whole one begins behind it.
-    pub(super) whole: usize,
+pub(super) enum Damage {
+    /// A record.
+    Record {
+        /// The file.
+        path: PathBuf,
+        /// Where the record begins in it.
+        offset: usize,
+        /// Where a whole one begins behind it.
+        whole: usize,
+    },
+    /// The head of a file. The library would take its alignment for a number of bytes to read, and make room for them.
+    Head {
+        /// The file.
+        path: PathBuf,
+        /// What is in place of none, bytes.
+        alignment: u64,
+    },
 }
 
-/// Damage in the newest file of the log in `folder`; of older ones the library refuses heads and feet itself. None where there is
-/// no log.
+impl fmt::Display for Damage {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Damage::Record { path, offset, whole } => write!(
+                out,
+                "the record at byte {offset} of {} cannot be read, though it was on disk before the one at byte {whole}; nothing was changed",
+                path.display()
+            ),
+            Damage::Head { path, alignment } => write!(
+                out,
+                "the head of {} says that records begin at multiples of {alignment} bytes, and no log here does that; nothing was changed",
+                path.display()
+            ),
+        }
+    }
+}
+
+/// Damage in the head of any file of the log in `folder`, and in the newest file; of older ones the library refuses records itself. None
+/// where there is no log.
 pub(super) fn find(folder: &Path) -> io::Result<Option<Damage>> {
-    let Some((number, path)) = newest(folder)? else { return Ok(None) };
+    let files = files(folder)?;
+    for path in &files {
+        if let Some(alignment) = alignment(&File::open(path)?)?.filter(|bytes| *bytes != 0) {
+            return Ok(Some(Damage::Head { path: path.clone(), alignment }));
+        }
+    }
+    let Some((number, path)) = newest(files) else { return Ok(None) };
     let found = damage_in(&written(&File::open(&path)?)?, number);
-    Ok(found.map(|Range { start: offset, end: whole }| Damage { path, offset, whole }))
+    Ok(found.map(|Range { start: offset, end: whole }| Damage::Record { path, offset, whole }))
+}
+
+/// What the head of a file says about where records begin; none if it is no head, or not a whole one.
+fn alignment(file: &File) -> io::Result<Option<u64>> {
+    let mut head = [0; FILE_HEAD];
+    match file.read_exact_at(&mut head, 0) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        read => read?,
+    }
+    let has_magic = head.starts_with(MAGIC) && word(&head, MAGIC.len()) == Some(VERSION);
+    Ok(word(&head, MAGIC.len() + 8).filter(|_| has_magic))
 }
 
 /// In the bytes of a log's newest file, with the number in its name: where a record begins that cannot be read, up to where a whole one
@@ -70,22 +117,32 @@ fn is_head(bytes: &[u8]) -> bool {
     bytes.starts_with(MAGIC) && (version, alignment) == (Some(VERSION), Some(0))
 }
 
-/// Number and path of the newest file.
-fn newest(folder: &Path) -> io::Result<Option<(u64, PathBuf)>> {
+/// The log's files in a folder.
+fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let entries = match fs::read_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries?,
     };
-    let mut newest = None;
+    let mut files = Vec::new();
     for entry in entries {
         let path = entry?.path();
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let digits = name.strip_suffix(ENDING).filter(|digits| digits.len() == DIGITS);
-        if let Some(number) = digits.and_then(|digits| digits.parse().ok()) {
-            newest = newest.max(Some((number, path)));
+        let is_of_log = |ending| number(&path, ending).is_some();
+        if [ENDING, REWRITTEN].into_iter().any(is_of_log) && path.is_file() {
+            files.push(path);
         }
     }
-    Ok(newest)
+    Ok(files)
+}
+
+/// The number in a file's name, if it has this ending.
+fn number(path: &Path, ending: &str) -> Option<u64> {
+    let digits = path.file_name()?.to_str()?.strip_suffix(ending)?;
+    (digits.len() == DIGITS).then(|| digits.parse().ok())?
+}
+
+/// Number and path of the file to which records are added.
+fn newest(files: Vec<PathBuf>) -> Option<(u64, PathBuf)> {
+    files.into_iter().filter_map(|path| Some((number(&path, ENDING)?, path))).max()
 }
 
 /// What was written: all but the zeros at the end, of which a file may have many before it is full.
@@ -161,7 +218,7 @@ mod tests {
             log.append(&Round { entries: &entries, hard_state: None, sync: true }).unwrap();
         }
         drop(log);
-        let (number, path) = newest(folder).unwrap().unwrap();
+        let (number, path) = newest(files(folder).unwrap()).unwrap();
         let bytes = fs::read(&path).unwrap();
         let mut ends = vec![FILE_HEAD];
         while let Some(length) = record(&bytes, ends[ends.len() - 1], number as u32) {
@@ -184,7 +241,11 @@ mod tests {
             damaged[place] ^= 0x04;
             fs::write(&path, &damaged).unwrap();
             let found = find(folder.path()).unwrap();
-            assert_eq!(found, Some(Damage { path: path.clone(), offset, whole }), "byte {place}");
+            assert_eq!(
+                found,
+                Some(Damage::Record { path: path.clone(), offset, whole }),
+                "byte {place}"
+            );
         }
         let mut damaged = bytes.clone();
         damaged[offset..ends[13]].fill(0);
@@ -206,10 +267,31 @@ mod tests {
             let mut damaged = bytes.clone();
             damaged[place] ^= 0x04;
             fs::write(&path, &damaged).unwrap();
-            let (offset, whole) = (0, FILE_HEAD);
-            let expected = Some(Damage { path: path.clone(), offset, whole });
-            assert_eq!(find(folder.path()).unwrap(), expected, "byte {place}");
+            let path = path.clone();
+            let expected = match place.checked_sub(MAGIC.len() + 8) {
+                None => Damage::Record { path, offset: 0, whole: FILE_HEAD },
+                Some(byte) => Damage::Head { path, alignment: 0x04 << (8 * (7 - byte)) },
+            };
+            assert_eq!(find(folder.path()).unwrap(), Some(expected), "byte {place}");
         }
+    }
+
+    /// The library makes room for as many bytes as it says, and ends the process if there is no such room.
+    #[test]
+    fn a_head_without_records_is_not_believed_its_alignment() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, bytes, _) = log(folder.path());
+        let mut damaged = bytes[..FILE_HEAD].to_vec();
+        damaged[MAGIC.len() + 8] ^= 0x20;
+        let next = path.with_file_name(format!("{:016}{ENDING}", 2));
+        for name in [next.clone(), next.with_extension("rewrite")] {
+            fs::write(&name, [damaged.as_slice(), &[0; 100]].concat()).unwrap();
+            let refused = open(folder.path()).err().unwrap().to_string();
+            assert!(refused.contains("multiples of 2305843009213693952 bytes"), "{refused}");
+            assert!(refused.contains("hint"), "{refused}");
+            fs::remove_file(&name).unwrap();
+        }
+        assert_eq!(open(folder.path()).unwrap().last_index().unwrap(), ENTRIES);
     }
 
     /// However much of the last record reached the disk, and whatever a disk makes of the rest of it.

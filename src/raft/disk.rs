@@ -59,13 +59,15 @@ pub struct Medium {
     pub log_file: ByteSize,
     /// What was cut off is given back once the files of the log have so many bytes; at least one file.
     pub log_files: ByteSize,
+    /// Threads that read the log at a start.
+    pub readers: usize,
 }
 
 impl Default for Medium {
-    /// The host's disk, and the pieces that are the default of the log's library.
+    /// The host's disk, and the pieces and readers that are the default of the log's library.
     fn default() -> Medium {
         let (log_file, log_files) = (ByteSize(128 << 20), ByteSize(10 << 30));
-        Medium { disk: Arc::new(HostDisk), log_file, log_files }
+        Medium { disk: Arc::new(HostDisk), log_file, log_files, readers: 4 }
     }
 }
 

@@ -2,7 +2,7 @@
 //! yet applied kept in memory, so that committing does not read the disk.
 
 use super::Fsync;
-use super::damage::{self, Damage};
+use super::damage;
 use super::disk::Medium;
 use super::extent::{Cut, Extent};
 use super::images::Image;
@@ -33,6 +33,8 @@ const CUT: &[u8] = b"cut";
 
 /// Entries are checked in pieces of so many bytes.
 const CHECKED_BYTES: usize = 4 << 20;
+/// A sweep moves an entry at most twice, and another sweep may follow.
+const READS_MAX: u32 = 5;
 const DAMAGED_HINT: &str = "\n  hint: restore the file, or remove this member from its group and add it anew with an empty folder";
 
 /// What the Ready loop asks of a log, beside reading it as the raft library does.
@@ -159,13 +161,11 @@ impl EngineLog {
             batch_compression_threshold: ReadableSize(0),
             target_file_size: ReadableSize(medium.log_file.0),
             purge_threshold: ReadableSize(medium.log_files.0),
+            recovery_threads: medium.readers,
             ..Config::default()
         };
-        if let Some(Damage { path, offset, whole }) = damage::find(folder)? {
-            return Err(raft_engine::Error::Corruption(format!(
-                "the record at byte {offset} of {} cannot be read, though it was on disk before the one at byte {whole}; nothing was changed{DAMAGED_HINT}",
-                path.display()
-            )));
+        if let Some(damage) = damage::find(folder)? {
+            return Err(raft_engine::Error::Corruption(format!("{damage}{DAMAGED_HINT}")));
         }
         let (disk, closing) = (medium.disk.clone(), Arc::new(AtomicBool::new(false)));
         let rules = SyncFs { disk, fsync, clock, meter: meter.clone(), closing: closing.clone() };
@@ -375,9 +375,10 @@ impl Storage for EngineLog {
         if low < recent_from {
             let to = high.min(recent_from);
             let bytes_max = max_size.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
-            self.engine
-                .fetch_entries_to::<Codec>(GROUP, low, to, bytes_max, &mut entries)
-                .map_err(read_error)?;
+            read_beside_sweeps(|| {
+                entries.clear();
+                self.engine.fetch_entries_to::<Codec>(GROUP, low, to, bytes_max, &mut entries)
+            })?;
             if (entries.len() as u64) < to - low {
                 return Ok(entries);
             }
@@ -404,7 +405,7 @@ impl Storage for EngineLog {
             let entry = self.recent.get((index - recent_from) as usize);
             return entry.map(|entry| entry.term).ok_or(StorageError::Unavailable.into());
         }
-        let entry = self.engine.get_entry::<Codec>(GROUP, index).map_err(read_error)?;
+        let entry = read_beside_sweeps(|| self.engine.get_entry::<Codec>(GROUP, index))?;
         entry.map(|entry| entry.term).ok_or(StorageError::Unavailable.into())
     }
 
@@ -421,6 +422,17 @@ impl Storage for EngineLog {
     }
 }
 
-fn read_error(error: raft_engine::Error) -> raft::Error {
-    raft::Error::Store(StorageError::Other(Box::new(error)))
+/// Reads what the library has looked up, and looks it up again if that fails: a sweep may have moved it to another file meanwhile, and deleted
+/// the one in which it was.
+fn read_beside_sweeps<T>(
+    mut read: impl FnMut() -> Result<T, raft_engine::Error>,
+) -> raft::Result<T> {
+    let mut outcome = read();
+    for _ in 1..READS_MAX {
+        if outcome.is_ok() {
+            break;
+        }
+        outcome = read();
+    }
+    outcome.map_err(|error| raft::Error::Store(StorageError::Other(Box::new(error))))
 }

@@ -65,9 +65,11 @@ where
     M: StateMachine,
     W: Waiter<M::Reply>,
 {
-    let (fsync, meter) = (setup.config.fsync, setup.meter.clone());
-    let log = EngineLog::open(setup.log, &setup.medium, fsync, setup.clock, meter)?;
-    on_a_thread_of_its_own(|| start_on(log, setup, machine))?
+    on_a_thread_of_its_own(|| {
+        let (fsync, meter) = (setup.config.fsync, setup.meter.clone());
+        let log = EngineLog::open(setup.log, &setup.medium, fsync, setup.clock, meter)?;
+        start_on(log, setup, machine)
+    })?
 }
 
 /// As [`start`], on any log.

@@ -10,6 +10,7 @@ use crate::clock::Clock;
 use crate::measure::pipeline::PipelineMeter;
 use crate::measure::stage::Probe;
 use crate::seed::Seed;
+use crate::units::ByteSize;
 use ::raft::eraftpb::{Entry, Snapshot};
 use ::raft::{GetEntriesContext, RaftState, Storage};
 use std::collections::HashSet;
@@ -437,4 +438,32 @@ fn one_thread_may_open_logs_that_have_records_at_the_same_places() {
     }
     assert_eq!(open("one").term(2).unwrap(), 1);
     assert_eq!(open("other").term(2).unwrap(), 2);
+}
+
+/// Otherwise a member dies of it: the raft library takes it for granted that what is in the log can be read.
+#[test]
+fn entries_are_read_while_a_sweep_moves_them() {
+    const ENTRIES: u64 = 3_000;
+    const KEPT: u64 = 60;
+    let (folder, meter) = (Folder::new(), Arc::new(PipelineMeter::default()));
+    std::fs::create_dir(&folder.0).unwrap();
+    let (log_file, log_files) = (ByteSize(4 << 10), ByteSize(8 << 10));
+    let medium = Medium { log_file, log_files, ..Medium::default() };
+    let mut log =
+        EngineLog::open(&folder.0.join("log"), &medium, Fsync::Off, Clock::start(), meter).unwrap();
+    for index in 1..=ENTRIES {
+        let data = vec![7; 200].into();
+        let entries = [Entry { index, term: 1, data, ..Entry::default() }];
+        log.append(&Round { entries: &entries, hard_state: None, sync: false }).unwrap();
+        log.applied(index);
+        if index % 10 == 0 {
+            let path = folder.0.join("image");
+            log.imaged(&Image { index, term: 1, path }, KEPT).unwrap();
+        }
+        let first = log.first_index().unwrap();
+        for _ in 0..5 {
+            let read = log.entries(first, index + 1, None, GetEntriesContext::empty(false));
+            assert_eq!(read.unwrap().len() as u64, index + 1 - first);
+        }
+    }
 }

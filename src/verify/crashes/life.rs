@@ -199,7 +199,8 @@ impl Life {
 
 /// The pieces of the log, on the host's disk.
 pub(super) fn medium() -> Medium {
-    Medium { log_file: LOG_FILE, log_files: LOG_FILES, ..Medium::default() }
+    // A log this short is read sooner than more threads are begun.
+    Medium { log_file: LOG_FILE, log_files: LOG_FILES, readers: 1, ..Medium::default() }
 }
 
 /// A data folder with these files, and nothing else.
