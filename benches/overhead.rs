@@ -1,6 +1,7 @@
 //! What measuring costs the system that is measured: the CPU sampler, and the clocks of requests and locks. Short spans with and
 //! without it in turns of four (with, without, without, with, or the other way round, at random), one right after the other, without
-//! syncs, where a cost per operation has nowhere to hide. A host that gets slower evenly during a turn changes nothing in it.
+//! syncs, where a cost per operation has nowhere to hide. A host that gets slower evenly during a turn changes nothing in it. Two
+//! systems of one kind differ by some percent for as long as they live, so where the sides are two, each turn has systems of its own.
 //!
 //! `cargo bench --bench overhead`; `-- 100` for so many turns, `-- 'pipeline 99'` for rows that have these words. What lock profiles cost is `scenarios/lock_profile_cost.toml`.
 
@@ -18,10 +19,13 @@ use kvbench::units::Nanos;
 use kvbench::workload::Workload;
 use rand::Rng;
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 const TURNS: u64 = 200;
+/// Of one system with and without sampling: its log grows by about a gigabyte meanwhile.
+const TURNS_PER_SYSTEM: u64 = 50;
 /// The rate that profilers commonly use, and the one of `kvbench run`.
 const RATES_HZ: [u16; 2] = [99, FREQUENCY_HZ];
 const WARMUP: Nanos = Nanos::from_millis(20);
@@ -86,19 +90,24 @@ fn main() {
             if !is_wanted(case, &what) {
                 continue;
             }
-            let system = Running::start(scenario.after(), clock);
-            let with = Side { target: &system.target, hz: Some(hz) };
-            let without = Side { target: &system.target, hz: None };
-            Contrast { case, scenario: &scenario, clock, with, without }.tell(&what, turns);
+            let sides = || {
+                let system = Rc::new(Running::start(scenario.after(), clock));
+                let (with, without) = (Some(hz), None);
+                [Side { system: system.clone(), hz: with }, Side { system, hz: without }]
+            };
+            let contrasts =
+                Contrasts { case, scenario: &scenario, clock, turns_each: TURNS_PER_SYSTEM };
+            tell(case, &what, &contrasts.ratios(turns, sides));
         }
     }
     for case in CLOCKED.iter().filter(|case| is_wanted(case, "clocks")) {
         let scenario = case.load();
-        let (with, without) =
-            (Running::start(scenario.after(), clock), Running::start(scenario.before(), clock));
-        let with = Side { target: &with.target, hz: None };
-        let without = Side { target: &without.target, hz: None };
-        Contrast { case, scenario: &scenario, clock, with, without }.tell("clocks", turns);
+        let sides = || {
+            [scenario.after(), scenario.before()]
+                .map(|arm| Side { system: Rc::new(Running::start(arm, clock)), hz: None })
+        };
+        let contrasts = Contrasts { case, scenario: &scenario, clock, turns_each: 1 };
+        tell(case, "clocks", &contrasts.ratios(turns, sides));
     }
 }
 
@@ -128,9 +137,42 @@ impl Running {
 }
 
 /// A system, and how often it is sampled.
-struct Side<'a> {
-    target: &'a System,
+struct Side {
+    system: Rc<Running>,
     hz: Option<u16>,
+}
+
+/// Contrasts of the same kind.
+struct Contrasts<'a> {
+    case: &'a Case,
+    scenario: &'a Scenario,
+    clock: Clock,
+    /// Turns before systems are started anew.
+    turns_each: u64,
+}
+
+impl Contrasts<'_> {
+    /// The ratio of every turn; `sides` starts the side with it and the one without.
+    fn ratios(&self, turns: u64, sides: impl Fn() -> [Side; 2]) -> Vec<f64> {
+        let Contrasts { case, scenario, clock, turns_each } = *self;
+        let mut ratios = Vec::new();
+        while (ratios.len() as u64) < turns {
+            let [with, without] = sides();
+            let contrast = Contrast { case, scenario, clock, with, without };
+            let begun = ratios.len() as u64;
+            let end = turns.min(begun + turns_each);
+            ratios.extend((begun..end).map(|turn| contrast.ratio(turn)));
+        }
+        ratios
+    }
+}
+
+fn tell(case: &Case, what: &str, ratios: &[f64]) {
+    let location = geometric_location(ratios).expect("rates are positive");
+    let interval = location
+        .interval
+        .map_or("too few turns".to_owned(), |(low, high)| format!("[{low:.3}, {high:.3}]"));
+    println!("| {} | {what} | {:.3} | {interval} | {} |", case.name, location.value, ratios.len());
 }
 
 /// Two sides under the same load.
@@ -138,21 +180,11 @@ struct Contrast<'a> {
     case: &'a Case,
     scenario: &'a Scenario,
     clock: Clock,
-    with: Side<'a>,
-    without: Side<'a>,
+    with: Side,
+    without: Side,
 }
 
 impl Contrast<'_> {
-    fn tell(&self, what: &str, turns: u64) {
-        let ratios: Vec<f64> = (0..turns).map(|turn| self.ratio(turn)).collect();
-        let location = geometric_location(&ratios).expect("rates are positive");
-        let interval = location
-            .interval
-            .map_or("too few turns".to_owned(), |(low, high)| format!("[{low:.3}, {high:.3}]"));
-        let name = self.case.name;
-        println!("| {name} | {what} | {:.3} | {interval} | {turns} |", location.value);
-    }
-
     /// Of one turn: the rates with it over those without, their geometric mean.
     fn ratio(&self, turn: u64) -> f64 {
         let seed = self.scenario.seed.child("overhead", turn);
@@ -167,15 +199,16 @@ impl Contrast<'_> {
     }
 
     /// Operations per second in one span.
-    fn rate(&self, side: &Side<'_>, seed: Seed) -> f64 {
+    fn rate(&self, side: &Side, seed: Seed) -> f64 {
         let pace = Pace::Closed { think: Nanos::ZERO };
         let (clients, warmup, duration) = (self.case.clients, WARMUP, DURATION);
         let span = Span { clients, share: Share::ALL, pace, warmup, duration, seed, sample: None };
         let (workload, stop) = (Workload::of(self.scenario), Arc::new(AtomicBool::new(false)));
         // Starting it takes some milliseconds, once in a trial of seconds; what it costs while it runs is asked here.
         let session = side.hz.map(|hz| Session::start(hz).expect("the sampler starts"));
-        let seen = load::offer(side.target, &workload, &span, self.clock, &stop, &mut Unwatched)
-            .expect("the host gives threads");
+        let seen =
+            load::offer(&side.system.target, &workload, &span, self.clock, &stop, &mut Unwatched)
+                .expect("the host gives threads");
         if let Some(session) = session {
             session.finish_counting().expect("the sampler reports");
         }
