@@ -4,6 +4,7 @@ use kvbench::cli::{self, Exit, Terminal};
 use kvbench::record::verification::{Finding, Verification};
 use std::ffi::OsString;
 use std::fs;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -78,6 +79,17 @@ fn every_path_is_the_oracle_and_json_is_json() {
     let compared = record.equivalence.clone().expect("it was asked for");
     assert!(compared.requests >= 20_000 && compared.batches > 0, "{compared:?}");
     assert!(record.histories.is_empty() && !record.has_violation());
+}
+
+/// Members whose disks fail give up by a panic, which is no news to whoever looks for wrong answers.
+#[test]
+fn disks_that_fail_are_told_in_numbers_only() {
+    let few = ["verify", "--campaign", "crashes", "--images", "40"];
+    let ran = Command::new(env!("CARGO_BIN_EXE_kvbench")).args(few).output();
+    let ran = ran.expect("the program starts");
+    let (out, err) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+    assert_eq!((ran.status.code(), err.as_ref()), (Some(0), ""), "{out}");
+    assert!(out.contains("sync-fails: happened 6 of 6 times, the member gave up 6 times"), "{out}");
 }
 
 #[test]

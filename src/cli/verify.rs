@@ -5,6 +5,7 @@ mod histories;
 mod imported;
 mod kept;
 mod plans;
+mod quiet;
 mod simulated;
 mod told;
 mod watched;

@@ -1,6 +1,6 @@
 //! `kvbench verify --campaign simulation`: one run for each seed, and the smallest schedule for one that goes wrong.
 
-use super::Sitting;
+use super::{Sitting, Watched};
 use crate::cli::Terminal;
 use crate::clock::Clock;
 use crate::record::verification::{FaultCount, SimulatedViolation, Simulation};
@@ -61,7 +61,9 @@ impl Sitting {
         let stop = || interrupted.load(Ordering::Relaxed);
         let mut sum = Simulation { seed: first, ticks_each: args.ticks, ..Simulation::default() };
         let mut kinds = BTreeMap::new();
+        let mut shown = Watched::new(terminal.live && !is_quiet);
         for seed in (first..).take(args.seeds as usize) {
+            shown.at("simulated groups", seed - first, args.seeds);
             if stop() || sum.violations.len() >= VIOLATIONS_MAX {
                 break;
             }
@@ -74,6 +76,7 @@ impl Sitting {
                 sum.violations.extend(shrunk.map(|shrunk| violation(&ran, &shrunk)));
             }
         }
+        drop(shown);
         let count = |(kind, (asked, happened)): (&str, (u64, u64))| FaultCount {
             kind: kind.to_owned(),
             asked,

@@ -1,5 +1,6 @@
 //! All that a crash may leave of a life, step by step, and what a member makes of it.
 
+use super::Look;
 use super::journal::{LOG, Step};
 use super::judge::{Bounds, Found, Judge};
 use super::life::{Life, Script};
@@ -12,12 +13,11 @@ use rand_chacha::ChaCha8Rng;
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Violations that are put into words, at most: of acknowledged changes that were lost, and of anything else.
 const WORDS_MAX: u64 = 10;
-/// A bit is turned at every so many steps.
-const FLIP_EVERY: usize = 2;
+/// A bit is turned at every so many moments.
+const FLIP_EVERY: u64 = 2;
 
 const SECTOR: usize = 512;
 const PAGE: usize = 4096;
@@ -147,19 +147,25 @@ impl<'a> Explorer<'a> {
         }
     }
 
-    /// Tries crashes before every step of `life` and after the last, but none once `interrupted`. Gives one of the leftovers, drawn from all.
+    /// Tries crashes before the steps of `life` and after the last, as closely as `look` says. Gives one of the leftovers, drawn from all;
+    /// none if it was called off.
     pub(super) fn explore(
         &mut self,
         life: &Life,
-        interrupted: &AtomicBool,
+        look: Look<'_>,
     ) -> Result<Option<Start>, NodeError> {
         let mut platter = Platter::with(&self.script.begin, self.word);
         let (mut asked, mut answered) = (0, 0);
+        let every = look.every.max(1);
+        let first = self.random.random_range(0..every);
         for number in 0..=life.steps.len() {
-            if interrupted.load(Ordering::Relaxed) {
-                break;
+            if number % every == first || number == life.steps.len() {
+                let before = self.tally.images_in_all();
+                self.moment(number, &platter, (answered, asked))?;
+                if !(look.goes_on)(self.tally.images_in_all() - before) {
+                    return Ok(None);
+                }
             }
-            self.moment(number, &platter, (answered, asked))?;
             match life.steps.get(number) {
                 Some(Step::Asked { number }) => asked = number + 1,
                 Some(Step::Answered { number }) => answered = answered.max(number + 1),
@@ -189,10 +195,10 @@ impl<'a> Explorer<'a> {
             self.tally.names_lost += u64::from(crash.lacks_names);
             self.note(step, crash, found, bounds);
         }
-        self.tally.moments += u64::from(has_any);
-        if has_any && self.turns_bits && step.is_multiple_of(FLIP_EVERY) {
+        if has_any && self.turns_bits && self.tally.moments.is_multiple_of(FLIP_EVERY) {
             self.flip(step, platter, bounds)?;
         }
+        self.tally.moments += u64::from(has_any);
         Ok(())
     }
 

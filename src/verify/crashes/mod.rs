@@ -27,7 +27,6 @@ use judge::Judge;
 use life::{Script, Way};
 use mishap::Trouble;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Lives of one seed, each beginning with what a crash of the one before left.
 const LIVES: u64 = 3;
@@ -47,6 +46,20 @@ pub struct Plan {
     pub word: Word,
     /// Whether the log syncs at all.
     pub fsync: Fsync,
+}
+
+/// How closely lives are looked at, and how long.
+#[derive(Clone, Copy)]
+pub struct Look<'a> {
+    /// Crashes are tried at one in so many moments, and at the last.
+    pub every: usize,
+    /// Told after each moment on how many more leftovers a member was started; false calls the rest off.
+    pub goes_on: &'a (dyn Fn(u64) -> bool + Sync),
+}
+
+impl Look<'_> {
+    /// At every moment, to the end.
+    pub const WHOLE: Look<'static> = Look { every: 1, goes_on: &|_| true };
 }
 
 /// What came of a seed.
@@ -69,8 +82,8 @@ fn scratch() -> Result<tempfile::TempDir, NodeError> {
     tempfile::Builder::new().prefix("kvbench-crashes-").tempdir_in(&parent).map_err(io)
 }
 
-/// Lives and crashes of one seed. `interrupted` ends it early.
-pub fn explore(plan: &Plan, interrupted: &AtomicBool) -> Result<Explored, NodeError> {
+/// Lives and crashes of one seed.
+pub fn explore(plan: &Plan, look: Look<'_>) -> Result<Explored, NodeError> {
     let scratch = scratch()?;
     let (lived, judged) = (scratch.path().join("lived"), scratch.path().join("judged"));
     let seed = Seed(plan.seed);
@@ -85,10 +98,10 @@ pub fn explore(plan: &Plan, interrupted: &AtomicBool) -> Result<Explored, NodeEr
         explored.answered += life.answered;
         let mut explorer = Explorer::new(&script, &mut judge, plan.word, seed);
         explorer.label = format!("seed {}, life {number}", plan.seed);
-        let start = explorer.explore(&life, interrupted)?;
+        let start = explorer.explore(&life, look)?;
         explored.tally.add(&explorer.tally);
         explored.tally.add(&of_life(&life, &format!("seed {}, life {number}", plan.seed)));
-        match start.filter(|_| !interrupted.load(Ordering::Relaxed)) {
+        match start {
             Some((left, executed)) => script = script.next(left, executed, seed, &way),
             None => break,
         }
@@ -125,7 +138,7 @@ pub fn survive(
     seed: u64,
     mishap: Mishap,
     after: u64,
-    interrupted: &AtomicBool,
+    look: Look<'_>,
 ) -> Result<Survived, NodeError> {
     let scratch = scratch()?;
     let (lived, judged) = (scratch.path().join("lived"), scratch.path().join("judged"));
@@ -137,7 +150,7 @@ pub fn survive(
     let mut explorer = Explorer::new(&script, &mut judge, Word::Kept, Seed(seed));
     explorer.label = label;
     explorer.turns_bits = false;
-    explorer.explore(&life, interrupted)?;
+    explorer.explore(&life, look)?;
     Ok(Survived {
         mishap,
         happened: life.mishap_happened,
