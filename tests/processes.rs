@@ -41,10 +41,13 @@ fn processes_are_killed_and_paused_and_every_question_is_answered() {
             assert_eq!((history.campaign.as_str(), history.watchers), ("processes", 24));
             for fault in &history.faults {
                 assert!(fault.happened && fault.written_ms.is_some(), "{fault:?}");
-                assert!(fault.led_ms.is_some() && fault.level_ms.is_some(), "{fault:?}");
+                assert!(fault.level_ms.is_some(), "{fault:?}");
             }
         }
     }
+    // A leader may have lost its place, to a busy host, before it is struck: then nobody needs to lead after it.
+    let faults: Vec<_> = record.histories.iter().flat_map(|history| &history.faults).collect();
+    assert!(faults.iter().any(|fault| fault.led_ms.is_some()), "{faults:?}");
 }
 
 #[test]
