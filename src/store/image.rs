@@ -222,6 +222,7 @@ impl Order {
         let begins = if kv.is_tombstone() { 0 } else { 1 };
         let may_be = kv.version() >= 0 && (begins..=kv.modified()).contains(&kv.create());
         require(may_be, "the numbers of a version cannot be")?;
+        require(!kv.is_tombstone() || kv.lease() == 0, "a deletion hangs on a lease")?;
         self.last = place;
         Ok(())
     }
@@ -379,11 +380,12 @@ mod tests {
     #[test]
     fn what_no_store_writes_is_damage_whatever_its_hash_says() {
         let none = 0u64.to_le_bytes();
-        let version = |modified: i64, sub: u32, create: i64, version: i64| {
+        let leased = |modified: i64, sub: u32, create: i64, version: i64, lease: i64| {
             let lengths = [1u32, 0].map(u32::to_le_bytes).concat();
-            let numbers = [create, modified, version, 0].map(i64::to_le_bytes).concat();
+            let numbers = [create, modified, version, lease].map(i64::to_le_bytes).concat();
             [lengths, numbers, sub.to_le_bytes().to_vec(), b"k".to_vec()].concat()
         };
+        let version = |modified, sub, create, version| leased(modified, sub, create, version, 0);
         let of = |versions: &[Vec<u8>]| kept(&image(MAGIC, &[&none, &none, &versions.concat()]));
         assert!(of(&[version(2, 0, 2, 1), version(3, 0, 0, 0), version(3, 1, 3, 1)]).is_ok());
         for versions in [
@@ -395,6 +397,7 @@ mod tests {
             vec![version(2, 0, 0, 1)],
             vec![version(2, 0, 2, -1)],
             vec![version(STAMP, 0, 2, 1)],
+            vec![version(2, 0, 2, 1), leased(3, 0, 0, 0, 7)],
         ] {
             assert!(matches!(of(&versions), Err(ImageError::Damaged(_))), "{versions:?}");
         }
