@@ -79,9 +79,12 @@ fn head(out: &mut String, record: &Verification) {
         "<header>\n<p class=\"kicker\">kvbench · verify · {}</p>\n<h1><span class=\"badge {class}\">{badge}</span></h1>\n",
         text(&record.started_at)
     ));
-    let histories = count(record.histories.len(), "history", "histories");
+    let made = match record.histories.len() {
+        0 => "no histories".to_owned(),
+        made => count(made, "history", "histories"),
+    };
     let sittings = count(record.sittings as usize, "sitting", "sittings");
-    let lead = format!("{histories} in {} s, {sittings}", significant(record.elapsed_s));
+    let lead = format!("{made} in {} s, {sittings}", significant(record.elapsed_s));
     out.push_str(&format!("<p class=\"lead\">{}</p>\n", text(&lead)));
     if !record.complete {
         out.push_str("<p class=\"stamp\">NOT COMPLETE: it was interrupted, or still goes on</p>\n");

@@ -4,7 +4,7 @@ use super::{paragraph, section};
 use crate::record::verification::Crashes;
 use crate::report::html::Table;
 use crate::report::markup::text;
-use crate::report::words::{count, significant};
+use crate::report::words::{count, grouped, significant};
 
 /// The section.
 pub(super) fn section_of(out: &mut String, found: &Crashes) {
@@ -12,20 +12,20 @@ pub(super) fn section_of(out: &mut String, found: &Crashes) {
     let lead = format!(
         "{} at {} moments of {}, from seed {}, in {} s: acknowledged changes lost after {}, anything else wrong after {}. Names lacked in {}.",
         count(found.images() as usize, "leftover", "leftovers"),
-        found.moments,
+        grouped(found.moments as f64),
         count(found.lives as usize, "life", "lives"),
         found.seed,
         significant(found.elapsed_s),
         found.lost,
         found.wrong,
-        found.names_lost
+        grouped(found.names_lost as f64)
     );
     paragraph(out, &lead);
     let mut table = Table::new("", "lr");
     table.column("what became of unsynced bytes", "");
     table.column("leftovers", "");
     for (kind, images) in &found.images_by_kind {
-        table.row(vec![kind.clone(), images.to_string()]);
+        table.row(vec![kind.clone(), grouped(*images as f64)]);
     }
     for (what, flips) in [
         ("a synced bit turned: refused", found.flips_refused),
@@ -36,7 +36,7 @@ pub(super) fn section_of(out: &mut String, found: &Crashes) {
             found.noise_refused,
         ),
     ] {
-        table.row(vec![what.to_owned(), flips.to_string()]);
+        table.row(vec![what.to_owned(), grouped(flips as f64)]);
     }
     table.write(out);
     mishaps(out, found);
@@ -55,7 +55,7 @@ fn mishaps(out: &mut String, found: &Crashes) {
             one.tried.to_string(),
             one.happened.to_string(),
             one.stopped.to_string(),
-            one.images.to_string(),
+            grouped(one.images as f64),
         ]);
     }
     table.write(out);
