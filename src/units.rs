@@ -171,7 +171,8 @@ fn parse_scaled(text: &str, units: &[(&str, u64)], wanted: &str) -> Result<u64, 
         units.iter().find(|(name, _)| *name == unit).map(|(_, scale)| *scale).ok_or_else(|| {
             match unit {
                 "" => format!("the unit is missing: expected {wanted}"),
-                _ => format!("unknown unit \"{unit}\": expected {wanted}"),
+                // Escaped: it may hold what reorders text on a terminal.
+                _ => format!("unknown unit {unit:?}: expected {wanted}"),
             }
         })?;
     let scaled = value * scale as f64;
@@ -227,7 +228,8 @@ mod tests {
         assert_eq!(parse_count("100k"), Ok(100_000));
         assert_eq!(parse_percent("5%"), Ok(0.05));
         assert!(parse_nanos("10").unwrap_err().contains("unit is missing"));
-        assert!(parse_nanos("10 parsecs").unwrap_err().contains("unknown unit"));
+        assert!(parse_nanos("10 parsecs").unwrap_err().contains("unknown unit \"parsecs\""));
+        assert!(!parse_nanos("10\u{202e}us").unwrap_err().contains('\u{202e}'));
         assert!(parse_bytes("0.3B").unwrap_err().contains("whole number"));
         assert!(
             parse_nanos("").is_err() && parse_nanos("-1s").is_err() && parse_percent("x%").is_err()
