@@ -134,14 +134,18 @@ fn an_acknowledged_write_that_is_gone_is_found() {
     violates(made.check_with(&truth[..2]), "the store ends at revision 3");
 }
 
-#[test]
-fn a_stale_read_is_found() {
+fn small_whose_last_read_finds_the_first_value(revision: i64) -> Made {
     let mut made = small();
-    // The last read answers as of revision 3, when revision 4 was answered long ago.
     let kv = made.truth()[0].kv.clone();
     let found = RangeResult { kvs: vec![kv], more: false, count: 1 };
-    made.history[5].outcome =
-        Outcome::Done(Response { revision: 3, result: Ok(Body::Range(found)) });
+    made.history[5].outcome = Outcome::Done(Response { revision, result: Ok(Body::Range(found)) });
+    made
+}
+
+#[test]
+fn a_stale_read_is_found() {
+    // As of revision 3, when revision 4 was answered long ago.
+    let mut made = small_whose_last_read_finds_the_first_value(3);
     violates(made.check(), "revision 4 was answered before that was sent");
     // Had it been sent before, it would be right.
     made.history[5].invoked = Nanos(31);
@@ -151,11 +155,7 @@ fn a_stale_read_is_found() {
 
 #[test]
 fn a_wrong_value_under_the_right_revision_is_found() {
-    let mut made = small();
-    let kv = made.truth()[0].kv.clone();
-    let found = RangeResult { kvs: vec![kv], more: false, count: 1 };
-    made.history[5].outcome =
-        Outcome::Done(Response { revision: 4, result: Ok(Body::Range(found)) });
+    let made = small_whose_last_read_finds_the_first_value(4);
     violates(made.check(), "but it must be");
 }
 
