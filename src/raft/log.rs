@@ -436,3 +436,26 @@ fn read_beside_sweeps<T>(
     }
     outcome.map_err(|error| raft::Error::Store(StorageError::Other(Box::new(error))))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_sweep_moved_is_looked_up_again_and_what_is_damaged_not_for_ever() {
+        let moved = || raft_engine::Error::Corruption("file seqno out of range".into());
+        let mut looked = 0;
+        let read = read_beside_sweeps(|| {
+            looked += 1;
+            if looked < READS_MAX { Err(moved()) } else { Ok(7) }
+        });
+        assert_eq!((read.unwrap(), looked), (7, READS_MAX));
+        let mut looked = 0;
+        let read = read_beside_sweeps::<()>(|| {
+            looked += 1;
+            Err(moved())
+        });
+        assert!(read.is_err());
+        assert_eq!(looked, READS_MAX);
+    }
+}
