@@ -174,12 +174,20 @@ fn sums(out: &mut String, record: &Verification) {
 
 fn faults(out: &mut String, record: &Verification) {
     section(out, "What went wrong on purpose");
-    let mut table = Table::new("", "lrr");
-    ["fault", "asked for", "seen to happen"].iter().for_each(|name| table.column(name, ""));
-    for (kind, FaultTally { asked, happened }) in record.faults_by_kind() {
-        table.row(vec![kind.to_owned(), asked.to_string(), happened.to_string()]);
+    let by_kind = record.faults_by_kind();
+    if by_kind.is_empty() {
+        paragraph(
+            out,
+            "Nothing: whatever a checker found here is a false alarm, or the product's without any fault.",
+        );
+    } else {
+        let mut table = Table::new("", "lrr");
+        ["fault", "asked for", "seen to happen"].iter().for_each(|name| table.column(name, ""));
+        for (kind, FaultTally { asked, happened }) in by_kind {
+            table.row(vec![kind.to_owned(), asked.to_string(), happened.to_string()]);
+        }
+        table.write(out);
     }
-    table.write(out);
     for one in &record.skipped {
         paragraph(out, &format!("Skipped: {}: {}.", one.kind, one.why));
     }

@@ -52,7 +52,7 @@ impl Sitting {
         for one in &self.record.skipped {
             writeln!(terminal.err, "skipped: {}: {}", one.kind, plain(&one.why))?;
         }
-        if possible.is_empty() {
+        if possible.is_empty() && !plans::is_without_faults(args) {
             return self.keep();
         }
         let possible: Vec<processes::Fault> = possible.into_iter().copied().collect();

@@ -10,6 +10,8 @@ const FAILPOINTS: &str = "failpoints";
 pub(super) const PROCESSES: &str = "processes";
 /// Faults of one history of processes: each takes seconds, and all kinds take turns.
 const FAULTS_EACH: usize = 5;
+/// What `--fault` says for a history in which nothing goes wrong: whatever a checker finds there is a false alarm.
+const NO_FAULT: &str = "none";
 
 /// A history to be made, and what its levers are called.
 pub(super) type Planned<F> = (Plan<F>, PathArg, EngineArg);
@@ -39,7 +41,7 @@ pub(super) fn campaign(campaign: Campaign) -> &'static str {
 pub(super) fn fault_help() -> String {
     let (within, processes) = (known(Campaign::Faults, false), known(Campaign::Processes, false));
     format!(
-        "With these faults only; else with all; may be repeated: {}; of processes {}",
+        "With these faults only; else with all; may be repeated: {}; of processes {}; with none",
         within.join(", "),
         processes.join(", ")
     )
@@ -48,10 +50,10 @@ pub(super) fn fault_help() -> String {
 /// Reads a fault's name, of whichever campaign.
 pub(super) fn fault(name: &str) -> Result<String, String> {
     let (within, processes) = (known(Campaign::Faults, false), known(Campaign::Processes, false));
-    match within.iter().chain(&processes).any(|known| *known == name) {
+    match within.iter().chain(&processes).chain(&[NO_FAULT]).any(|known| *known == name) {
         true => Ok(name.to_owned()),
         false => Err(format!(
-            "there is no such fault; there are {}; of processes {}",
+            "there is no such fault; there are {}; of processes {}; or none",
             within.join(", "),
             processes.join(", ")
         )),
@@ -60,6 +62,17 @@ pub(super) fn fault(name: &str) -> Result<String, String> {
 
 /// What cannot be asked for together.
 pub(super) fn check(args: &VerifyArgs) -> Result<(), String> {
+    if is_without_faults(args) {
+        return match args.campaign {
+            _ if args.fault.len() > 1 => Err(format!(
+                "--fault {NO_FAULT} goes with no other\n  hint: leave it out, or the others"
+            )),
+            Campaign::Failpoints => Err(format!(
+                "--fault {NO_FAULT} is not of this campaign\n  hint: --campaign {WITHIN} --fault {NO_FAULT}"
+            )),
+            _ => Ok(()),
+        };
+    }
     let all = known(args.campaign, false);
     let of_one = known(args.campaign, true);
     let is_asked = |name: &&str| args.fault.iter().any(|asked| asked == name);
@@ -87,6 +100,11 @@ pub(super) fn check(args: &VerifyArgs) -> Result<(), String> {
     }
 }
 
+/// Whether nothing is to go wrong.
+pub(super) fn is_without_faults(args: &VerifyArgs) -> bool {
+    args.fault.iter().any(|asked| asked == NO_FAULT)
+}
+
 /// Whether a fault was asked for.
 pub(super) fn is_wanted(args: &VerifyArgs, name: &str) -> bool {
     args.fault.is_empty() || args.fault.iter().any(|asked| asked == name)
@@ -98,9 +116,10 @@ pub(super) fn within(args: &VerifyArgs, number: u64) -> Planned<Fault> {
         list.iter().copied().filter(|fault| is_wanted(args, fault.name())).collect()
     };
     if args.campaign != Campaign::Failpoints {
-        return planned(args, number, wanted(&Fault::OF_THREE), wanted(&Fault::OF_ONE));
+        let of_one = can_be_alone(args, wanted(&Fault::OF_ONE));
+        return planned(args, number, wanted(&Fault::OF_THREE), of_one);
     }
-    let (mut plan, path, engine) = planned(args, number, Vec::new(), Vec::new());
+    let (mut plan, path, engine) = planned(args, number, Vec::new(), None);
     plan.faults = at_sites(plan.seed, engine);
     (plan, path, engine)
 }
@@ -124,7 +143,8 @@ pub(super) fn of_processes(
     possible: &[processes::Fault],
 ) -> Planned<processes::Fault> {
     let is_of_one = |fault: &processes::Fault| processes::Fault::OF_ONE.contains(fault);
-    let of_one: Vec<_> = possible.iter().copied().filter(is_of_one).collect();
+    let of_one = possible.iter().copied().filter(is_of_one).collect();
+    let of_one = can_be_alone(args, of_one);
     let (mut plan, path, engine) = planned(args, number, possible.to_vec(), of_one);
     if args.nodes.is_none() && number % 8 == 6 {
         plan.nodes = 5;
@@ -147,20 +167,30 @@ pub(super) fn of_processes(
     (plan, path, engine)
 }
 
-/// One member alone once in four times, where it can have any of the faults.
-fn planned<F>(args: &VerifyArgs, number: u64, of_several: Vec<F>, of_one: Vec<F>) -> Planned<F> {
+/// What goes wrong with one member alone, if any of it can, or nothing is to.
+fn can_be_alone<F>(args: &VerifyArgs, of_one: Vec<F>) -> Option<Vec<F>> {
+    (is_without_faults(args) || !of_one.is_empty()).then_some(of_one)
+}
+
+/// One member alone once in four times, where that can be.
+fn planned<F>(
+    args: &VerifyArgs,
+    number: u64,
+    of_several: Vec<F>,
+    of_one: Option<Vec<F>>,
+) -> Planned<F> {
     let paths: Vec<PathArg> = args.path.map_or_else(|| PathArg::ALL.to_vec(), |one| vec![one]);
     let engines = args.engine.map_or_else(EngineArg::built_in, |one| vec![one]);
     let turn = |all: u64, step: u64| (number / step % all) as usize;
     let path = paths[turn(paths.len() as u64, 1)];
     let engine = engines[turn(engines.len() as u64, paths.len() as u64)];
-    let nodes = args.nodes.unwrap_or(if number % 4 == 3 && !of_one.is_empty() { 1 } else { 3 });
+    let nodes = args.nodes.unwrap_or(if number % 4 == 3 && of_one.is_some() { 1 } else { 3 });
     let plan = Plan {
         seed: args.seed + number,
         path: path.kind(),
         engine: engine.kind(),
         nodes,
-        faults: if nodes == 1 { of_one } else { of_several },
+        faults: if nodes == 1 { of_one.unwrap_or_default() } else { of_several },
         operations_min: args.operations,
     };
     (plan, path, engine)
@@ -197,6 +227,23 @@ mod tests {
         assert_eq!(drawn.len(), processes::Fault::OF_SEVERAL.len());
         assert_eq!(alone, processes::Fault::OF_ONE.into_iter().collect());
         assert_eq!(sizes, [1, 3, 5].into());
+    }
+
+    #[test]
+    fn nothing_goes_wrong_where_no_fault_is_asked_for() {
+        let args = parsed(&["--fault", "none"]);
+        assert_eq!(check(&args), Ok(()));
+        for number in 0..24 {
+            let plans = [
+                within(&args, number).0.faults.len(),
+                of_processes(&args, number, &[]).0.faults.len(),
+            ];
+            assert_eq!(plans, [0, 0]);
+        }
+        let sizes: BTreeSet<_> = (0..24).map(|number| within(&args, number).0.nodes).collect();
+        assert_eq!(sizes, [1, 3].into());
+        let with_another = check(&parsed(&["--fault", "none", "--fault", "loss"])).unwrap_err();
+        assert!(with_another.contains("goes with no other"), "{with_another}");
     }
 
     #[test]

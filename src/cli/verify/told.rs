@@ -130,7 +130,7 @@ pub(super) fn tell(
 pub(super) fn again(told: &HistoryRecord, args: &VerifyArgs) -> String {
     // Those of processes are drawn for each history.
     let drawn = told.faults.iter().map(|fault| &fault.kind);
-    let kinds: Vec<&String> = match told.campaign == PROCESSES {
+    let kinds: Vec<&String> = match told.campaign == PROCESSES && !told.faults.is_empty() {
         true => drawn.collect(),
         false => args.fault.iter().collect(),
     };
@@ -187,7 +187,8 @@ pub(super) fn summary(out: &mut dyn Write, record: &Verification) -> io::Result<
             false => format!("{kind} {happened} of {asked}"),
         })
         .collect();
-    writeln!(out, "  faults that happened: {}", kinds.join(", "))?;
+    let kinds = if kinds.is_empty() { "none".to_owned() } else { kinds.join(", ") };
+    writeln!(out, "  faults that happened: {kinds}")?;
     for one in &record.skipped {
         writeln!(out, "  skipped: {}: {}", one.kind, plain(&one.why))?;
     }
