@@ -77,9 +77,13 @@ impl Gated {
 
 /// Gates the program against `base`, a script's body; `$0.count` is a file of its own.
 fn gate(base: &str, words: &[&str]) -> Gated {
+    gate_of(SCENARIO, base, words)
+}
+
+fn gate_of(scenario: &str, base: &str, words: &[&str]) -> Gated {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
-    fs::write(path("tiny.toml"), SCENARIO).unwrap();
+    fs::write(path("tiny.toml"), scenario).unwrap();
     fs::write(path("base"), format!("#!/bin/sh\n{base}\nexec \"{PROGRAM}\" \"$@\"\n")).unwrap();
     fs::set_permissions(path("base"), fs::Permissions::from_mode(0o755)).unwrap();
     let base = format!("program:{}", path("base").display());
@@ -127,6 +131,21 @@ fn a_program_against_itself_by_turns_leaves_everything_it_rests_on() {
         let text = fs::read_to_string(gated.left().join(name)).unwrap();
         assert!(text.contains("Nothing got worse"), "{name}");
     }
+}
+
+#[test]
+fn one_client_that_waits_for_the_cpu_alone_is_measured_by_slices() {
+    let by_slices = SCENARIO.replace("a.mean@1", "a.cpu_per_op@1");
+    let gated = gate_of(&by_slices, "", &["--pairs", "7"]);
+    assert_eq!(gated.code(), 0, "{}", gated.text());
+    let record = gated.record();
+    assert_eq!(record.scenarios[0].slice_ms, Some(5.0));
+    assert!(gated.text().contains("shared one CPU by slices of 5 ms"), "{}", gated.text());
+    let run = Bundle::open(&gated.left().join("tiny-after")).read_run().unwrap();
+    let of_turn = |block: u32| run.trials.iter().filter(|one| one.block == block).count();
+    assert_eq!((0..7).map(of_turn).collect::<Vec<_>>(), [3; 7]);
+    let whole = gate_of(&by_slices, "", &["--pairs", "7", "--no-slices"]);
+    assert_eq!(whole.record().scenarios[0].slice_ms, None, "{}", whole.text());
 }
 
 #[test]

@@ -5,8 +5,10 @@
 //! can deceive one of them; interleaved pairs keep it from deceiving both. It refuses to call it a pass if nothing was compared.
 
 mod sitting;
+mod slices;
 
 pub use sitting::{Program, Shot, built_alike, joined};
+pub use slices::without_sharers;
 
 use crate::compare::contrast::Limit;
 use crate::record::contrast::{Contrast, ContrastRow, ContrastUnit, Contrasts, RowVerdict};

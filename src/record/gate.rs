@@ -81,6 +81,9 @@ pub struct GatedScenario {
     pub not_comparable: String,
     /// Checks that failed at head, each with its evidence.
     pub wrong: Vec<String>,
+    /// Where base and head shared one CPU by slices of time, how long a slice was, milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slice_ms: Option<f64>,
 }
 
 impl GateRecord {

@@ -1,5 +1,6 @@
 //! What was measured of a scenario: for each gated arm the trials of both sides, or of head alone where the base is no run.
 
+use super::slices::SLICE;
 use super::turns::Ended;
 use crate::compare::contrast::{Entrant, Limit, Match, Newcomer};
 use crate::gate::{Program, Shot, built_alike, joined};
@@ -126,7 +127,8 @@ impl Measured {
 
     /// Takes over what runs by turns left. `force`: builds of different profiles are compared all the same.
     pub(super) fn take_turns(&mut self, arms: &[GatedArm], ended: Ended, force: bool) {
-        let Ended { shots, failure, wrong, repeated } = ended;
+        let Ended { shots, failure, wrong, repeated, by_slices } = ended;
+        self.scenario.slice_ms = by_slices.then(|| SLICE.as_secs_f64() * 1e3);
         self.scenario.failure = failure.unwrap_or_default();
         self.scenario.wrong = wrong;
         let of = |program| shots.iter().find(move |shot: &&Shot| shot.program == program);

@@ -4,6 +4,7 @@ mod base;
 mod leave;
 mod measured;
 mod sitting;
+mod slices;
 mod turns;
 
 use super::run::scratch_in;
@@ -60,6 +61,9 @@ pub(super) struct GateArgs {
     /// Take the first set of trials for the whole truth: what looks worse is not measured once more
     #[arg(long)]
     no_confirm: bool,
+    /// Give each program the whole machine in turn, also where both could share one CPU by slices of time
+    #[arg(long)]
+    no_slices: bool,
     /// What is done about metrics that are not decided
     #[arg(long, value_enum, default_value = "tell")]
     inconclusive: Policy,

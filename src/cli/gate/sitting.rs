@@ -3,7 +3,7 @@
 use super::base::Base;
 use super::measured::{GatedArm, Measured, Sides, Trials, failed_checks, limit};
 use super::turns::{self, Ended, Turns};
-use super::{GateArgs, Terminal, is_interrupted};
+use super::{GateArgs, Terminal, is_interrupted, slices};
 use crate::cli::progress::Shown;
 use crate::clock::Clock;
 use crate::compare::contrast::{Match, Newcomer, against_history, matched};
@@ -138,6 +138,7 @@ impl Sitting<'_> {
             programs: [base, &self.head],
             pairs: self.pairs,
             from,
+            by_slices: !self.args.no_slices && slices::fits(scenario),
             args: self.args,
             scratch: self.scratch,
             clock: self.clock,

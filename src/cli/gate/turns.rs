@@ -1,10 +1,12 @@
 //! Base and head by turns: each turn runs both programs on one block of the scenario, in random order, and one of them a second time.
-//! Both are processes started the same way with the same arguments, so that nothing differs but the program.
+//! Both are processes started the same way with the same arguments, so that nothing differs but the program. Where one CPU is all that
+//! they wait for, the three of a turn run side by side on one, by slices of time.
 
 use super::GateArgs;
 use super::measured::failed_checks;
+use super::slices::{Sharers, on_one_cpu};
 use crate::clock::Clock;
-use crate::gate::{Program, Shot};
+use crate::gate::{Program, Shot, without_sharers};
 use crate::record::Run;
 use crate::record::bundle::Bundle;
 use crate::runner::{Progress, Watcher};
@@ -19,9 +21,12 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
+use tempfile::TempDir;
 
 /// Between two looks at whether a run has ended.
 const NAP: Nanos = Nanos::from_millis(20);
+/// Runs of a turn.
+const RUNS: usize = 3;
 /// Exit codes of `kvbench run` after which there is a whole record: verdicts on a single pair are not what is asked here.
 const MEASURED: [i32; 4] = [0, 1, 3, 4];
 /// Lines of a run's last words that are quoted.
@@ -44,6 +49,8 @@ pub(super) struct Ended {
     pub(super) wrong: Vec<String>,
     /// Turns that were measured again, since the host was disturbed.
     pub(super) repeated: u32,
+    /// Whether the runs of a turn were made side by side.
+    pub(super) by_slices: bool,
 }
 
 /// The turns of one scenario.
@@ -56,6 +63,8 @@ pub(super) struct Turns<'a> {
     pub(super) pairs: u32,
     /// Number of the first turn; seeds and orders follow from it.
     pub(super) from: u32,
+    /// Whether the runs of a turn share one CPU by slices, or have the machine one after the other.
+    pub(super) by_slices: bool,
     pub(super) args: &'a GateArgs,
     pub(super) scratch: &'a Path,
     pub(super) clock: Clock,
@@ -69,7 +78,13 @@ impl Turns<'_> {
         interrupted: &AtomicBool,
         watcher: &mut dyn Watcher,
     ) -> io::Result<Ended> {
-        let mut ended = Ended { shots: Vec::new(), failure: None, wrong: Vec::new(), repeated: 0 };
+        let mut ended = Ended {
+            shots: Vec::new(),
+            failure: None,
+            wrong: Vec::new(),
+            repeated: 0,
+            by_slices: self.by_slices,
+        };
         for block in 0..self.pairs {
             loop {
                 // A turn that is measured again is another one, with a seed of its own.
@@ -97,22 +112,33 @@ impl Turns<'_> {
         interrupted: &AtomicBool,
         watcher: &mut dyn Watcher,
     ) -> io::Result<Option<Vec<Shot>>> {
-        let mut turn = Vec::new();
-        for (program, repeat) in self.order(block) {
-            let doing = format!("{} {}", self.name, program.name());
-            watcher.progress(&Progress {
-                doing: &doing,
-                pair: block + 1,
-                pairs: self.pairs,
-                done: (ended.shots.len() + turn.len()) as u64,
-                planned: u64::from(self.pairs) * 3,
-                ratio: ratio(&ended.shots),
-            });
+        let order = self.order(block);
+        let mut outcomes = Vec::new();
+        // By slices all at once, else one after the other.
+        for runs in order.chunks(if self.by_slices { RUNS } else { 1 }) {
+            self.show(block, runs, ended, outcomes.len(), watcher);
             let began_s = self.clock.now().as_secs_f64();
-            match self.shot(program, number).run(self.clock, interrupted)? {
-                Ok(run) => {
+            let processes = runs.iter().map(|(program, _)| self.process(*program, number));
+            let made = match self.by_slices {
+                true => side_by_side(&processes.collect::<Vec<_>>(), self.clock, interrupted)?,
+                false => processes
+                    .map(|process| process.run(self.clock, interrupted))
+                    .collect::<io::Result<Vec<_>>>()?,
+            };
+            outcomes.extend(runs.iter().zip(made).map(|(run, made)| (*run, began_s, made)));
+            if outcomes.iter().any(|(_, _, made)| made.is_err()) {
+                break;
+            }
+        }
+        let mut turn = Vec::new();
+        for ((program, repeat), began_s, outcome) in outcomes {
+            match outcome {
+                Ok(mut run) => {
                     if program == Program::Head {
                         ended.note_wrong(&run);
+                    }
+                    if self.by_slices {
+                        without_sharers(&mut run, RUNS as u32);
                     }
                     turn.push(Shot { program, block, repeat, began_s, run });
                 }
@@ -126,6 +152,28 @@ impl Turns<'_> {
         Ok(Some(turn))
     }
 
+    fn show(
+        &self,
+        block: u32,
+        runs: &[(Program, bool)],
+        ended: &Ended,
+        made: usize,
+        watcher: &mut dyn Watcher,
+    ) {
+        let who = match runs {
+            [(program, _)] => program.name(),
+            _ => "base and head",
+        };
+        watcher.progress(&Progress {
+            doing: &format!("{} {who}", self.name),
+            pair: block + 1,
+            pairs: self.pairs,
+            done: (ended.shots.len() + made) as u64,
+            planned: u64::from(self.pairs) * RUNS as u64,
+            ratio: ratio(&ended.shots),
+        });
+    }
+
     /// Both, and one of them again: base in even turns, head in odd ones. The first of two runs of one program is its own, the second
     /// is for the A/A floor.
     fn order(&self, block: u32) -> Vec<(Program, bool)> {
@@ -136,7 +184,7 @@ impl Turns<'_> {
         programs.iter().enumerate().map(|(place, program)| (*program, repeats(place))).collect()
     }
 
-    fn shot(&self, program: Program, number: u32) -> Process<'_> {
+    fn process(&self, program: Program, number: u32) -> Process<'_> {
         let path = match program {
             Program::Base => self.programs[0],
             Program::Head => self.programs[1],
@@ -249,20 +297,15 @@ struct Process<'a> {
 impl Process<'_> {
     /// Its record, or why there is none.
     fn run(&self, clock: Clock, interrupted: &AtomicBool) -> io::Result<Result<Run, String>> {
-        let folder = tempfile::Builder::new().prefix("shot-").tempdir_in(self.scratch)?;
-        let said = folder.path().join("said.txt");
-        let out = folder.path().join("out");
-        let mut child = self.command(&out, &said)?.spawn()?;
+        let (mut child, place) = self.start()?;
         let status = wait(&mut child, clock, interrupted)?;
-        let measured = status.code().is_some_and(|code| MEASURED.contains(&code));
-        if !measured {
-            let said = last_words(&fs::read_to_string(&said).unwrap_or_default());
-            return Ok(Err(format!("{status}: {said}")));
-        }
-        let Some(bundle) = fs::read_dir(&out)?.flatten().next() else {
-            return Ok(Err("it left no record".to_owned()));
-        };
-        Ok(Bundle::open(&bundle.path()).read_run().map_err(|error| error.to_string()))
+        place.outcome(status)
+    }
+
+    fn start(&self) -> io::Result<(Child, Place)> {
+        let place = Place(tempfile::Builder::new().prefix("shot-").tempdir_in(self.scratch)?);
+        let child = self.command(&place.out(), &place.said())?.spawn()?;
+        Ok((child, place))
     }
 
     fn command(&self, out: &Path, said: &Path) -> io::Result<Command> {
@@ -277,6 +320,51 @@ impl Process<'_> {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(said)?);
         Ok(command)
     }
+}
+
+/// Where a process leaves its record and its words; vanishes when it is dropped.
+struct Place(TempDir);
+
+impl Place {
+    fn out(&self) -> PathBuf {
+        self.0.path().join("out")
+    }
+
+    fn said(&self) -> PathBuf {
+        self.0.path().join("said.txt")
+    }
+
+    /// The record of a process that ended like this, or why there is none.
+    fn outcome(&self, status: ExitStatus) -> io::Result<Result<Run, String>> {
+        let measured = status.code().is_some_and(|code| MEASURED.contains(&code));
+        if !measured {
+            let said = last_words(&fs::read_to_string(self.said()).unwrap_or_default());
+            return Ok(Err(format!("{status}: {said}")));
+        }
+        let Some(bundle) = fs::read_dir(self.out())?.flatten().next() else {
+            return Ok(Err("it left no record".to_owned()));
+        };
+        Ok(Bundle::open(&bundle.path()).read_run().map_err(|error| error.to_string()))
+    }
+}
+
+/// All of them on one CPU, by slices.
+fn side_by_side(
+    processes: &[Process<'_>],
+    clock: Clock,
+    interrupted: &AtomicBool,
+) -> io::Result<Vec<Result<Run, String>>> {
+    let (mut sharers, mut places) = (Sharers::none(), Vec::new());
+    on_one_cpu(|| {
+        for process in processes {
+            let (child, place) = process.start()?;
+            sharers.add(child);
+            places.push(place);
+        }
+        Ok(())
+    })?;
+    let ended = sharers.run(clock, interrupted)?;
+    places.iter().zip(ended).map(|(place, status)| place.outcome(status)).collect()
 }
 
 /// Ends with this process, even if this one is killed, where that can be had: `setpriv` is part of every Debian.

@@ -132,12 +132,25 @@ fn sides(record: &GateRecord) -> [(&'static str, String); 2] {
 
 fn sitting(record: &GateRecord) -> String {
     let second = if record.confirms { CONFIRMED } else { UNCONFIRMED };
+    let second = format!("{}{second}", slices(record));
     let first = match record.sitting {
         Sitting::Interleaved => INTERLEAVED,
         Sitting::Stored => STORED,
         Sitting::Level => LEVEL,
     };
     format!("{first} {second}")
+}
+
+/// Which scenarios were measured by slices, and what that means for their figures; nothing if none was.
+fn slices(record: &GateRecord) -> String {
+    let by_slices = || record.scenarios.iter().filter(|one| one.slice_ms.is_some());
+    let Some(slice_ms) = by_slices().find_map(|one| one.slice_ms) else { return String::new() };
+    let names: Vec<&str> = by_slices().map(|one| one.name.as_str()).collect();
+    format!(
+        "In {} the runs of a turn shared one CPU by slices of {slice_ms:.0} ms, so that what the host did met all of them within milliseconds: a rate \
+         there is about a third of what a program does alone, and the longest times contain pauses. ",
+        names.join(", ")
+    )
 }
 
 /// The whole in a sentence or two.
