@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 const MARKER: &str = "KVBENCH-DATA";
 const LAYOUT: &str = "kvbench data folder, layout 1\n";
 
-/// Folders that may hold the state, and the file that names the one that does.
-const STATES: [&str; 2] = ["state", "state-2"];
+/// The folder that holds the state, until an image replaces it: then it is `state-2`, `state-3` and so on, and a file names it. No name is used
+/// twice in a life of the node, since whoever reads a state that was replaced has its files open.
+const STATE: &str = "state";
 const CURRENT: &str = "CURRENT-STATE";
 /// The file that names cluster and member.
 const IDENTITY: &str = "IDENTITY";
@@ -103,35 +104,45 @@ impl DataFolder {
 
     /// Where an engine keeps its state.
     pub fn state(&self) -> Result<PathBuf, FolderError> {
-        Ok(self.path.join(self.current_state()?))
+        Ok(self.path.join(state_name(self.current_state()?)))
     }
 
-    /// Where a state that begins with an image is made; what was there is removed. It is the node's state once it is adopted.
+    /// Where a state that begins with an image is made; what an attempt left there is removed. It is the node's state once it is adopted.
     pub fn next_state(&self) -> Result<PathBuf, FolderError> {
-        let path = self.path.join(other(self.current_state()?));
-        match fs::remove_dir_all(&path) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                Err(FolderError::Io { path, source })
-            }
-            _ => Ok(path),
-        }
+        let path = self.path.join(state_name(self.current_state()? + 1));
+        removed(&path)?;
+        Ok(path)
     }
 
     /// Makes what lies in [`DataFolder::next_state`] the node's state, for good when this returns.
     pub fn adopt_next_state(&self) -> Result<(), FolderError> {
-        let next = other(self.current_state()?);
+        let next = self.current_state()? + 1;
         let io = |source| FolderError::Io { path: self.path.join(CURRENT), source };
         failpoint::may_fail("node::adopt-state").map_err(io)?;
-        self.keep(CURRENT, next)?;
+        self.keep(CURRENT, &state_name(next))?;
         failpoint::may_fail("node::state-adopted").map_err(io)
     }
 
-    /// The name of the folder that holds the state: the first unless another was adopted.
-    fn current_state(&self) -> Result<&'static str, FolderError> {
-        let Some(adopted) = self.kept(CURRENT)? else { return Ok(STATES[0]) };
-        // To go on with the other one would be to go on with what was given up.
-        let known = STATES.into_iter().find(|name| *name == adopted);
-        known.ok_or_else(|| FolderError::Damaged(self.path.join(CURRENT)))
+    /// Removes states that were replaced, but for those that are still read.
+    pub fn remove_former_states(&self, read: &[PathBuf]) -> Result<(), FolderError> {
+        let current = self.current_state()?;
+        let io = |source| FolderError::Io { path: self.path.clone(), source };
+        for entry in fs::read_dir(&self.path).map_err(io)? {
+            let entry = entry.map_err(io)?;
+            let number = entry.file_name().to_str().and_then(state_number);
+            let path = entry.path();
+            if number.is_some_and(|number| number != current) && !read.contains(&path) {
+                removed(&path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The number of the folder that holds the state: the first unless another was adopted.
+    fn current_state(&self) -> Result<u64, FolderError> {
+        let Some(adopted) = self.kept(CURRENT)? else { return Ok(1) };
+        // To go on with another one would be to go on with what was given up.
+        state_number(&adopted).ok_or_else(|| FolderError::Damaged(self.path.join(CURRENT)))
     }
 
     /// The numbers of the cluster and of the member that this folder belongs to, if it was ever said.
@@ -217,9 +228,28 @@ impl Drop for DataFolder {
     }
 }
 
-/// The one of the two that holds no state while `current` does.
-fn other(current: &str) -> &'static str {
-    if current == STATES[0] { STATES[1] } else { STATES[0] }
+/// The name of the folder of state `number`, from 1.
+fn state_name(number: u64) -> String {
+    if number == 1 { STATE.to_owned() } else { format!("{STATE}-{number}") }
+}
+
+/// The number that a name was made of.
+fn state_number(name: &str) -> Option<u64> {
+    let number = match name.strip_prefix(STATE)? {
+        "" => 1,
+        rest => rest.strip_prefix('-')?.parse().ok()?,
+    };
+    (state_name(number) == name && number < u64::MAX).then_some(number)
+}
+
+/// Removes a folder, if it is there.
+fn removed(path: &Path) -> Result<(), FolderError> {
+    match fs::remove_dir_all(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(FolderError::Io { path: path.to_path_buf(), source })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Whether a file could be had, but what is in it, or what it is, cannot be right.
@@ -299,6 +329,30 @@ mod tests {
     }
 
     #[test]
+    fn states_that_were_replaced_go_once_nobody_reads_them() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = DataFolder::open(&root.path().join("node")).unwrap();
+        let mut states = vec![folder.state().unwrap()];
+        fs::create_dir(&states[0]).unwrap();
+        for _ in 0..3 {
+            let next = folder.next_state().unwrap();
+            fs::create_dir(&next).unwrap();
+            folder.adopt_next_state().unwrap();
+            states.push(next);
+        }
+        let distinct: std::collections::BTreeSet<_> = states.iter().collect();
+        assert_eq!(distinct.len(), 4, "{states:?}");
+        // Not ours to judge.
+        let other = root.path().join("node").join("state-of-affairs");
+        fs::create_dir(&other).unwrap();
+        let there = || states.iter().map(|state| state.exists()).collect::<Vec<_>>();
+        folder.remove_former_states(&states[1..2]).unwrap();
+        assert_eq!(there(), [false, true, false, true]);
+        folder.remove_former_states(&[]).unwrap();
+        assert_eq!((there(), other.exists()), (vec![false, false, false, true], true));
+    }
+
+    #[test]
     fn a_folder_knows_whose_it_is() {
         let root = tempfile::tempdir().unwrap();
         let folder = DataFolder::open(&root.path().join("node")).unwrap();
@@ -316,7 +370,15 @@ mod tests {
         let path = root.path().join("node");
         let folder = DataFolder::open(&path).unwrap();
         let large = "x".repeat(SMALL_BYTES_MAX as usize + 1);
-        for nonsense in [&b"state-3"[..], b"", b"state-2\n", b"\xff", large.as_bytes()] {
+        for nonsense in [
+            &b"state-1"[..],
+            b"state-03",
+            b"state-18446744073709551615",
+            b"",
+            b"state-2\n",
+            b"\xff",
+            large.as_bytes(),
+        ] {
             fs::write(path.join(CURRENT), nonsense).unwrap();
             assert!(matches!(folder.state(), Err(FolderError::Damaged(_))), "{nonsense:?}");
             assert!(matches!(folder.next_state(), Err(FolderError::Damaged(_))), "{nonsense:?}");

@@ -20,7 +20,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -164,6 +164,8 @@ impl Node {
         probe: Probe,
     ) -> Result<Node, NodeError> {
         let folder = Arc::new(folder);
+        // Nobody reads them any more.
+        folder.remove_former_states(&[])?;
         let store = store::open(config.store, &folder.state()?, probe)?;
         failpoint::may_fail("node::store-opened").map_err(PipelineError::Thread)?;
         let lessor = Arc::new(Lessor::new(clock, probe));
@@ -277,7 +279,7 @@ impl Node {
     }
 
     /// The state machine, for reading around the log and for watching. A member that was away for long gets another one with the
-    /// image it is sent; what watches the old one sees nothing more.
+    /// image it is sent; watchers go on there, whoever reads the old one reads what was.
     pub fn store(&self) -> Arc<dyn ApplyPath> {
         present(&self.store)
     }
@@ -384,12 +386,31 @@ struct Machine {
     store: Present,
     config: store::Config,
     folder: Arc<DataFolder>,
+    former: Former,
     probe: Probe,
     lessor: Arc<Lessor>,
     compaction: Compaction,
     leads: AtomicBool,
     /// Weak, since the inbox's threads hold the machine.
     inbox: OnceLock<Weak<Inbox<Response, Reply>>>,
+}
+
+/// States that images replaced, and where they lie. Watchers and readers may hold them for long, and with them the engine's open files.
+#[derive(Default)]
+struct Former(Mutex<Vec<(PathBuf, Weak<dyn ApplyPath>)>>);
+
+impl Former {
+    fn add(&self, path: PathBuf, store: &Arc<dyn ApplyPath>) {
+        let mut states = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        states.push((path, Arc::downgrade(store)));
+    }
+
+    /// Where those lie that somebody holds; the others are forgotten.
+    fn still_read(&self) -> Vec<PathBuf> {
+        let mut states = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        states.retain(|(_, store)| store.strong_count() > 0);
+        states.iter().map(|(path, _)| path.clone()).collect()
+    }
 }
 
 impl StateMachine for Machine {
@@ -441,10 +462,17 @@ impl StateMachine for Machine {
     }
 
     fn load_image(&self, from: &mut dyn Read) -> Result<(), Box<dyn Error + Send + Sync>> {
+        self.folder.remove_former_states(&self.former.still_read())?;
+        let former = self.folder.state()?;
         let folder = self.folder.next_state()?;
         let loaded = store::load(self.config, &folder, self.probe, from)?;
         self.folder.adopt_next_state()?;
-        *self.store.write().unwrap_or_else(PoisonError::into_inner) = loaded;
+        let mut store = self.store.write().unwrap_or_else(PoisonError::into_inner);
+        let replaced = std::mem::replace(&mut *store, loaded.clone());
+        drop(store);
+        self.former.add(former, &replaced);
+        // Not before others find it: who begins to watch the old one meanwhile moves on as well.
+        replaced.watches().succeed(&loaded);
         self.lessor.clear();
         leases::renew_all(&*present(&self.store), &self.lessor);
         Ok(())
@@ -472,6 +500,7 @@ impl Machine {
             store: Arc::new(RwLock::new(store)),
             config: config.store,
             folder,
+            former: Former::default(),
             probe,
             lessor,
             compaction: config.compaction,

@@ -1,7 +1,9 @@
 //! When an image of the state is due, and that nobody waits for it.
 
 use super::*;
+use kvbench::store::{WatchResponse, WatchSpec, watch};
 use std::path::Path;
+use std::time::Duration;
 
 /// Values of this many bytes.
 const VALUE_BYTES: usize = 8 << 10;
@@ -85,4 +87,50 @@ fn puts_go_on_while_an_image_is_written() {
         );
         assert!(count > 0, "every put waited until the image was written");
     }
+}
+
+/// Whoever watches at a member that is sent images is told everything all the same, once, and keeps no state that was replaced from going.
+#[test]
+fn watchers_at_a_member_that_is_sent_images_miss_nothing() {
+    for engine in engines() {
+        let mut cluster = Cluster::start(config(engine, SHARDED), 3, OFTEN);
+        let leader = cluster.leader();
+        let behind = 1 + leader % 3;
+        let spec = || WatchSpec { interval: Interval::everything(), ..WatchSpec::default() };
+        let mut watcher = watch(&cluster.node(behind).store(), spec());
+        // Nobody reads this one, so it holds the first state to the end.
+        let idle = watch(&cluster.node(behind).store(), spec());
+        let began = cluster.node(behind).store().published();
+        let mut told = Vec::new();
+        for round in 0..3 {
+            let images = cluster.network.counts().images;
+            cluster.network.isolate(behind);
+            for number in 0..300 {
+                put_surely(&cluster, &format!("k{}", number % 40), &format!("{round}.{number}"));
+            }
+            cluster.network.heal();
+            cluster.check_equal();
+            assert!(cluster.network.counts().images > images, "{engine:?}: round {round}");
+            while let Some(WatchResponse::Events { events, .. }) =
+                watcher.next(Duration::from_millis(50))
+            {
+                told.extend(events.iter().map(|event| event.revision()));
+            }
+        }
+        let store = cluster.node(behind).store();
+        let history = store.events(began + 1, store.published()).unwrap();
+        let expected: Vec<_> = history.iter().map(|event| event.revision()).collect();
+        assert!(told == expected, "{engine:?}: {} of {}", told.len(), expected.len());
+        // Once nobody can read them any more, states that were replaced are gone.
+        drop((watcher, idle, store));
+        cluster.restart();
+        let states = states(&cluster.folder(behind));
+        assert!(states <= 1, "{engine:?}: {states}");
+    }
+}
+
+/// Folders of states, in use or not.
+fn states(folder: &Path) -> usize {
+    let names = std::fs::read_dir(folder).unwrap().flatten();
+    names.filter(|entry| entry.file_name().to_string_lossy().starts_with("state")).count()
 }

@@ -7,10 +7,11 @@ use crate::measure::lock::{MeasuredGuard, MeasuredMutex, Visit};
 use crate::measure::stage::Probe;
 use crate::measure::sync::{AtomicU64, AtomicUsize, Ordering};
 use crate::model::MainRevision;
+use crate::store::ApplyPath;
 use crate::store::effects::Change;
 use crate::store::kv::Kv;
 use crossbeam_utils::CachePadded;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Tells watchers of changes.
 pub struct WatchHub {
@@ -21,6 +22,8 @@ pub struct WatchHub {
     unsynced: AtomicUsize,
     delivered: AtomicU64,
     resyncs: AtomicU64,
+    /// The store that took the place of this one.
+    successor: OnceLock<Arc<dyn ApplyPath>>,
 }
 
 /// What happened at a hub, and who is there.
@@ -73,6 +76,7 @@ impl WatchHub {
             unsynced: AtomicUsize::new(0),
             delivered: AtomicU64::new(0),
             resyncs: AtomicU64::new(0),
+            successor: OnceLock::new(),
         }
     }
 
@@ -145,6 +149,19 @@ impl WatchHub {
             self.watchers.fetch_sub(1, Ordering::Relaxed);
             self.unsynced.fetch_sub(usize::from(!seat.is_joined()), Ordering::Relaxed);
         }
+    }
+
+    /// From now on `store`, which has all that this one has, is in its place: nothing is told here any more, and whoever watches goes on there.
+    pub fn succeed(&self, store: &Arc<dyn ApplyPath>) {
+        self.successor.get_or_init(|| store.clone());
+        let mut seats = Vec::new();
+        self.index().all(&mut |seat| seats.push(seat.clone()));
+        seats.iter().for_each(|seat| seat.wake());
+    }
+
+    /// The store that took the place of this one, if one did.
+    pub(super) fn successor(&self) -> Option<&Arc<dyn ApplyPath>> {
+        self.successor.get()
     }
 
     pub(super) fn count_delivered(&self, events: usize) {

@@ -65,6 +65,12 @@ impl Index {
         removed
     }
 
+    /// Visits every seat.
+    pub(super) fn all(&self, visit: &mut dyn FnMut(&Arc<Seat>)) {
+        let of_intervals = self.intervals.iter().map(|entry| &entry.seats);
+        self.points.values().chain(of_intervals).flatten().for_each(visit);
+    }
+
     /// Visits every seat that watches `key`.
     pub(super) fn each(&self, key: &[u8], visit: &mut dyn FnMut(&Arc<Seat>)) {
         if let Some(seats) = self.points.get(key) {

@@ -167,6 +167,13 @@ impl Seat {
         self.state().next = next;
     }
 
+    /// Where it goes on once everything up to `published` was taken out, and whether its progress is asked for still.
+    pub(super) fn after(&self, published: MainRevision) -> (MainRevision, bool) {
+        let state = self.state();
+        let next = if state.joined { state.next.max(published + 1) } else { state.next };
+        (next, state.progress_wanted)
+    }
+
     pub(super) fn is_joined(&self) -> bool {
         self.state().joined
     }

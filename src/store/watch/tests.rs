@@ -196,6 +196,75 @@ fn watchers_are_told_the_history_while_it_is_made() {
 }
 
 #[test]
+fn watchers_go_on_at_the_store_that_takes_the_place_of_theirs() {
+    const OLD: MainRevision = 100;
+    const NEW: MainRevision = 150;
+    const GOAL: MainRevision = 200;
+    for (path, limits) in
+        [0, 1].into_iter().flat_map(|path| [(path, WatchLimits::default()), (path, tight())])
+    {
+        let (old, new) = (&stores()[path], &stores()[1 - path]);
+        // The same requests, of which one has some more.
+        write(old, 7, OLD);
+        write(new, 7, NEW);
+        let old_end = old.published();
+        let mut watchers: Vec<_> = [0, 1, 50, 120]
+            .into_iter()
+            .flat_map(specs)
+            .map(|spec| {
+                let mut watcher = Watcher::new(old, spec.clone(), limits);
+                // Some have read a little, some nothing.
+                let begun = (spec.interval == Interval::everything()).then(|| watcher.try_next());
+                (spec, begun.flatten(), watcher)
+            })
+            .collect();
+        old.watches().succeed(new);
+        write(new, 8, GOAL);
+        for (spec, begun, watcher) in &mut watchers {
+            let mut told = read_to(watcher, GOAL);
+            if let Some(WatchResponse::Events { revision, events, .. }) = begun {
+                let events = events.iter().map(|event| (**event).clone());
+                match told.first_mut().filter(|(first, _)| first == revision) {
+                    Some((_, rest)) => *rest = events.chain(rest.drain(..)).collect(),
+                    None => told.insert(0, (*revision, events.collect())),
+                }
+            }
+            let start = if spec.start_revision == 0 { old_end + 1 } else { spec.start_revision };
+            let mut expected = history(new, spec, start, new.published());
+            expected.retain(|(revision, _)| told.last().is_none_or(|(last, _)| revision <= last));
+            assert!(told == expected, "{spec:?}: {} not {}", told.len(), expected.len());
+            assert!(told.last().is_some_and(|(last, _)| *last > NEW), "{spec:?}");
+        }
+        let of = |store: &Store| store.watches().counts().watchers;
+        assert_eq!((of(old), of(new)), (0, watchers.len()));
+        drop(watchers);
+        assert_eq!(of(new), 0);
+    }
+}
+
+#[test]
+fn who_waits_at_a_store_that_is_replaced_is_woken() {
+    let [old, new] = stores();
+    let mut watcher = watch(&old, everything(0));
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| watcher.next(PATIENCE));
+        while old.watches().counts().unsynced > 0 {
+            std::thread::yield_now();
+        }
+        old.watches().succeed(&new);
+        let revision = put(&new, "k", "v");
+        let told = waiting.join().unwrap();
+        assert!(
+            matches!(&told, Some(WatchResponse::Events { revision: at, .. }) if *at == revision),
+            "{told:?}"
+        );
+    });
+    // Who was about to begin there goes on as well.
+    let mut late = watch(&old, everything(2));
+    assert!(matches!(late.try_next(), Some(WatchResponse::Events { revision: 2, .. })));
+}
+
+#[test]
 fn a_watcher_is_told_what_it_asked_for() {
     for store in stores() {
         put(&store, "a", "1");

@@ -27,9 +27,22 @@ pub fn watch(store: &Arc<dyn ApplyPath>, spec: WatchSpec) -> Watcher {
     Watcher::new(store, spec, WatchLimits::default())
 }
 
+/// A new seat at the store's hub.
+fn seated(store: &Arc<dyn ApplyPath>, spec: WatchSpec, limits: WatchLimits) -> Arc<Seat> {
+    let start = spec.start_revision;
+    let seat = Arc::new(Seat::new(spec, limits));
+    let hub = store.watches();
+    // Asking for the position takes the publication's lock: whoever did not see this watcher is done by then.
+    hub.register(&seat, || {
+        store.applied();
+    });
+    hub.join(&seat, start, || store.published());
+    seat
+}
+
 enum Step {
     Response(WatchResponse),
-    /// A piece of history was read.
+    /// A piece of history was read, or another store is watched now.
     Again,
     Nothing,
 }
@@ -37,14 +50,7 @@ enum Step {
 impl Watcher {
     /// As [`watch`], within limits of one's own.
     pub fn new(store: &Arc<dyn ApplyPath>, spec: WatchSpec, limits: WatchLimits) -> Watcher {
-        let start = spec.start_revision;
-        let seat = Arc::new(Seat::new(spec, limits));
-        let hub = store.watches();
-        // Asking for the position takes the publication's lock: whoever did not see this watcher is done by then.
-        hub.register(&seat, || {
-            store.applied();
-        });
-        hub.join(&seat, start, || store.published());
+        let seat = seated(store, spec, limits);
         Watcher { store: store.clone(), seat, piece: limits.history_revisions, cancelled: None }
     }
 
@@ -125,9 +131,26 @@ impl Watcher {
                 }
                 Step::Response(response)
             }
+            _ if self.moves_on() => Step::Again,
             Look::Behind(from) => self.catch_up(from),
             Look::Nothing => Step::Nothing,
         }
+    }
+
+    /// Goes on at the store that took the place of this one, if one did; whatever this one told was taken out.
+    fn moves_on(&mut self) -> bool {
+        let Some(store) = self.store.watches().successor().cloned() else { return false };
+        // Events of revisions that were not published here are in the history there.
+        let (start_revision, progress_wanted) = self.seat.after(self.store.published());
+        let Seat { spec, limits, .. } = &*self.seat;
+        let seat = seated(&store, WatchSpec { start_revision, ..spec.clone() }, *limits);
+        if progress_wanted {
+            seat.request_progress();
+        }
+        self.store.watches().unregister(&self.seat);
+        self.piece = limits.history_revisions;
+        (self.store, self.seat) = (store, seat);
+        true
     }
 
     /// Reads a piece of the history, or joins if there is no more. The buffer is empty.

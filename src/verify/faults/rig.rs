@@ -23,6 +23,8 @@ pub(super) const TIMING: Timing =
 const IMAGES: ImagePolicy = ImagePolicy { entries: 100, bytes: ByteSize(1 << 20), keep: 20 };
 /// Far beyond what agreeing takes once nothing is wrong any more.
 const PATIENCE: Nanos = Nanos::from_millis(30_000);
+/// Far beyond what closing an engine takes.
+const CLOSING: Nanos = Nanos::from_millis(5_000);
 /// Longer than a message is on its way.
 const QUIET: Nanos = Nanos::from_millis(200);
 /// After this a client gives up and does not know.
@@ -100,9 +102,27 @@ impl Rig {
             while Arc::strong_count(&node) > 1 {
                 self.clock.sleep(Nanos::from_millis(1));
             }
+            let store = Arc::downgrade(&node.store());
             drop(node);
+            // Watchers hold it a little longer, and with it the engine's files: in processes of their own they would be gone.
+            while store.strong_count() > 0 {
+                self.clock.sleep(Nanos::from_millis(1));
+            }
         }
-        members.iter().try_for_each(|me| self.start_one(*me))
+        members.iter().try_for_each(|me| self.start_again(*me))
+    }
+
+    /// An engine may be closing still.
+    fn start_again(&self, me: MemberId) -> Result<(), NodeError> {
+        let began = self.clock.now();
+        loop {
+            match self.start_one(me) {
+                Err(NodeError::Store(_)) if self.clock.now().since(began) < CLOSING => {
+                    self.clock.sleep(Nanos::from_millis(5));
+                }
+                started => return started,
+            }
+        }
     }
 
     fn views(&self) -> Vec<Status> {
