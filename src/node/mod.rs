@@ -164,8 +164,8 @@ impl Node {
         probe: Probe,
     ) -> Result<Node, NodeError> {
         let folder = Arc::new(folder);
-        // Nobody reads them any more.
-        folder.remove_former_states(&[])?;
+        // Nobody reads them any more. What cannot be removed is tried again with the next image.
+        let _ = folder.remove_former_states(&[]);
         let store = store::open(config.store, &folder.state()?, probe)?;
         failpoint::may_fail("node::store-opened").map_err(PipelineError::Thread)?;
         let lessor = Arc::new(Lessor::new(clock, probe));
@@ -462,7 +462,8 @@ impl StateMachine for Machine {
     }
 
     fn load_image(&self, from: &mut dyn Read) -> Result<(), Box<dyn Error + Send + Sync>> {
-        self.folder.remove_former_states(&self.former.still_read())?;
+        // An engine that nobody holds may be closing still, with files of its own: what is left is tried again next time.
+        let _ = self.folder.remove_former_states(&self.former.still_read());
         let former = self.folder.state()?;
         let folder = self.folder.next_state()?;
         let loaded = store::load(self.config, &folder, self.probe, from)?;
