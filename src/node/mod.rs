@@ -14,7 +14,7 @@ use crate::raft::{
     Refusals, Rejected, StateMachine, Status, Transport, Waiter,
 };
 use crate::seed::Seed;
-use crate::store::{self, Answer, ApplyPath, Command, Digest, StoreError};
+use crate::store::{self, Answer, ApplyPath, Command, Digest, Present, StoreError};
 use std::error::Error;
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -364,9 +364,6 @@ fn refuse(reply: oneshot::Sender<Outcome>, refusal: Refusal, store: &dyn ApplyPa
     let _ = reply.send(Ok(Delivered { reply: response, timeline }));
 }
 
-/// The store, until an image puts another one in its place.
-type Present = Arc<RwLock<Arc<dyn ApplyPath>>>;
-
 fn present(store: &Present) -> Arc<dyn ApplyPath> {
     store.read().unwrap_or_else(PoisonError::into_inner).clone()
 }
@@ -469,11 +466,11 @@ impl StateMachine for Machine {
         let loaded = store::load(self.config, &folder, self.probe, from)?;
         self.folder.adopt_next_state()?;
         let mut store = self.store.write().unwrap_or_else(PoisonError::into_inner);
-        let replaced = std::mem::replace(&mut *store, loaded.clone());
+        let replaced = std::mem::replace(&mut *store, loaded);
         drop(store);
         self.former.add(former, &replaced);
         // Not before others find it: who begins to watch the old one meanwhile moves on as well.
-        replaced.watches().succeed(&loaded);
+        replaced.watches().succeed(&self.store);
         self.lessor.clear();
         leases::renew_all(&*present(&self.store), &self.lessor);
         Ok(())

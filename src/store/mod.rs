@@ -62,8 +62,8 @@ pub use image::{ImageError, check_image, position_of_image};
 #[cfg(feature = "seeded-bugs")]
 pub use seeded::{SeededBug, open_seeded};
 pub use watch::{
-    BUFFER_BYTES_MAX, BUFFER_EVENTS_MAX, FRAGMENT_BYTES_MAX, HISTORY_REVISIONS_MAX, WatchCounts,
-    WatchHub, WatchLimits, WatchResponse, WatchSpec, Watcher, watch,
+    BUFFER_BYTES_MAX, BUFFER_EVENTS_MAX, FRAGMENT_BYTES_MAX, HISTORY_REVISIONS_MAX, Present,
+    WatchCounts, WatchHub, WatchLimits, WatchResponse, WatchSpec, Watcher, watch,
 };
 
 /// The levers of a store.

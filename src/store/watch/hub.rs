@@ -11,7 +11,10 @@ use crate::store::ApplyPath;
 use crate::store::effects::Change;
 use crate::store::kv::Kv;
 use crossbeam_utils::CachePadded;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+
+/// Where the store of a node is that is in use now: another one takes its place when an image replaces the state.
+pub type Present = Arc<RwLock<Arc<dyn ApplyPath>>>;
 
 /// Tells watchers of changes.
 pub struct WatchHub {
@@ -22,8 +25,8 @@ pub struct WatchHub {
     unsynced: AtomicUsize,
     delivered: AtomicU64,
     resyncs: AtomicU64,
-    /// The store that took the place of this one.
-    successor: OnceLock<Arc<dyn ApplyPath>>,
+    /// Once another store has taken the place of this one: where the newest is.
+    successor: OnceLock<Present>,
 }
 
 /// What happened at a hub, and who is there.
@@ -151,17 +154,19 @@ impl WatchHub {
         }
     }
 
-    /// From now on `store`, which has all that this one has, is in its place: nothing is told here any more, and whoever watches goes on there.
-    pub fn succeed(&self, store: &Arc<dyn ApplyPath>) {
-        self.successor.get_or_init(|| store.clone());
+    /// From now on the store in `present` is in the place of this one, with all that this one has: nothing is told here any more, and whoever
+    /// watches goes on there.
+    pub fn succeed(&self, present: &Present) {
+        self.successor.get_or_init(|| present.clone());
         let mut seats = Vec::new();
         self.index().all(&mut |seat| seats.push(seat.clone()));
         seats.iter().for_each(|seat| seat.wake());
     }
 
-    /// The store that took the place of this one, if one did.
-    pub(super) fn successor(&self) -> Option<&Arc<dyn ApplyPath>> {
-        self.successor.get()
+    /// The newest store, if this one was replaced.
+    pub(super) fn successor(&self) -> Option<Arc<dyn ApplyPath>> {
+        let present = self.successor.get()?;
+        Some(present.read().unwrap_or_else(PoisonError::into_inner).clone())
     }
 
     pub(super) fn count_delivered(&self, events: usize) {

@@ -19,7 +19,7 @@ mod seat;
 mod tests;
 mod watcher;
 
-pub use hub::{WatchCounts, WatchHub};
+pub use hub::{Present, WatchCounts, WatchHub};
 pub use watcher::{Watcher, watch};
 
 /// Most events that wait for a reader; a reader that leaves more goes back to the history.

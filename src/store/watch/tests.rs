@@ -9,6 +9,7 @@ use crate::model::{
 use crate::store::{self, ApplyPath, Command, PathKind};
 use crate::units::Nanos;
 use std::path::Path;
+use std::sync::RwLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
@@ -26,6 +27,10 @@ fn stores() -> [Store; 2] {
         let config = store::Config::in_memory(path);
         store::open(config, Path::new("unused"), Probe::off()).unwrap()
     })
+}
+
+fn present(store: &Store) -> Present {
+    Arc::new(RwLock::new(store.clone()))
 }
 
 fn apply(store: &Store, request: Request) -> Response {
@@ -218,7 +223,7 @@ fn watchers_go_on_at_the_store_that_takes_the_place_of_theirs() {
                 (spec, begun.flatten(), watcher)
             })
             .collect();
-        old.watches().succeed(new);
+        old.watches().succeed(&present(new));
         write(new, 8, GOAL);
         for (spec, begun, watcher) in &mut watchers {
             let mut told = read_to(watcher, GOAL);
@@ -251,7 +256,7 @@ fn who_waits_at_a_store_that_is_replaced_is_woken() {
         while old.watches().counts().unsynced > 0 {
             std::thread::yield_now();
         }
-        old.watches().succeed(&new);
+        old.watches().succeed(&present(&new));
         let revision = put(&new, "k", "v");
         let told = waiting.join().unwrap();
         assert!(

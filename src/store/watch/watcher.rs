@@ -124,23 +124,30 @@ impl Watcher {
         if let Some(compact_revision) = self.cancelled {
             return Step::Response(WatchResponse::Cancelled { compact_revision });
         }
-        match self.seat.look(|| self.store.published()) {
-            Look::Response(response) => {
+        let mut found = self.seat.look(|| self.store.published());
+        let successor = match found {
+            Look::Response(_) => None,
+            Look::Behind(_) | Look::Nothing => self.store.watches().successor(),
+        };
+        if successor.is_some() {
+            // What was told between that look and the end of this store; there will be no more.
+            found = self.seat.look(|| self.store.published());
+        }
+        match (found, successor) {
+            (Look::Response(response), _) => {
                 if let WatchResponse::Events { events, .. } = &response {
                     self.store.watches().count_delivered(events.len());
                 }
                 Step::Response(response)
             }
-            _ if self.moves_on() => Step::Again,
-            Look::Behind(from) => self.catch_up(from),
-            Look::Nothing => Step::Nothing,
+            (_, Some(successor)) => self.go_on_at(successor),
+            (Look::Behind(from), None) => self.catch_up(from),
+            (Look::Nothing, None) => Step::Nothing,
         }
     }
 
-    /// Goes on at the store that took the place of this one, if one did; whatever this one told was taken out.
-    fn moves_on(&mut self) -> bool {
-        let Some(store) = self.store.watches().successor().cloned() else { return false };
-        // Events of revisions that were not published here are in the history there.
+    /// Goes on at the store that took the place of this one; whatever this one told was taken out.
+    fn go_on_at(&mut self, store: Arc<dyn ApplyPath>) -> Step {
         let (start_revision, progress_wanted) = self.seat.after(self.store.published());
         let Seat { spec, limits, .. } = &*self.seat;
         let seat = seated(&store, WatchSpec { start_revision, ..spec.clone() }, *limits);
@@ -150,7 +157,7 @@ impl Watcher {
         self.store.watches().unregister(&self.seat);
         self.piece = limits.history_revisions;
         (self.store, self.seat) = (store, seat);
-        true
+        Step::Again
     }
 
     /// Reads a piece of the history, or joins if there is no more. The buffer is empty.
