@@ -123,19 +123,20 @@ impl DataFolder {
         failpoint::may_fail("node::state-adopted").map_err(io)
     }
 
-    /// Removes states that were replaced, but for those that are still read.
+    /// Removes states that were replaced, but for those that are still read. Of what cannot be removed the first error is told.
     pub fn remove_former_states(&self, read: &[PathBuf]) -> Result<(), FolderError> {
         let current = self.current_state()?;
         let io = |source| FolderError::Io { path: self.path.clone(), source };
+        let mut outcome = Ok(());
         for entry in fs::read_dir(&self.path).map_err(io)? {
             let entry = entry.map_err(io)?;
             let number = entry.file_name().to_str().and_then(state_number);
             let path = entry.path();
-            if number.is_some_and(|number| number != current) && !read.contains(&path) {
-                removed(&path)?;
+            if number.is_some_and(|number| number < current) && !read.contains(&path) {
+                outcome = outcome.and(removed(&path));
             }
         }
-        Ok(())
+        outcome
     }
 
     /// The number of the folder that holds the state: the first unless another was adopted.
