@@ -41,7 +41,7 @@ pub(super) fn campaign(campaign: Campaign) -> &'static str {
 pub(super) fn fault_help() -> String {
     let (within, processes) = (known(Campaign::Faults, false), known(Campaign::Processes, false));
     format!(
-        "With these faults only; else with all; may be repeated: {}; of processes {}; with none",
+        "With these faults only; else with all; may be repeated: {}; of processes {}; none: nothing goes wrong",
         within.join(", "),
         processes.join(", ")
     )

@@ -98,16 +98,16 @@ impl Rig {
             .iter()
             .map(|me| self.slot(*me).write().unwrap_or_else(PoisonError::into_inner).take())
             .collect();
+        let mut stores = Vec::new();
         for node in taken.into_iter().flatten() {
             while Arc::strong_count(&node) > 1 {
                 self.clock.sleep(Nanos::from_millis(1));
             }
-            let store = Arc::downgrade(&node.store());
-            drop(node);
-            // Watchers hold it a little longer, and with it the engine's files: in processes of their own they would be gone.
-            while store.strong_count() > 0 {
-                self.clock.sleep(Nanos::from_millis(1));
-            }
+            stores.push(Arc::downgrade(&node.store()));
+        }
+        // Watchers hold them a little longer, and with them the engine's files: in processes of their own they would be gone.
+        while stores.iter().any(|store| store.strong_count() > 0) {
+            self.clock.sleep(Nanos::from_millis(1));
         }
         members.iter().try_for_each(|me| self.start_again(*me))
     }
