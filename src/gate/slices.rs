@@ -1,34 +1,29 @@
 //! Runs of programs that shared one CPU by slices: what each took from the others is nobody else's.
 
-use crate::record::{Disturbance, Run, Warning};
+use crate::record::{Run, Warning};
 
 /// Takes out of what a run saw of its host what `sharers` programs by turns took of one CPU, itself among them: to each, the others are
-/// foreign, and have all of it but its own share.
+/// foreign, and have all of it but its own share. What others did met all of them alike, so it disturbed no comparison.
 pub fn without_sharers(run: &mut Run, sharers: u32) {
     let theirs = f64::from(sharers.saturating_sub(1)) / f64::from(sharers.max(1));
     let less = |cores: &mut Option<f64>| *cores = cores.map(|cores| (cores - theirs).max(0.0));
     for block in &mut run.blocks {
         less(&mut block.host.foreign_cores);
-        block.disturbed.retain_mut(|one| match one {
-            Disturbance::Cpu { cores, limit } => {
-                *cores -= theirs;
-                cores > limit
-            }
-            _ => true,
-        });
+        block.disturbed.clear();
     }
     for cell in run.trials.iter_mut().flat_map(|trial| &mut trial.cells) {
         cell.host.iter_mut().for_each(|host| less(&mut host.foreign_cores));
     }
-    // They are of single cells, whose figures are left.
-    run.warnings.retain(|warning| !matches!(warning, Warning::Disturbed { .. }));
+    let is_of_others =
+        |warning: &Warning| matches!(warning, Warning::Disturbed { .. } | Warning::BusyHost { .. });
+    run.warnings.retain(|warning| !is_of_others(warning));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::compare::tests;
-    use crate::record::{BlockHost, HostSpan, HostUse};
+    use crate::record::{BlockHost, Disturbance, HostSpan, HostUse};
 
     #[test]
     fn what_the_others_had_is_not_foreign() {
@@ -41,18 +36,14 @@ mod tests {
             attempt: 1,
             host: HostSpan { foreign_cores: Some(cores), ..HostSpan::default() },
             log_sync_ns: None,
-            disturbed: vec![
-                Disturbance::Cpu { cores, limit: 0.2 },
-                Disturbance::Drift { factor: 3.0, limit: 2.0 },
-            ],
+            disturbed: vec![Disturbance::Cpu { cores, limit: 0.1 }],
         };
         run.blocks = vec![disturbed(0.7), disturbed(0.9)];
         without_sharers(&mut run, 3);
         let close = |cores: Option<f64>, wanted: f64| (cores.unwrap() - wanted).abs() < 1e-9;
         assert!(close(run.trials[0].cells[0].host.unwrap().foreign_cores, 0.7 - 2.0 / 3.0));
         assert!(close(run.blocks[1].host.foreign_cores, 0.9 - 2.0 / 3.0));
-        let kinds: Vec<usize> = run.blocks.iter().map(|block| block.disturbed.len()).collect();
-        assert_eq!(kinds, [1, 2], "{:?}", run.blocks);
+        assert!(run.blocks.iter().all(|block| block.disturbed.is_empty()), "{:?}", run.blocks);
         without_sharers(&mut run, 3);
         assert!(close(run.blocks[0].host.foreign_cores, 0.0));
     }

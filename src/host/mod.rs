@@ -27,11 +27,22 @@ pub fn facts(data: &Path) -> io::Result<Host> {
     let root = Root::new("/");
     let folder = data.canonicalize().unwrap_or_else(|_| data.to_path_buf());
     let mut host = of(&root, &folder);
-    host.cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
+    host.cores = cores();
     host.data_folder = data.display().to_string();
     (host.fdatasync_p50_ns, host.fdatasync_p99_ns) = (disk.p50_ns, disk.p99_ns);
     host.details.machine_key = key::of(&host);
     Ok(host)
+}
+
+/// Lets facts that a program looked at which might use one core only be of the whole machine, of which it was.
+pub fn with_cores(host: &mut Host, cores: u32) {
+    host.cores = cores;
+    host.details.machine_key = key::of(host);
+}
+
+/// Cores that this process may use, at least 1.
+pub fn cores() -> u32 {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32)
 }
 
 /// What the files under `root` tell; the rest is zero.

@@ -7,6 +7,7 @@ use super::measured::failed_checks;
 use super::slices::{Sharers, on_one_cpu};
 use crate::clock::Clock;
 use crate::gate::{Program, Shot, without_sharers};
+use crate::host;
 use crate::record::Run;
 use crate::record::bundle::Bundle;
 use crate::runner::{Progress, Watcher};
@@ -139,6 +140,7 @@ impl Turns<'_> {
                     }
                     if self.by_slices {
                         without_sharers(&mut run, RUNS as u32);
+                        host::with_cores(&mut run.host, host::cores());
                     }
                     turn.push(Shot { program, block, repeat, began_s, run });
                 }
@@ -190,16 +192,20 @@ impl Turns<'_> {
             Program::Head => self.programs[1],
         };
         let seed = self.seed.child("gate", u64::from(self.from + number)).0 >> 1;
-        let settings = [
+        let mut settings = vec![
             format!("seed={seed}"),
             "trials.pairs.min=1".to_owned(),
             "trials.pairs.max=1".to_owned(),
             "trials.aa=false".to_owned(),
         ];
+        if self.by_slices {
+            // Each takes the others for strangers.
+            settings.push("trials.on_disturbed=keep".to_owned());
+        }
         Process {
             program: path,
             scenario: self.scenario,
-            settings: settings.to_vec(),
+            settings,
             args: self.args,
             scratch: self.scratch,
         }
@@ -354,7 +360,9 @@ fn side_by_side(
     clock: Clock,
     interrupted: &AtomicBool,
 ) -> io::Result<Vec<Result<Run, String>>> {
-    let (mut sharers, mut places) = (Sharers::none(), Vec::new());
+    // Dropped in the other order: nobody's place vanishes before he has ended.
+    let mut places = Vec::new();
+    let mut sharers = Sharers::none();
     on_one_cpu(|| {
         for process in processes {
             let (child, place) = process.start()?;
