@@ -183,7 +183,7 @@ mod tests {
         assert!(!fits(&of(store, &["phase.apply.load={closed={clients=[1, 2]}}"])));
         assert!(!fits(&of("scenarios/gate/put.toml", &[])));
         assert!(!fits(&of("scenarios/store_put.toml", &[])), "it has no gate");
-        assert!(!fits(&of(store, &["values.size=1MiB"])), "a 99th percentile would be of pauses");
+        assert!(!fits(&of(store, &["values.size=64KiB"])), "a 99th percentile would be of pauses");
     }
 
     fn counting(to: &Path) -> Child {
