@@ -254,7 +254,7 @@ fn a_folder_in_use_is_told() {
     desk.check("folders in use", &[row]);
     drop(open);
     let damaged = [
-        ("CURRENT-STATE", &b"state-9"[..]),
+        ("CURRENT-STATE", &b"state-09"[..]),
         ("CURRENT-STATE", b""),
         ("CURRENT-STATE", b"state\n"),
         ("IDENTITY", b"not two numbers"),
