@@ -25,8 +25,6 @@ const IMAGES: ImagePolicy = ImagePolicy { entries: 100, bytes: ByteSize(1 << 20)
 const PATIENCE: Nanos = Nanos::from_millis(30_000);
 /// Far beyond what closing an engine takes.
 const CLOSING: Nanos = Nanos::from_millis(5_000);
-/// Longer than a message is on its way.
-const QUIET: Nanos = Nanos::from_millis(200);
 /// After this a client gives up and does not know.
 const CALL_TIMEOUT: Duration = Duration::from_millis(600);
 
@@ -148,16 +146,6 @@ impl Rig {
         }
         None
     }
-
-    /// The last entry, once everybody has applied it.
-    fn agreed(&self) -> Option<u64> {
-        self.wait_for(|rig| {
-            let last = rig.node(rig.leader()?)?.status().last;
-            let views = rig.views();
-            let are_equal = views.iter().all(|view| view.applied == last);
-            (are_equal && views.len() as u64 == rig.size).then_some(last)
-        })
-    }
 }
 
 impl System for Rig {
@@ -187,18 +175,13 @@ impl System for Rig {
         nemesis::inject(self, fault, random)
     }
 
-    /// What clients gave up may still come, so it returns when nothing has for a while.
-    fn settle(&self) -> Option<Nanos> {
-        let began = self.clock.now();
-        let mut last = self.agreed()?;
-        let settled = self.clock.now().since(began);
-        loop {
-            self.clock.sleep(QUIET);
-            match self.agreed()? {
-                same if same == last => return Some(settled),
-                later => last = later,
-            }
-        }
+    fn agreed(&self, _way: &mut Inside<'_>) -> Option<u64> {
+        self.wait_for(|rig| {
+            let last = rig.node(rig.leader()?)?.status().last;
+            let views = rig.views();
+            let are_equal = views.iter().all(|view| view.applied == last);
+            (are_equal && views.len() as u64 == rig.size).then_some(last)
+        })
     }
 
     fn end(&self) -> Result<End, String> {
@@ -261,4 +244,37 @@ impl Way for Inside<'_> {
 /// Whether a rejection says that nothing was proposed.
 fn is_surely_not_done(rejected: &Rejected) -> bool {
     matches!(rejected, Rejected::NoLeader | Rejected::Overloaded(_) | Rejected::NotLeader(_))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Plan, config};
+    use super::*;
+    use crate::store::{EngineKind, PathKind};
+
+    /// A member does not know that what it sent to the leader was lost, and what was asked later waits until it gives that up.
+    #[test]
+    fn a_group_has_settled_once_what_waits_behind_a_loss_is_done() {
+        let (path, engine) = (PathKind::GlobalMutex, EngineKind::Memory);
+        let plan = Plan { seed: 1, path, engine, nodes: 3, faults: vec![], operations_min: 0 };
+        let rig = Rig::start(config(&plan), 3, 1).unwrap();
+        let leader = rig.leader().unwrap();
+        let follower = rig.members().find(|me| *me != leader).unwrap();
+        let way = rig.way();
+        let give_up = |key: &str| {
+            let called = async {
+                let node = rig.node(follower).unwrap();
+                let patience = Duration::from_millis(30);
+                tokio::time::timeout(patience, node.call(Request::put(key, "v"))).await
+            };
+            assert!(way.runtime.block_on(called).is_err(), "{key} was answered");
+        };
+        rig.network.cut(follower, leader);
+        ["lost 1", "lost 2", "lost 3", "lost 4", "late"].into_iter().for_each(give_up);
+        rig.network.heal();
+        rig.settle().unwrap();
+        let dump = rig.node(leader).unwrap().store().dump();
+        let keys: Vec<&[u8]> = dump.keys.iter().map(|kept| &*kept.key).collect();
+        assert_eq!(keys, [b"late"]);
+    }
 }

@@ -9,6 +9,15 @@ use crate::verify::watch::Watched;
 use rand_chacha::ChaCha8Rng;
 use std::sync::Arc;
 
+/// Far beyond what a member takes to answer once nothing is wrong any more: what it proposed and was lost it gives up after five seconds.
+const PATIENCE: Nanos = Nanos::from_millis(30_000);
+/// How often is asked.
+const LOOK: Nanos = Nanos::from_millis(3);
+/// Longer than a message is on its way.
+const QUIET: Nanos = Nanos::from_millis(200);
+/// A key that no client writes.
+const NOBODYS: &[u8] = b"nobody's";
+
 /// A group in which things go wrong.
 pub(in crate::verify) trait System: Sync {
     /// What can go wrong in it.
@@ -36,9 +45,40 @@ pub(in crate::verify) trait System: Sync {
     /// Makes `fault` happen, ends it, and says what was seen of it.
     fn inject(&self, fault: Self::Fault, random: &mut ChaCha8Rng) -> Came;
 
+    /// The last entry, once every member has applied it and nobody has another; nothing if that does not come.
+    fn agreed(&self, way: &mut Self::Way<'_>) -> Option<u64>;
+
     /// Once nothing is wrong: waits until all members have the same and nothing comes any more. Gives the time until they first had it;
     /// nothing if they never do.
-    fn settle(&self) -> Option<Nanos>;
+    fn settle(&self) -> Option<Nanos> {
+        let (began, mut way) = (self.clock().now(), self.way());
+        self.agreed(&mut way)?;
+        let settled = self.clock().now().since(began);
+        self.flush(&mut way)?;
+        let mut last = self.agreed(&mut way)?;
+        loop {
+            self.clock().sleep(QUIET);
+            match self.agreed(&mut way)? {
+                same if same == last => return Some(settled),
+                later => last = later,
+            }
+        }
+    }
+
+    /// Sends something through the log, at every member, that changes nothing. What clients gave up may wait before it there, behind a slow log or
+    /// a proposal that was lost; once this is answered it is done, or never will be.
+    fn flush(&self, way: &mut Self::Way<'_>) -> Option<()> {
+        let began = self.clock().now();
+        for me in 1..=self.size() {
+            while !matches!(way.call(me, Request::delete(NOBODYS)), Called::Answered(_)) {
+                if self.clock().now().since(began) > PATIENCE {
+                    return None;
+                }
+                self.clock().sleep(LOOK);
+            }
+        }
+        Some(())
+    }
 
     /// What there is in the end, or why members do not agree on it.
     fn end(&self) -> Result<End, String>;

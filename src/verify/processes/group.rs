@@ -33,8 +33,6 @@ pub(super) const ENTRIES_AWAY: u64 = 3 * SNAPSHOT_ENTRIES;
 const PATIENCE: Nanos = Nanos::from_millis(30_000);
 /// How often is looked.
 const LOOK: Nanos = Nanos::from_millis(3);
-/// Longer than a message is on its way.
-const QUIET: Nanos = Nanos::from_millis(200);
 /// Ports below those that connections get by themselves (32768 and up, ip(7)), so that nobody takes one while its member is down.
 const PORTS: std::ops::Range<u16> = 10_000..32_768;
 /// Attempts to find that many, and to start a group on them: somebody may take one between the look and the start.
@@ -226,21 +224,6 @@ impl Group {
         self.wait_for(PATIENCE, || is_level(&self.views(way)).then_some(()))?;
         Some(self.clock.now().since(began))
     }
-
-    /// The last entry, once everybody has applied it.
-    fn agreed(&self, way: &mut Wire<'_>) -> Option<u64> {
-        self.wait_for(PATIENCE, || {
-            let views = self.views(way);
-            let (_, first) = views.first()?;
-            let is_same = |view: &StatusResponse| {
-                view.leader == first.leader
-                    && view.raft_index == first.raft_index
-                    && view.raft_applied_index == first.raft_index
-            };
-            let are_same = first.leader != 0 && views.iter().all(|(_, view)| is_same(view));
-            (are_same && views.len() as u64 == self.size).then_some(first.raft_index)
-        })
-    }
 }
 
 /// Whether a member says of itself that it leads.
@@ -318,20 +301,19 @@ impl System for Group {
         nemesis::inject(self, fault, random)
     }
 
-    /// What clients gave up may still come, so it returns when nothing has for a while.
-    fn settle(&self) -> Option<Nanos> {
-        let (began, mut way) = (self.clock.now(), self.way());
-        let mut last = self.agreed(&mut way)?;
-        let settled = self.clock.now().since(began);
-        loop {
-            self.clock.sleep(QUIET);
-            match self.agreed(&mut way)? {
-                same if same == last => return Some(settled),
-                later => last = later,
-            }
-        }
+    fn agreed(&self, way: &mut Wire<'_>) -> Option<u64> {
+        self.wait_for(PATIENCE, || {
+            let views = self.views(way);
+            let (_, first) = views.first()?;
+            let is_same = |view: &StatusResponse| {
+                view.leader == first.leader
+                    && view.raft_index == first.raft_index
+                    && view.raft_applied_index == first.raft_index
+            };
+            let are_same = first.leader != 0 && views.iter().all(|(_, view)| is_same(view));
+            (are_same && views.len() as u64 == self.size).then_some(first.raft_index)
+        })
     }
-
     fn end(&self) -> Result<End, String> {
         match self.crashes().join("\n") {
             none if none.is_empty() => ends::of(self, &mut self.way()),
