@@ -30,6 +30,8 @@ pub struct Status {
     pub leader: MemberId,
     /// The present term.
     pub term: u64,
+    /// First entry that its log still has: those before are in an image alone.
+    pub first: u64,
     /// Last entry of its log.
     pub last: u64,
     /// Last entry known to be committed.

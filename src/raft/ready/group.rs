@@ -370,7 +370,8 @@ where
         self.board.change(|status| {
             (status.me, status.role) = (self.me, role);
             (status.leader, status.term) = (raft.leader_id, raft.term);
-            (status.last, status.committed) = (raft.raft_log.last_index(), raft.raft_log.committed);
+            (status.first, status.last) = (raft.raft_log.first_index(), raft.raft_log.last_index());
+            status.committed = raft.raft_log.committed;
             status.applied = self.applied;
         });
     }

@@ -162,12 +162,12 @@ fn happens(rig: &Rig, fault: Fault, random: &mut ChaCha8Rng) -> bool {
         Fault::AllRestart => rig.restart(&rig.members().collect::<Vec<_>>()).is_ok(),
         Fault::NeedsImage => {
             rig.network.isolate(follower);
-            let applied = |rig: &Rig, me| rig.node(me).map_or(0, |node| node.status().applied);
-            let behind = applied(rig, follower);
-            // Whoever leads by then.
-            let furthest = |rig: &Rig| others.iter().map(|me| applied(rig, *me)).max();
-            let ahead = |rig: &Rig| furthest(rig).max(Some(applied(rig, leader)));
-            let is_far = wait(rig, |rig| ahead(rig) > Some(behind + ENTRIES_AWAY));
+            // Whoever leads by then has no longer what it lacks.
+            let is_far = wait(rig, |rig| {
+                let next = rig.node(follower).map(|node| node.status().last + 1);
+                let mut others = rig.members().filter(|me| *me != follower);
+                others.all(|me| rig.node(me).map(|node| node.status().first) > next)
+            });
             rig.network.heal();
             let images = || rig.network.counts().images > before.images;
             is_far && wait(rig, |_| images())
@@ -176,9 +176,6 @@ fn happens(rig: &Rig, fault: Fault, random: &mut ChaCha8Rng) -> bool {
     rig.network.heal();
     happened
 }
-
-/// More entries than a log keeps after an image.
-const ENTRIES_AWAY: u64 = 300;
 
 fn chances(fault: Fault) -> Faults {
     let none = Faults::default();
