@@ -1516,7 +1516,10 @@ fn profiling_a_hot_lock_names_it() {
     let mut process = assert_cmd::Command::new(KVBENCH);
     process.timeout(PROCESS_MAX).args(["profile", &scenario, "--out", &out]);
     process.args(["--clients", "8", "--seconds", "1"]);
-    let done = process.assert().code(0).stderr("");
+    let done = process.assert().code(0);
+    // On a slow host it says how far it is, and nothing else.
+    let said = String::from_utf8_lossy(&done.get_output().stderr);
+    assert!(said.lines().all(|line| line.starts_with("recording what ")), "{said}");
     let text = String::from_utf8_lossy(&done.get_output().stdout);
     let (run, bundle) = (desk.record(), desk.bundle());
     assert!(run.complete && run.trials.is_empty(), "{text}");

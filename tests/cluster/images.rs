@@ -9,6 +9,8 @@ use std::time::Duration;
 const VALUE_BYTES: usize = 8 << 10;
 /// Bytes of log after which an image is due.
 const LOG_BYTES: u64 = 1 << 20;
+/// Puts after which some log should have been cut long ago.
+const PUTS_MAX: u32 = 100_000;
 
 /// Index of the newest image, 0 if there is none.
 fn newest(folder: &Path) -> u64 {
@@ -105,7 +107,15 @@ fn watchers_at_a_member_that_is_sent_images_miss_nothing() {
         for round in 0..3 {
             let images = cluster.network.counts().images;
             cluster.network.isolate(behind);
-            for number in 0..300 {
+            // Until no other member's log goes back to where its own ends.
+            let lacks = || {
+                let next = cluster.node(behind).status().last + 1;
+                let mut others = (1..=3).filter(|me| *me != behind);
+                others.all(|me| cluster.node(me).status().first > next)
+            };
+            let mut numbers = 0..PUTS_MAX;
+            while !lacks() {
+                let number = numbers.next().expect("logs are cut");
                 put_surely(&cluster, &format!("k{}", number % 40), &format!("{round}.{number}"));
             }
             cluster.network.heal();
