@@ -1,6 +1,8 @@
 //! Connections: counted, so that strangers cannot take all file handles, and given up if they do not speak.
 
 use super::authority::Blanking;
+use super::lanes::{Lane, Place};
+use super::turn::Turns;
 use crate::failpoint;
 use std::io;
 use std::pin::Pin;
@@ -21,36 +23,53 @@ const FIRST_WORD: Duration = Duration::from_secs(10);
 /// Pause after a connection could not be taken, which mostly means that handles ran out.
 const PAUSE: Duration = Duration::from_millis(50);
 
-type Incoming = ReceiverStream<io::Result<Connection>>;
+/// Connections as they come.
+pub(super) type Incoming = ReceiverStream<io::Result<Connection>>;
 
 /// Places for connections, shared by all addresses where the same kind of strangers comes.
 pub(super) fn slots(count: usize) -> Arc<Semaphore> {
     Arc::new(Semaphore::new(count))
 }
 
-/// Connections as they come, as long as there are places. Called within a runtime; ends when nobody takes them.
+/// Connections as they come, as long as there are places, for each of `lanes` those that live there. Called within a runtime, which waits for
+/// them; ends when nobody takes them.
 pub(super) fn incoming(
     listener: std::net::TcpListener,
     slots: Arc<Semaphore>,
     acceptor: Option<TlsAcceptor>,
-) -> io::Result<Incoming> {
+    lanes: &[Lane],
+) -> io::Result<Vec<(Lane, Incoming)>> {
     let listener = TcpListener::from_std(listener)?;
-    let (give, taken) = mpsc::channel(1);
+    let (mut ways, mut taken) = (Vec::new(), Vec::new());
+    for lane in lanes {
+        let (give, take) = mpsc::channel(1);
+        ways.push(Way { lane: lane.clone(), give });
+        taken.push((lane.clone(), ReceiverStream::new(take)));
+    }
     tokio::spawn(async move {
+        let Some(first) = ways.first() else { return };
         loop {
             let connected = tokio::select! {
                 connected = accept(&listener, &slots) => connected,
-                () = give.closed() => return,
+                () = first.give.closed() => return,
             };
+            let way = ways.iter().min_by_key(|way| way.lane.taken()).unwrap_or(first);
             // Each agrees on its key by itself: one that takes its time does not keep others waiting.
-            tokio::spawn(welcome(connected, acceptor.clone(), give.clone()));
+            let place = way.lane.take();
+            way.lane.handle.spawn(welcome(connected, place, acceptor.clone(), way.give.clone()));
         }
     });
-    Ok(ReceiverStream::new(taken))
+    Ok(taken)
 }
 
-/// A connection with its place.
-type Taken = (TcpStream, OwnedSemaphorePermit);
+/// How a connection comes to where it lives.
+struct Way {
+    lane: Lane,
+    give: mpsc::Sender<io::Result<Connection>>,
+}
+
+/// A connection with its slot, not yet at home anywhere.
+type Taken = (std::net::TcpStream, OwnedSemaphorePermit);
 
 /// The next connection, once there is a place for it; one that breaks at once is nobody's loss.
 async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> Taken {
@@ -58,9 +77,9 @@ async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> Taken {
         let Ok(slot) = slots.clone().acquire_owned().await else {
             return std::future::pending().await;
         };
-        let accepted = listener.accept().await;
+        let accepted = listener.accept().await.and_then(|(stream, _)| stream.into_std());
         match failpoint::may_fail("server::accept").and(accepted) {
-            Ok((stream, _)) => {
+            Ok(stream) => {
                 // Slower, but not broken, where the system does not take it.
                 let _ = stream.set_nodelay(true);
                 return (stream, slot);
@@ -73,9 +92,11 @@ async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> Taken {
 /// Gives a connection to whoever serves it; one that does not agree on a key in time is dropped.
 async fn welcome(
     (stream, slot): Taken,
+    place: Place,
     acceptor: Option<TlsAcceptor>,
     give: mpsc::Sender<io::Result<Connection>>,
 ) {
+    let Ok(stream) = TcpStream::from_std(stream) else { return };
     let stream: Box<dyn Stream> = match acceptor {
         None => Box::new(stream),
         Some(acceptor) => match timeout(FIRST_WORD, acceptor.accept(stream)).await {
@@ -84,7 +105,7 @@ async fn welcome(
         },
     };
     // If nobody serves any more, the client sees its connection end.
-    let _ = give.send(Ok(Connection::new(stream, slot))).await;
+    let _ = give.send(Ok(Connection::new(stream, slot, place))).await;
 }
 
 /// Bytes both ways, in the clear for whoever reads them here.
@@ -96,15 +117,31 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 pub(super) struct Connection {
     stream: Box<dyn Stream>,
     blanking: Blanking,
+    /// Before what comes next is sent.
+    turns: Turns,
     /// Until its first word.
     silence: Option<Pin<Box<Sleep>>>,
     _slot: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Connection {
-    fn new(stream: Box<dyn Stream>, slot: OwnedSemaphorePermit) -> Connection {
+    fn new(stream: Box<dyn Stream>, slot: OwnedSemaphorePermit, place: Place) -> Connection {
         let silence = Some(Box::pin(sleep(FIRST_WORD)));
-        Connection { stream, blanking: Blanking::new(), silence, _slot: slot }
+        let (blanking, turns) = (Blanking::new(), Turns::default());
+        Connection { stream, blanking, turns, silence, _slot: slot, _place: place }
+    }
+
+    /// Sends once it is its turn.
+    fn poll_in_turn(
+        &mut self,
+        cx: &mut Context<'_>,
+        send: impl FnOnce(Pin<&mut Box<dyn Stream>>, &mut Context<'_>) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        ready!(self.turns.poll_come(cx));
+        let sent = ready!(send(Pin::new(&mut self.stream), cx));
+        self.turns.end();
+        Poll::Ready(sent)
     }
 }
 
@@ -135,7 +172,7 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        self.poll_in_turn(cx, |stream, cx| stream.poll_write(cx, bytes))
     }
 
     fn poll_write_vectored(
@@ -143,7 +180,7 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+        self.poll_in_turn(cx, |stream, cx| stream.poll_write_vectored(cx, slices))
     }
 
     fn is_write_vectored(&self) -> bool {

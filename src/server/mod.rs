@@ -1,6 +1,6 @@
 //! etcd's API v3 over one node: gRPC services, and a page of numbers for whoever scrapes it.
 //!
-//! A runtime of its own carries everything here; the node's threads know nothing of it. What strangers may send is
+//! Runtimes of its own carry everything here; the node's threads know nothing of them. What strangers may send is
 //! bounded: messages, streams, connections, watches, and the time until a connection speaks.
 
 use crate::node::Node;
@@ -22,6 +22,7 @@ mod forwarding;
 mod health;
 mod identity;
 mod kv;
+mod lanes;
 mod lease;
 mod listen;
 mod lock;
@@ -33,6 +34,7 @@ mod quota;
 mod routes;
 mod tally;
 mod tls;
+mod turn;
 mod watching;
 
 pub use identity::{Identity, cluster_id, member_id};
@@ -40,6 +42,8 @@ pub use quota::Quota;
 pub use tls::{Tls, TlsError};
 
 use context::Context;
+use lanes::{Lane, Lanes};
+use listen::Incoming;
 use metrics::Sources;
 use profiling::Profiler;
 use tally::Tally;
@@ -107,6 +111,7 @@ pub enum ServerError {
 /// A running server. Dropping it ends it as [`Server::stop`] does.
 pub struct Server {
     runtime: Option<Runtime>,
+    lanes: Option<Lanes>,
     stop: watch::Sender<bool>,
     serving: Vec<JoinHandle<()>>,
     clients: Vec<SocketAddr>,
@@ -140,30 +145,32 @@ impl Server {
         let (clients, metrics) = (addresses(&client_listeners), addresses(&metrics_listeners));
         let acceptor = config.tls.as_ref().map(tls::acceptor).transpose()?;
         let peer_acceptor = config.peer_tls.as_ref().map(tls::acceptor).transpose()?;
+        let lanes = Lanes::start()?;
         let serving = {
             let _guard = runtime.enter();
             let client_slots = listen::slots(config.connections_max);
             let peer_slots = listen::slots(PEER_CONNECTIONS_MAX);
+            let stopped = || {
+                let context = context.clone();
+                async move { context.stopped().await }
+            };
             let mut serving = Vec::new();
             for listener in client_listeners {
-                let incoming = listen::incoming(listener, client_slots.clone(), acceptor.clone())?;
-                let router = routes::router(&context, &tally)?;
-                let context = context.clone();
-                serving.push(runtime.spawn(async move {
-                    let stopped = async move { context.stopped().await };
-                    // It only fails where a connection cannot be made, which its client sees.
-                    let _ = router.serve_with_incoming_shutdown(incoming, stopped).await;
-                }));
+                let (slots, acceptor) = (client_slots.clone(), acceptor.clone());
+                let incoming = listen::incoming(listener, slots, acceptor, lanes.all())?;
+                serving.extend(on_lanes(incoming, |incoming| {
+                    let router = routes::router(&context, &tally)?;
+                    Ok(router.serve_with_incoming_shutdown(incoming, stopped()))
+                })?);
             }
+            let peers_lane = [Lane::on(runtime.handle().clone())];
             for listener in peer_listeners {
-                let slots = peer_slots.clone();
-                let incoming = listen::incoming(listener, slots, peer_acceptor.clone())?;
-                let router = routes::peer_router(&context, &config);
-                let context = context.clone();
-                serving.push(runtime.spawn(async move {
-                    let stopped = async move { context.stopped().await };
-                    let _ = router.serve_with_incoming_shutdown(incoming, stopped).await;
-                }));
+                let (slots, acceptor) = (peer_slots.clone(), peer_acceptor.clone());
+                let incoming = listen::incoming(listener, slots, acceptor, &peers_lane)?;
+                serving.extend(on_lanes(incoming, |incoming| {
+                    let router = routes::peer_router(&context, &config);
+                    Ok(router.serve_with_incoming_shutdown(incoming, stopped()))
+                })?);
             }
             let profiler = config.profiles.then(|| Profiler::new(&config.identity.name));
             let sources = Sources { context: context.clone(), tally: tally.clone(), profiler };
@@ -174,7 +181,7 @@ impl Server {
             }
             serving
         };
-        Ok(Server { runtime: Some(runtime), stop, serving, clients, metrics })
+        Ok(Server { runtime: Some(runtime), lanes: Some(lanes), stop, serving, clients, metrics })
     }
 
     /// Its threads, for what goes on beside it.
@@ -210,8 +217,29 @@ impl Drop for Server {
             // Whoever is not done by then is cut off.
             let _ = tokio::time::timeout(GRACE, futures_util::future::join_all(serving)).await;
         });
+        if let Some(lanes) = self.lanes.take() {
+            lanes.stop(GRACE);
+        }
         runtime.shutdown_timeout(GRACE);
     }
+}
+
+/// Serves connections where they live.
+fn on_lanes<F>(
+    incoming: Vec<(Lane, Incoming)>,
+    serve: impl Fn(Incoming) -> Result<F, ServerError>,
+) -> Result<Vec<JoinHandle<()>>, ServerError>
+where
+    F: Future<Output = Result<(), tonic::transport::Error>> + Send + 'static,
+{
+    let start = |(lane, incoming): (Lane, Incoming)| {
+        let serving = serve(incoming)?;
+        Ok(lane.handle.spawn(async move {
+            // It only fails where a connection cannot be made, which its client sees.
+            let _ = serving.await;
+        }))
+    };
+    incoming.into_iter().map(start).collect()
 }
 
 fn listeners(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, ServerError> {

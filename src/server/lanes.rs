@@ -1,0 +1,65 @@
+//! Threads for connections. Whatever is done for a connection, from reading its frames to answering its requests, is done on one thread: an
+//! answer and the connection that it goes out on then never wait for each other's lock, and who becomes ready together is sent together.
+//! A connection that comes goes where the fewest are.
+
+use std::io;
+use std::sync::Arc;
+use std::thread::available_parallelism;
+use std::time::Duration;
+use tokio::runtime::{Builder, Handle, Runtime};
+
+/// Threads of clients' connections, one for each CPU.
+pub(super) struct Lanes {
+    runtimes: Vec<Runtime>,
+    lanes: Vec<Lane>,
+}
+
+/// Where a connection may live.
+#[derive(Clone)]
+pub(super) struct Lane {
+    pub(super) handle: Handle,
+    /// A clone for each connection there.
+    places: Arc<()>,
+}
+
+/// A connection's place on its lane.
+pub(super) struct Place(#[expect(dead_code, reason = "counted while it is there")] Arc<()>);
+
+impl Lanes {
+    pub(super) fn start() -> io::Result<Lanes> {
+        let count = available_parallelism()?.get();
+        let start = |_| {
+            // One worker of the kind that has many: it is woken once for all that others leave to it while it is awake.
+            let mut builder = Builder::new_multi_thread();
+            builder.worker_threads(1).thread_name("rpc").enable_io().enable_time().build()
+        };
+        let runtimes = (0..count).map(start).collect::<io::Result<Vec<Runtime>>>()?;
+        let lanes = runtimes.iter().map(|runtime| Lane::on(runtime.handle().clone())).collect();
+        Ok(Lanes { runtimes, lanes })
+    }
+
+    pub(super) fn all(&self) -> &[Lane] {
+        &self.lanes
+    }
+
+    /// Ends them, at the latest after `grace` each.
+    pub(super) fn stop(self, grace: Duration) {
+        self.runtimes.into_iter().for_each(|runtime| runtime.shutdown_timeout(grace));
+    }
+}
+
+impl Lane {
+    /// On threads that there are.
+    pub(super) fn on(handle: Handle) -> Lane {
+        Lane { handle, places: Arc::new(()) }
+    }
+
+    /// How many connections there are.
+    pub(super) fn taken(&self) -> usize {
+        Arc::strong_count(&self.places)
+    }
+
+    pub(super) fn take(&self) -> Place {
+        Place(self.places.clone())
+    }
+}

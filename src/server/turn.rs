@@ -1,0 +1,104 @@
+//! One system call for what many have to say. A batch of the log answers all its requests at once; the first answer would be sent as soon as it
+//! is there, by a call of its own, and so would most others. Whoever waits a turn before it sends takes along what became ready meanwhile.
+
+use futures_util::task::AtomicWaker;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+
+/// Turns of one task, one after the other: each comes once the runtime has run what was ready.
+#[derive(Default)]
+pub(super) struct Turns {
+    now: Arc<Turn>,
+    is_awaited: bool,
+}
+
+/// The turn that is awaited, or was last.
+#[derive(Default)]
+struct Turn {
+    has_come: AtomicBool,
+    whose: AtomicWaker,
+}
+
+impl Turns {
+    /// Ready once the turn has come; the task is woken then. However often it is polled for other reasons, it comes no sooner.
+    pub(super) fn poll_come(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.now.whose.register(cx.waker());
+        if !self.is_awaited {
+            self.is_awaited = true;
+            self.now.has_come.store(false, Ordering::Relaxed);
+            // The runtime wakes whom this leaves there once nobody is ready any more, or has had to wait for long.
+            let waker = Waker::from(self.now.clone());
+            let _ = pin!(tokio::task::yield_now()).poll(&mut Context::from_waker(&waker));
+        }
+        match self.now.has_come.load(Ordering::Acquire) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
+    }
+
+    /// The turn was used.
+    pub(super) fn end(&mut self) {
+        self.is_awaited = false;
+    }
+}
+
+impl Wake for Turn {
+    fn wake(self: Arc<Self>) {
+        self.has_come.store(true, Ordering::Release);
+        self.whose.wake();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::poll_fn;
+    use std::sync::Mutex;
+    use tokio::runtime::Builder;
+
+    /// Others that are ready go first, though each of them wakes whoever waits.
+    #[test]
+    fn a_turn_comes_after_all_who_are_ready_and_each_time_anew() {
+        let said = Arc::new(Mutex::new(Vec::new()));
+        let runtime = Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let waiter = Arc::new(AtomicWaker::new());
+            let sender = tokio::spawn({
+                let (said, waiter) = (said.clone(), waiter.clone());
+                async move {
+                    let mut turns = Turns::default();
+                    for round in 0..2 {
+                        poll_fn(|cx| {
+                            waiter.register(cx.waker());
+                            turns.poll_come(cx)
+                        })
+                        .await;
+                        turns.end();
+                        said.lock().unwrap().push(("sent", round));
+                        // The others of the next round are ready by then.
+                        (0..5).for_each(|_| spawn_one(&said, &waiter, round + 1));
+                    }
+                }
+            });
+            (0..5).for_each(|_| spawn_one(&said, &waiter, 0));
+            sender.await.unwrap();
+        });
+        let said = said.lock().unwrap();
+        let places: Vec<usize> = (0..said.len()).filter(|at| said[*at].0 == "sent").collect();
+        assert_eq!(places, [5, 11], "{said:?}");
+    }
+
+    fn spawn_one(
+        said: &Arc<Mutex<Vec<(&'static str, u32)>>>,
+        waiter: &Arc<AtomicWaker>,
+        round: u32,
+    ) {
+        let (said, waiter) = (said.clone(), waiter.clone());
+        tokio::spawn(async move {
+            said.lock().unwrap().push(("ready", round));
+            waiter.wake();
+        });
+    }
+}
