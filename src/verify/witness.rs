@@ -87,38 +87,109 @@ fn violation<T>(words: String) -> Result<T, Fault> {
     Err(Fault::Violation(words))
 }
 
-/// Checks `history` against `truth`, every change from revision 2 on in order, and the `ends` of all members by name.
+/// Ways that are followed to their end before it is left undecided, and those that wait meanwhile: several operations of unknown outcome may explain
+/// a revision.
+const WAYS_MAX: usize = 100;
+
+/// Checks `history` against `truth`, every change from revision 2 on in order, and the `ends` of all members by name. Where more than one operation of
+/// unknown outcome explains a revision, the one sent first is taken, and the others if that leads nowhere.
 pub fn check(
     history: &[Operation],
     truth: &[Event],
     ends: &[(String, Dump)],
 ) -> Result<Witnessed, Fault> {
-    let mut checker = Checker::new(history);
-    let last = truth.last().map_or(1, |event| event.kv.mod_revision);
-    checker.whoever_saw_more_than(last)?;
-    checker.see(1)?;
-    checker.see_refusals(1, last)?;
-    let revisions = truth.chunk_by(|a, b| a.kv.mod_revision == b.kv.mod_revision);
-    for (expected, changes) in (2..).zip(revisions) {
-        let revision = changes[0].kv.mod_revision;
-        if revision != expected {
-            return violation(format!("revision {expected} is missing, {revision} follows"));
+    let revisions: Vec<&[Event]> =
+        truth.chunk_by(|a, b| a.kv.mod_revision == b.kv.mod_revision).collect();
+    let question = Question { truth, revisions, ends };
+    let checker = Checker::new(history);
+    checker.whoever_saw_more_than(question.last())?;
+    let mut ways = Ways::default();
+    let mut outcome = question.follow(Way { checker, executed: 0 }, &mut ways);
+    let mut followed = 1;
+    while let (Err(first), true) = (&outcome, followed < WAYS_MAX) {
+        let Some(way) = ways.waiting.pop() else { break };
+        // What is told is where the likeliest way ends.
+        outcome = question.follow(way, &mut ways).map_err(|_| first.clone());
+        followed += 1;
+    }
+    match outcome {
+        Err(Fault::Violation(words)) if ways.is_cut || !ways.waiting.is_empty() => {
+            Err(Fault::Undecided(words))
         }
-        checker.execute(revision, changes).map_err(|fault| fault.with(&around(truth, revision)))?;
-        checker.see(revision)?;
-        checker.see_refusals(revision, last)?;
+        outcome => outcome,
     }
-    checker.respects_time()?;
-    checker.grants_are_as_asked()?;
-    for (member, end) in ends {
-        checker.ends_in(member, end)?;
+}
+
+/// What is asked of a history.
+struct Question<'a> {
+    truth: &'a [Event],
+    /// The same, by revision from 2 on.
+    revisions: Vec<&'a [Event]>,
+    ends: &'a [(String, Dump)],
+}
+
+/// A checker that has executed so many of the revisions from 2 on.
+struct Way<'a> {
+    checker: Checker<'a>,
+    executed: usize,
+}
+
+/// Ways that were not followed yet, the next one last.
+#[derive(Default)]
+struct Ways<'a> {
+    waiting: Vec<Way<'a>>,
+    /// Whether some had no room.
+    is_cut: bool,
+}
+
+impl<'a> Ways<'a> {
+    fn add(&mut self, others: Vec<Checker<'a>>, executed: usize) {
+        let room = WAYS_MAX - self.waiting.len();
+        self.is_cut |= others.len() > room;
+        // The likeliest are the last.
+        let kept = others.into_iter().rev().take(room);
+        let mut kept: Vec<_> = kept.map(|checker| Way { checker, executed }).collect();
+        kept.reverse();
+        self.waiting.append(&mut kept);
     }
-    Ok(checker.witnessed(truth))
+}
+
+impl Question<'_> {
+    fn last(&self) -> MainRevision {
+        self.truth.last().map_or(1, |event| event.kv.mod_revision)
+    }
+
+    /// Goes on to the end, or to where it goes no further. Adds ways that it could have gone.
+    fn follow<'h>(&self, way: Way<'h>, ways: &mut Ways<'h>) -> Result<Witnessed, Fault> {
+        let Way { mut checker, mut executed } = way;
+        loop {
+            let revision = executed as MainRevision + 1;
+            checker.see(revision)?;
+            checker.see_refusals(revision, self.last())?;
+            let Some(changes) = self.revisions.get(executed) else { break };
+            let (given, expected) = (changes[0].kv.mod_revision, revision + 1);
+            if given != expected {
+                return violation(format!("revision {expected} is missing, {given} follows"));
+            }
+            let others = checker
+                .execute(given, changes)
+                .map_err(|fault| fault.with(&around(self.truth, given)))?;
+            executed += 1;
+            ways.add(others, executed);
+        }
+        checker.respects_time()?;
+        checker.grants_are_as_asked()?;
+        for (member, end) in self.ends {
+            checker.ends_in(member, end)?;
+        }
+        Ok(checker.witnessed(self.truth))
+    }
 }
 
 /// Operations that are told of a revision nobody made, at most.
 const ASKED_MAX: usize = 3;
 
+#[derive(Clone)]
 struct Checker<'a> {
     history: &'a [Operation],
     oracle: Oracle,
@@ -130,8 +201,6 @@ struct Checker<'a> {
     executed: HashMap<usize, MainRevision>,
     /// Operations that have a revision of their own.
     changed: HashSet<usize>,
-    /// Several operations would have explained a revision.
-    was_ambiguous: bool,
     leases: HashMap<LeaseId, LeaseLife>,
     /// Refusals of no revision that the oracle has not made yet.
     refusals: Vec<Unplaced>,
@@ -175,7 +244,6 @@ impl<'a> Checker<'a> {
             unknown,
             executed: HashMap::new(),
             changed: HashSet::new(),
-            was_ambiguous: false,
             leases,
             refusals: refusals::of(history),
         }
@@ -200,8 +268,12 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// Finds who made `revision` and has the oracle do the same.
-    fn execute(&mut self, revision: MainRevision, changes: &[Event]) -> Result<(), Fault> {
+    /// Finds who made `revision` and has the oracle do the same. Gives what it would be if others had made it who may have.
+    fn execute(
+        &mut self,
+        revision: MainRevision,
+        changes: &[Event],
+    ) -> Result<Vec<Checker<'a>>, Fault> {
         let answered = self.by_revision.get(&revision).cloned().unwrap_or_default();
         let says =
             |number: &usize| self.history[*number].response().is_some_and(says_that_it_changed);
@@ -223,7 +295,7 @@ impl<'a> Checker<'a> {
                     let told = self.told(number);
                     return violation(format!("{told}\n  but it must be {expected:?}"));
                 }
-                self.same_changes(revision, changes, number)
+                self.same_changes(revision, changes, number).map(|()| Vec::new())
             }
             [one, other, ..] => violation(format!(
                 "two operations have revision {revision}:\n  {}\n  {}",
@@ -244,7 +316,11 @@ impl<'a> Checker<'a> {
     }
 
     /// Nobody was answered with `revision`: one whose outcome is unknown must have made it.
-    fn explain(&mut self, revision: MainRevision, changes: &[Event]) -> Result<(), Fault> {
+    fn explain(
+        &mut self,
+        revision: MainRevision,
+        changes: &[Event],
+    ) -> Result<Vec<Checker<'a>>, Fault> {
         let fits = |number: &usize| may_have_made(&self.history[*number].request, changes);
         let candidates: Vec<usize> = self.unknown.iter().copied().filter(fits).collect();
         let mut explaining = Vec::new();
@@ -258,16 +334,32 @@ impl<'a> Checker<'a> {
                 self.oracle = before;
             }
         }
-        self.was_ambiguous |= explaining.len() > 1;
         // The one sent first: what would explain this would explain later ones, too.
-        if let Some((number, after)) = explaining.into_iter().next() {
-            self.oracle = after;
-            self.unknown.retain(|unknown| *unknown != number);
-            self.executed.insert(number, revision);
-            self.changed.insert(number);
-            self.note_revoked(number);
-            return Ok(());
-        }
+        let mut explaining = explaining.into_iter();
+        let Some((number, after)) = explaining.next() else {
+            return Err(self.nobodys(revision, changes));
+        };
+        // The next best last, since that is tried first.
+        let made_by = |(number, after)| {
+            let mut other = self.clone();
+            other.believe(number, revision, after);
+            other
+        };
+        let others = explaining.rev().map(made_by).collect();
+        self.believe(number, revision, after);
+        Ok(others)
+    }
+
+    /// Goes on as if `number` had made `revision`, with the oracle as it is `after` that.
+    fn believe(&mut self, number: usize, revision: MainRevision, after: Oracle) {
+        self.oracle = after;
+        self.unknown.retain(|unknown| *unknown != number);
+        self.executed.insert(number, revision);
+        self.changed.insert(number);
+        self.note_revoked(number);
+    }
+
+    fn nobodys(&self, revision: MainRevision, changes: &[Event]) -> Fault {
         let asked = |number: &usize| may_have_made(&self.history[*number].request, changes);
         let all = (0..self.history.len()).filter(asked).take(ASKED_MAX);
         let before = |number: usize| {
@@ -282,7 +374,7 @@ impl<'a> Checker<'a> {
             shown(changes),
             if asked.is_empty() { " nobody" } else { &asked }
         );
-        Err(if self.was_ambiguous { Fault::Undecided(words) } else { Fault::Violation(words) })
+        Fault::Violation(words)
     }
 
     fn same_changes(

@@ -1,7 +1,7 @@
 //! The witness before histories that are right, and before each kind of lie.
 
 use super::*;
-use crate::model::{Body, Interval, Put, Range, RangeResult, Response};
+use crate::model::{Body, Interval, Put, Range, RangeResult, RequestOp, Response, Txn};
 use crate::verify::Outcome;
 use crate::verify::equivalence::log_of;
 use crate::verify::generate::describe;
@@ -113,6 +113,36 @@ fn leases_come_and_go() {
     lost.ask(get("a")).request = leased("a", 7);
     lost.history[1].outcome = Outcome::Done(refused);
     violates(lost.check(), "the lease was there");
+}
+
+/// The one sent first would explain it, and is missing later, where nothing else does.
+#[test]
+fn another_who_may_have_made_a_revision_is_tried_too() {
+    let delete = |keys: &[&str]| {
+        let delete = |key: &&str| match Request::delete(*key) {
+            Request::DeleteRange(delete) => RequestOp::DeleteRange(delete),
+            _ => unreachable!(),
+        };
+        Request::Txn(Txn { success: keys.iter().map(delete).collect(), ..Txn::default() })
+    };
+    let made_of = |second: &[&str]| {
+        let mut made = Made::new();
+        made.ask(put("a", "1"));
+        // Sent first and executed last.
+        let early = made.ask(get("a"));
+        (early.request, early.outcome) = (delete(second), Outcome::Unknown);
+        made.ask(delete(&["a"])).outcome = Outcome::Unknown;
+        made.ask(put("a", "2"));
+        made.ask(put("b", "3"));
+        made
+    };
+    let mut made = made_of(&["a", "b"]);
+    made.oracle.apply(&delete(&["a", "b"]));
+    assert_eq!(made.check().unwrap().unknown_executed, 2);
+    // Whichever made the first, nobody made the last.
+    let mut made = made_of(&["a", "c"]);
+    made.oracle.apply(&delete(&["a", "b"]));
+    violates(made.check(), "revision 6 is nobody's");
 }
 
 #[test]
