@@ -7,11 +7,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
+/// Turns that a task is spared after one in which nobody had anything to add: with few clients waiting is for nothing.
+const SPARED: u8 = 15;
+
 /// Turns of one task, one after the other: each comes once the runtime has run what was ready.
 #[derive(Default)]
 pub(super) struct Turns {
     now: Arc<Turn>,
     is_awaited: bool,
+    /// Whether somebody woke the task while it waited.
+    has_company: bool,
+    /// Turns that it need not wait for.
+    spared: u8,
 }
 
 /// The turn that is awaited, or was last.
@@ -24,9 +31,13 @@ struct Turn {
 impl Turns {
     /// Ready once the turn has come; the task is woken then. However often it is polled for other reasons, it comes no sooner.
     pub(super) fn poll_come(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.spared > 0 {
+            return Poll::Ready(());
+        }
         self.now.whose.register(cx.waker());
+        let was_awaited = self.is_awaited;
         if !self.is_awaited {
-            self.is_awaited = true;
+            (self.is_awaited, self.has_company) = (true, false);
             self.now.has_come.store(false, Ordering::Relaxed);
             // The runtime wakes whom this leaves there once nobody is ready any more, or has had to wait for long.
             let waker = Waker::from(self.now.clone());
@@ -34,12 +45,19 @@ impl Turns {
         }
         match self.now.has_come.load(Ordering::Acquire) {
             true => Poll::Ready(()),
-            false => Poll::Pending,
+            false => {
+                self.has_company |= was_awaited;
+                Poll::Pending
+            }
         }
     }
 
     /// The turn was used.
     pub(super) fn end(&mut self) {
+        self.spared = match self.spared {
+            0 if !self.has_company => SPARED,
+            spared => spared.saturating_sub(1),
+        };
         self.is_awaited = false;
     }
 }
@@ -88,6 +106,29 @@ mod tests {
         let said = said.lock().unwrap();
         let places: Vec<usize> = (0..said.len()).filter(|at| said[*at].0 == "sent").collect();
         assert_eq!(places, [5, 11], "{said:?}");
+    }
+
+    /// Who is alone waits once in sixteen times.
+    #[test]
+    fn who_is_alone_is_spared_most_turns() {
+        let runtime = Builder::new_current_thread().build().unwrap();
+        let waits = runtime.block_on(async {
+            let (mut turns, mut waits) = (Turns::default(), Vec::new());
+            for _ in 0..34 {
+                let mut has_waited = false;
+                poll_fn(|cx| {
+                    let come = turns.poll_come(cx);
+                    has_waited |= come.is_pending();
+                    come
+                })
+                .await;
+                turns.end();
+                waits.push(has_waited);
+            }
+            waits
+        });
+        let at: Vec<usize> = (0..waits.len()).filter(|at| waits[*at]).collect();
+        assert_eq!(at, [0, 16, 32]);
     }
 
     fn spawn_one(
