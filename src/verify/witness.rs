@@ -105,18 +105,48 @@ pub fn check(
     checker.whoever_saw_more_than(question.last())?;
     let mut ways = Ways::default();
     let mut outcome = question.follow(Way { checker, executed: 0 }, &mut ways);
-    let mut followed = 1;
-    while let (Err(first), true) = (&outcome, followed < WAYS_MAX) {
+    let Err(Stop::Nobodys(words)) = outcome else { return outcome.map_err(Stop::fault) };
+    // Another choice leaves the same state, so it matters to who is left to explain a revision, and to nothing else.
+    for _ in 1..WAYS_MAX {
         let Some(way) = ways.waiting.pop() else { break };
-        // What is told is where the likeliest way ends.
-        outcome = question.follow(way, &mut ways).map_err(|_| first.clone());
-        followed += 1;
-    }
-    match outcome {
-        Err(Fault::Violation(words)) if ways.is_cut || !ways.waiting.is_empty() => {
-            Err(Fault::Undecided(words))
+        outcome = question.follow(way, &mut ways);
+        if let Ok(witnessed) = outcome {
+            return Ok(witnessed);
         }
-        outcome => outcome,
+    }
+    match ways.is_cut || !ways.waiting.is_empty() {
+        true => Err(Fault::Undecided(words)),
+        false => Err(Fault::Violation(words)),
+    }
+}
+
+/// Why a way goes no further.
+enum Stop {
+    /// Nobody is left who may have made a revision.
+    Nobodys(String),
+    /// Something else, which is wrong whoever made what.
+    Fault(Fault),
+}
+
+impl Stop {
+    fn fault(self) -> Fault {
+        match self {
+            Stop::Nobodys(words) => Fault::Violation(words),
+            Stop::Fault(fault) => fault,
+        }
+    }
+
+    fn with(self, more: &str) -> Stop {
+        match self {
+            Stop::Nobodys(words) => Stop::Nobodys(words + more),
+            Stop::Fault(fault) => Stop::Fault(fault.with(more)),
+        }
+    }
+}
+
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Stop {
+        Stop::Fault(fault)
     }
 }
 
@@ -160,7 +190,7 @@ impl Question<'_> {
     }
 
     /// Goes on to the end, or to where it goes no further. Adds ways that it could have gone.
-    fn follow<'h>(&self, way: Way<'h>, ways: &mut Ways<'h>) -> Result<Witnessed, Fault> {
+    fn follow<'h>(&self, way: Way<'h>, ways: &mut Ways<'h>) -> Result<Witnessed, Stop> {
         let Way { mut checker, mut executed } = way;
         loop {
             let revision = executed as MainRevision + 1;
@@ -169,11 +199,12 @@ impl Question<'_> {
             let Some(changes) = self.revisions.get(executed) else { break };
             let (given, expected) = (changes[0].kv.mod_revision, revision + 1);
             if given != expected {
-                return violation(format!("revision {expected} is missing, {given} follows"));
+                let words = format!("revision {expected} is missing, {given} follows");
+                return Err(Fault::Violation(words).into());
             }
             let others = checker
                 .execute(given, changes)
-                .map_err(|fault| fault.with(&around(self.truth, given)))?;
+                .map_err(|stop| stop.with(&around(self.truth, given)))?;
             executed += 1;
             ways.add(others, executed);
         }
@@ -195,6 +226,8 @@ struct Checker<'a> {
     oracle: Oracle,
     /// Answered operations by the revision of their answer, in the order of the history.
     by_revision: BTreeMap<MainRevision, Vec<usize>>,
+    /// When a revision, or a later one, was in an answer first, by the revisions of answers.
+    seen: BTreeMap<MainRevision, Nanos>,
     /// Writes of unknown outcome that were not found executed, oldest first.
     unknown: Vec<usize>,
     /// Revisions of those that were.
@@ -237,10 +270,18 @@ impl<'a> Checker<'a> {
             }
         }
         unknown.sort_by_key(|number| history[*number].invoked);
+        let mut first = Nanos(u64::MAX);
+        let earliest = |(revision, answered): (&MainRevision, &Vec<usize>)| {
+            let returned = answered.iter().map(|number| history[*number].returned).min();
+            first = first.min(returned.unwrap_or(first));
+            (*revision, first)
+        };
+        let seen = by_revision.iter().rev().map(earliest).collect();
         Checker {
             history,
             oracle: Oracle::new(),
             by_revision,
+            seen,
             unknown,
             executed: HashMap::new(),
             changed: HashSet::new(),
@@ -273,7 +314,7 @@ impl<'a> Checker<'a> {
         &mut self,
         revision: MainRevision,
         changes: &[Event],
-    ) -> Result<Vec<Checker<'a>>, Fault> {
+    ) -> Result<Vec<Checker<'a>>, Stop> {
         let answered = self.by_revision.get(&revision).cloned().unwrap_or_default();
         let says =
             |number: &usize| self.history[*number].response().is_some_and(says_that_it_changed);
@@ -293,15 +334,16 @@ impl<'a> Checker<'a> {
                 let given = self.history[number].response();
                 if given != Some(&expected) {
                     let told = self.told(number);
-                    return violation(format!("{told}\n  but it must be {expected:?}"));
+                    let words = format!("{told}\n  but it must be {expected:?}");
+                    return Err(Fault::Violation(words).into());
                 }
-                self.same_changes(revision, changes, number).map(|()| Vec::new())
+                Ok(self.same_changes(revision, changes, number).map(|()| Vec::new())?)
             }
-            [one, other, ..] => violation(format!(
+            [one, other, ..] => Err(Stop::Fault(Fault::Violation(format!(
                 "two operations have revision {revision}:\n  {}\n  {}",
                 self.told(one),
                 self.told(other)
-            )),
+            )))),
         }
     }
 
@@ -320,11 +362,21 @@ impl<'a> Checker<'a> {
         &mut self,
         revision: MainRevision,
         changes: &[Event],
-    ) -> Result<Vec<Checker<'a>>, Fault> {
-        let fits = |number: &usize| may_have_made(&self.history[*number].request, changes);
+    ) -> Result<Vec<Checker<'a>>, Stop> {
+        // Whoever asked after it was seen did not make it.
+        let seen = self.seen.range(revision..).next().map(|(_, seen)| *seen);
+        let fits = |number: &usize| {
+            let Operation { request, invoked, .. } = &self.history[*number];
+            seen.is_none_or(|seen| *invoked <= seen) && may_have_made(request, changes)
+        };
         let candidates: Vec<usize> = self.unknown.iter().copied().filter(fits).collect();
-        let mut explaining = Vec::new();
+        let mut explaining: Vec<(usize, Oracle)> = Vec::new();
         for number in candidates {
+            let request = &self.history[number].request;
+            // Of two who asked for the same the one sent first will do.
+            if explaining.iter().any(|(other, _)| self.history[*other].request == *request) {
+                continue;
+            }
             let before = self.oracle.clone();
             self.need_leases(number);
             self.oracle.apply(&self.history[number].request);
@@ -359,7 +411,7 @@ impl<'a> Checker<'a> {
         self.note_revoked(number);
     }
 
-    fn nobodys(&self, revision: MainRevision, changes: &[Event]) -> Fault {
+    fn nobodys(&self, revision: MainRevision, changes: &[Event]) -> Stop {
         let asked = |number: &usize| may_have_made(&self.history[*number].request, changes);
         let all = (0..self.history.len()).filter(asked).take(ASKED_MAX);
         let before = |number: usize| {
@@ -374,7 +426,7 @@ impl<'a> Checker<'a> {
             shown(changes),
             if asked.is_empty() { " nobody" } else { &asked }
         );
-        Fault::Violation(words)
+        Stop::Nobodys(words)
     }
 
     fn same_changes(

@@ -45,7 +45,7 @@ pub(in crate::verify) trait System: Sync {
     /// Makes `fault` happen, ends it, and says what was seen of it.
     fn inject(&self, fault: Self::Fault, random: &mut ChaCha8Rng) -> Came;
 
-    /// The last entry, once every member has applied it and nobody has another; nothing if that does not come.
+    /// The last entry that is known to be committed, once every member has applied it; nothing if that does not come.
     fn agreed(&self, way: &mut Self::Way<'_>) -> Option<u64>;
 
     /// Once nothing is wrong: waits until all members have the same and nothing comes any more. Gives the time until they first had it;

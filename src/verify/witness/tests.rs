@@ -115,16 +115,46 @@ fn leases_come_and_go() {
     violates(lost.check(), "the lease was there");
 }
 
+fn delete(keys: &[&str]) -> Request {
+    let delete = |key: &&str| match Request::delete(*key) {
+        Request::DeleteRange(delete) => RequestOp::DeleteRange(delete),
+        _ => unreachable!(),
+    };
+    Request::Txn(Txn { success: keys.iter().map(delete).collect(), ..Txn::default() })
+}
+
+/// Who made what may stay open in thousands of ways; what is wrong in all of them is wrong.
+#[test]
+fn what_no_choice_can_change_is_no_open_question() {
+    let mut made = Made::new();
+    for number in 0..12 {
+        made.ask(put("a", &number.to_string()));
+        let other = made.ask(get("a"));
+        (other.request, other.outcome) = (delete(&["a", &format!("z{number}")]), Outcome::Unknown);
+        made.ask(delete(&["a"])).outcome = Outcome::Unknown;
+    }
+    made.check().unwrap();
+    let mut other = made.oracle.clone();
+    other.apply(&put("more", "1"));
+    let ends = [("member 2".to_owned(), other.dump())];
+    violates(check(&made.history, &made.truth(), &ends), "member 2 ends otherwise");
+}
+
+/// Whoever asked after a revision was seen did not make it, even if nobody else is left.
+#[test]
+fn nobody_made_what_was_seen_before_they_asked() {
+    let mut made = Made::new();
+    made.ask(put("a", "1"));
+    made.oracle.apply(&delete(&["a"]));
+    made.ask(get("a"));
+    let late = made.ask(get("a"));
+    (late.request, late.outcome) = (delete(&["a"]), Outcome::Unknown);
+    violates(made.check(), "revision 3 is nobody's");
+}
+
 /// The one sent first would explain it, and is missing later, where nothing else does.
 #[test]
 fn another_who_may_have_made_a_revision_is_tried_too() {
-    let delete = |keys: &[&str]| {
-        let delete = |key: &&str| match Request::delete(*key) {
-            Request::DeleteRange(delete) => RequestOp::DeleteRange(delete),
-            _ => unreachable!(),
-        };
-        Request::Txn(Txn { success: keys.iter().map(delete).collect(), ..Txn::default() })
-    };
     let made_of = |second: &[&str]| {
         let mut made = Made::new();
         made.ask(put("a", "1"));
@@ -247,5 +277,5 @@ fn an_unknown_outcome_may_be_either() {
     early.ask(get("a"));
     early.history[7].invoked = Nanos(41);
     early.history[7].returned = Nanos(44);
-    violates(early.check(), "was answered before that was sent");
+    violates(early.check(), "revision 5 is nobody's");
 }
