@@ -8,6 +8,9 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 use tokio::runtime::{Builder, Handle, Runtime};
 
+/// More than one thread of the log can feed; each has three open files.
+const LANES_MAX: usize = 16;
+
 /// Threads of clients' connections, one for each CPU.
 pub(super) struct Lanes {
     runtimes: Vec<Runtime>,
@@ -27,7 +30,7 @@ pub(super) struct Place(#[expect(dead_code, reason = "counted while it is there"
 
 impl Lanes {
     pub(super) fn start() -> io::Result<Lanes> {
-        let count = available_parallelism()?.get();
+        let count = available_parallelism()?.get().min(LANES_MAX);
         let start = |_| {
             // One worker of the kind that has many: it is woken once for all that others leave to it while it is awake.
             let mut builder = Builder::new_multi_thread();
@@ -42,9 +45,13 @@ impl Lanes {
         &self.lanes
     }
 
-    /// Ends them, at the latest after `grace` each.
+    /// Ends them, at the latest after `grace`.
     pub(super) fn stop(self, grace: Duration) {
-        self.runtimes.into_iter().for_each(|runtime| runtime.shutdown_timeout(grace));
+        std::thread::scope(|scope| {
+            for runtime in self.runtimes {
+                scope.spawn(move || runtime.shutdown_timeout(grace));
+            }
+        });
     }
 }
 

@@ -53,7 +53,9 @@ pub(super) fn incoming(
                 connected = accept(&listener, &slots) => connected,
                 () = first.give.closed() => return,
             };
-            let way = ways.iter().min_by_key(|way| way.lane.taken()).unwrap_or(first);
+            // One that nobody serves any more would always have the fewest.
+            let open = ways.iter().filter(|way| !way.give.is_closed());
+            let way = open.min_by_key(|way| way.lane.taken()).unwrap_or(first);
             // Each agrees on its key by itself: one that takes its time does not keep others waiting.
             let place = way.lane.take();
             way.lane.handle.spawn(welcome(connected, place, acceptor.clone(), way.give.clone()));

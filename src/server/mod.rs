@@ -154,14 +154,15 @@ impl Server {
                 let context = context.clone();
                 async move { context.stopped().await }
             };
+            let routes = routes::routes(&context)?;
             let mut serving = Vec::new();
             for listener in client_listeners {
                 let (slots, acceptor) = (client_slots.clone(), acceptor.clone());
                 let incoming = listen::incoming(listener, slots, acceptor, lanes.all())?;
                 serving.extend(on_lanes(incoming, |incoming| {
-                    let router = routes::router(&context, &tally)?;
-                    Ok(router.serve_with_incoming_shutdown(incoming, stopped()))
-                })?);
+                    let router = routes::router(routes.clone(), &tally);
+                    router.serve_with_incoming_shutdown(incoming, stopped())
+                }));
             }
             let peers_lane = [Lane::on(runtime.handle().clone())];
             for listener in peer_listeners {
@@ -169,8 +170,8 @@ impl Server {
                 let incoming = listen::incoming(listener, slots, acceptor, &peers_lane)?;
                 serving.extend(on_lanes(incoming, |incoming| {
                     let router = routes::peer_router(&context, &config);
-                    Ok(router.serve_with_incoming_shutdown(incoming, stopped()))
-                })?);
+                    router.serve_with_incoming_shutdown(incoming, stopped())
+                }));
             }
             let profiler = config.profiles.then(|| Profiler::new(&config.identity.name));
             let sources = Sources { context: context.clone(), tally: tally.clone(), profiler };
@@ -227,17 +228,17 @@ impl Drop for Server {
 /// Serves connections where they live.
 fn on_lanes<F>(
     incoming: Vec<(Lane, Incoming)>,
-    serve: impl Fn(Incoming) -> Result<F, ServerError>,
-) -> Result<Vec<JoinHandle<()>>, ServerError>
+    serve: impl Fn(Incoming) -> F,
+) -> Vec<JoinHandle<()>>
 where
     F: Future<Output = Result<(), tonic::transport::Error>> + Send + 'static,
 {
     let start = |(lane, incoming): (Lane, Incoming)| {
-        let serving = serve(incoming)?;
-        Ok(lane.handle.spawn(async move {
+        let serving = serve(incoming);
+        lane.handle.spawn(async move {
             // It only fails where a connection cannot be made, which its client sees.
             let _ = serving.await;
-        }))
+        })
     };
     incoming.into_iter().map(start).collect()
 }

@@ -53,18 +53,14 @@ impl<S> tower::Layer<S> for Counting {
     }
 }
 
-/// Everything a client may call.
-pub(super) fn router(
-    context: &Arc<Context>,
-    tally: &Arc<Tally>,
-) -> Result<Router<Stack<Counting, NoLayer>>, ServerError> {
+/// A server of `routes` to clients.
+pub(super) fn router(routes: Routes, tally: &Arc<Tally>) -> Router<Stack<Counting, NoLayer>> {
     let server = Server::builder()
         .max_concurrent_streams(STREAMS_MAX)
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .http2_max_pending_accept_reset_streams(Some(RESET_STREAMS_MAX));
-    let routes = routes(context)?;
-    Ok(server.layer(Counting(tally.clone())).add_routes(routes))
+    server.layer(Counting(tally.clone())).add_routes(routes)
 }
 
 /// What other members may call: what raft needs, and what only a leader can answer.
@@ -93,7 +89,8 @@ pub(super) fn peer_router(context: &Arc<Context>, config: &Config) -> Router {
         .add_service(cluster.max_decoding_message_size(MESSAGE_BYTES_MAX))
 }
 
-fn routes(context: &Arc<Context>) -> Result<Routes, ServerError> {
+/// Everything a client may call. Called within a runtime.
+pub(super) fn routes(context: &Arc<Context>) -> Result<Routes, ServerError> {
     let shared = || context.clone();
     let mut routes = Routes::default();
     macro_rules! add {

@@ -15,7 +15,7 @@ const SPARED: u8 = 15;
 pub(super) struct Turns {
     now: Arc<Turn>,
     is_awaited: bool,
-    /// Whether somebody woke the task while it waited.
+    /// Whether the task ran for another reason while it waited, as it does when another answer is there.
     has_company: bool,
     /// Turns that it need not wait for.
     spared: u8,
