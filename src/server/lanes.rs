@@ -61,7 +61,7 @@ impl Lane {
         Lane { handle, places: Arc::new(()) }
     }
 
-    /// How many connections there are.
+    /// How many connections there are, and as many more on each lane as it has clones.
     pub(super) fn taken(&self) -> usize {
         Arc::strong_count(&self.places)
     }

@@ -26,12 +26,12 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// Connections as they come.
 pub(super) type Incoming = ReceiverStream<io::Result<Connection>>;
 
-/// Places for connections, shared by all addresses where the same kind of strangers comes.
+/// Slots for connections, shared by all addresses where the same kind of strangers comes.
 pub(super) fn slots(count: usize) -> Arc<Semaphore> {
     Arc::new(Semaphore::new(count))
 }
 
-/// Connections as they come, as long as there are places, for each of `lanes` those that live there. Called within a runtime, which waits for
+/// Connections as they come, as long as there are slots, for each of `lanes` those that live there. Called within a runtime, which waits for
 /// them; ends when nobody takes them.
 pub(super) fn incoming(
     listener: std::net::TcpListener,
@@ -73,7 +73,7 @@ struct Way {
 /// A connection with its slot, not yet at home anywhere.
 type Taken = (std::net::TcpStream, OwnedSemaphorePermit);
 
-/// The next connection, once there is a place for it; one that breaks at once is nobody's loss.
+/// The next connection, once there is a slot for it; one that breaks at once is nobody's loss.
 async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> Taken {
     loop {
         let Ok(slot) = slots.clone().acquire_owned().await else {

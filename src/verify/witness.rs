@@ -31,6 +31,7 @@ use crate::store::Dump;
 use crate::units::Nanos;
 use refusals::Unplaced;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::rc::Rc;
 
 /// A history that has a witness.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -105,8 +106,13 @@ pub fn check(
     checker.whoever_saw_more_than(question.last())?;
     let mut ways = Ways::default();
     let mut outcome = question.follow(Way { checker, executed: 0 }, &mut ways);
-    let Err(Stop::Nobodys(words)) = outcome else { return outcome.map_err(Stop::fault) };
-    // Another choice leaves the same state, so it matters to who is left to explain a revision, and to nothing else.
+    let words = match outcome {
+        Ok(witnessed) => return Ok(witnessed),
+        Err(Stop::Nobodys(words)) => words,
+        // Who made what matters to who is left to explain a revision, and, where a lease may be gone with its keys, to the state.
+        Err(Stop::Fault(Fault::Violation(words))) if ways.differ => words,
+        Err(Stop::Fault(fault)) => return Err(fault),
+    };
     for _ in 1..WAYS_MAX {
         let Some(way) = ways.waiting.pop() else { break };
         outcome = question.follow(way, &mut ways);
@@ -124,18 +130,11 @@ pub fn check(
 enum Stop {
     /// Nobody is left who may have made a revision.
     Nobodys(String),
-    /// Something else, which is wrong whoever made what.
+    /// Something else is wrong.
     Fault(Fault),
 }
 
 impl Stop {
-    fn fault(self) -> Fault {
-        match self {
-            Stop::Nobodys(words) => Fault::Violation(words),
-            Stop::Fault(fault) => fault,
-        }
-    }
-
     fn with(self, more: &str) -> Stop {
         match self {
             Stop::Nobodys(words) => Stop::Nobodys(words + more),
@@ -170,6 +169,8 @@ struct Ways<'a> {
     waiting: Vec<Way<'a>>,
     /// Whether some had no room.
     is_cut: bool,
+    /// Whether some leave another state: of two who delete the same keys, one also ends the lease that they hang on.
+    differ: bool,
 }
 
 impl<'a> Ways<'a> {
@@ -206,6 +207,7 @@ impl Question<'_> {
                 .execute(given, changes)
                 .map_err(|stop| stop.with(&around(self.truth, given)))?;
             executed += 1;
+            ways.differ |= others.iter().any(|other| other.leaves_another_state_than(&checker));
             ways.add(others, executed);
         }
         checker.respects_time()?;
@@ -227,7 +229,7 @@ struct Checker<'a> {
     /// Answered operations by the revision of their answer, in the order of the history.
     by_revision: BTreeMap<MainRevision, Vec<usize>>,
     /// When a revision, or a later one, was in an answer first, by the revisions of answers.
-    seen: BTreeMap<MainRevision, Nanos>,
+    seen: Rc<BTreeMap<MainRevision, Nanos>>,
     /// Writes of unknown outcome that were not found executed, oldest first.
     unknown: Vec<usize>,
     /// Revisions of those that were.
@@ -281,7 +283,7 @@ impl<'a> Checker<'a> {
             history,
             oracle: Oracle::new(),
             by_revision,
-            seen,
+            seen: Rc::new(seen),
             unknown,
             executed: HashMap::new(),
             changed: HashSet::new(),
@@ -400,6 +402,11 @@ impl<'a> Checker<'a> {
         let others = explaining.rev().map(made_by).collect();
         self.believe(number, revision, after);
         Ok(others)
+    }
+
+    /// Whether it has leases that the other has not, or the other way round.
+    fn leaves_another_state_than(&self, other: &Checker<'_>) -> bool {
+        self.leases.keys().any(|id| self.oracle.has_lease(*id) != other.oracle.has_lease(*id))
     }
 
     /// Goes on as if `number` had made `revision`, with the oracle as it is `after` that.

@@ -140,6 +140,23 @@ fn what_no_choice_can_change_is_no_open_question() {
     violates(check(&made.history, &made.truth(), &ends), "member 2 ends otherwise");
 }
 
+/// Both delete all that hangs on the lease; what is answered later tells which it was, though it was not the one sent first.
+#[test]
+fn a_lease_that_may_be_gone_is_there_if_it_was_used_since() {
+    let leased = |value: &str| {
+        let (key, value) = (b"a".to_vec(), value.as_bytes().to_vec());
+        Request::Put(Put { key, value, lease: 7, ..Put::default() })
+    };
+    let mut made = Made::new();
+    made.ask(Request::LeaseGrant { id: 7, ttl_s: 60 });
+    made.ask(leased("1"));
+    let revoke = made.ask(get("a"));
+    (revoke.request, revoke.outcome) = (Request::LeaseRevoke { id: 7 }, Outcome::Unknown);
+    made.ask(Request::delete("a")).outcome = Outcome::Unknown;
+    made.ask(leased("2"));
+    assert_eq!(made.check().unwrap().unknown_executed, 1);
+}
+
 /// Whoever asked after a revision was seen did not make it, even if nobody else is left.
 #[test]
 fn nobody_made_what_was_seen_before_they_asked() {
