@@ -7,12 +7,17 @@ use kvbench::record::bundle::Bundle;
 use kvbench::scenario::{self, Options};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use tempfile::TempDir;
 
 /// One block without A/A, and cells as short as they may be: all arms of all scenarios within seconds, even the one
 /// whose syncs take 22 ms.
 const SHORT: [&str; 4] =
     ["trials.pairs.min=1", "trials.pairs.max=1", "trials.aa=false", "trials.on_disturbed=keep"];
+
+/// How many run at once: much of a run is waiting, for a disk or a delay.
+const AT_ONCE: usize = 3;
 
 /// Where scenarios are, below their root.
 const FOLDERS: [&str; 3] = [".", "claims", "curated"];
@@ -37,26 +42,35 @@ fn scenarios() -> Vec<PathBuf> {
 fn every_scenario_runs_to_a_bundle_whose_checks_hold() {
     let files = scenarios();
     assert!(files.len() >= 70, "{files:?}");
-    for path in &files {
-        let out = TempDir::new().unwrap();
-        let (exit, text) = run(path, out.path());
-        let name = path.display();
-        // Met, missed, undecided.
-        assert!(matches!(exit, Some(0 | 1 | 3)), "{name}: {exit:?} {text}");
-        let bundles: Vec<_> = out.path().read_dir().unwrap().map(|entry| entry.unwrap()).collect();
-        assert_eq!(bundles.len(), 1, "{name}: only the bundle stays");
-        let run = Bundle::open(&bundles[0].path()).read_run().unwrap();
-        let scenario = scenario::load(path, &Options::default()).unwrap();
-        assert_eq!(run.trials.len(), scenario.arms.len(), "{name}: one trial of each arm");
-        let cells: usize = scenario.phases.iter().map(|phase| phase.clients.len()).sum();
-        assert!(run.trials.iter().all(|trial| trial.cells.len() == cells), "{name}");
-        assert!(run.complete && run.checks.len() >= 2, "{name}");
-        assert!(run.checks.iter().all(|check| check.passed), "{name}: {:?}", run.checks);
-        let is_counted = run.checks.iter().any(|check| check.id == "bank");
-        assert_eq!(is_counted, scenario.checks.bank, "{name}");
-        assert_eq!(run.targets.len(), scenario.targets.len(), "{name}");
-        assert_judged(&run, &name.to_string());
-    }
+    let next = AtomicUsize::new(0);
+    let work = || {
+        while let Some(path) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
+            assert_runs(path);
+        }
+    };
+    thread::scope(|scope| (0..AT_ONCE).for_each(|_| drop(scope.spawn(work))));
+}
+
+/// That it runs to a bundle of its own, every check of which holds.
+fn assert_runs(path: &Path) {
+    let out = TempDir::new().unwrap();
+    let (exit, text) = run(path, out.path());
+    let name = path.display();
+    // Met, missed, undecided.
+    assert!(matches!(exit, Some(0 | 1 | 3)), "{name}: {exit:?} {text}");
+    let bundles: Vec<_> = out.path().read_dir().unwrap().map(|entry| entry.unwrap()).collect();
+    assert_eq!(bundles.len(), 1, "{name}: only the bundle stays");
+    let run = Bundle::open(&bundles[0].path()).read_run().unwrap();
+    let scenario = scenario::load(path, &Options::default()).unwrap();
+    assert_eq!(run.trials.len(), scenario.arms.len(), "{name}: one trial of each arm");
+    let cells: usize = scenario.phases.iter().map(|phase| phase.clients.len()).sum();
+    assert!(run.trials.iter().all(|trial| trial.cells.len() == cells), "{name}");
+    assert!(run.complete && run.checks.len() >= 2, "{name}");
+    assert!(run.checks.iter().all(|check| check.passed), "{name}: {:?}", run.checks);
+    let is_counted = run.checks.iter().any(|check| check.id == "bank");
+    assert_eq!(is_counted, scenario.checks.bank, "{name}");
+    assert_eq!(run.targets.len(), scenario.targets.len(), "{name}");
+    assert_judged(&run, &name.to_string());
 }
 
 /// Every target is about something that was measured; one block decides nothing about speed, but a check is decided.
