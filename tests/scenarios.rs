@@ -5,6 +5,7 @@ use kvbench::compare::{Verdict, compare};
 use kvbench::record::Run;
 use kvbench::record::bundle::Bundle;
 use kvbench::scenario::{self, Options};
+use std::fs::DirEntry;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -53,15 +54,16 @@ fn every_scenario_runs_to_a_bundle_whose_checks_hold() {
 
 /// That it runs to a bundle of its own, every check of which holds.
 fn assert_runs(path: &Path) {
-    let out = TempDir::new().unwrap();
+    let out = TempDir::new().expect("there is room");
     let (exit, text) = run(path, out.path());
     let name = path.display();
     // Met, missed, undecided.
     assert!(matches!(exit, Some(0 | 1 | 3)), "{name}: {exit:?} {text}");
-    let bundles: Vec<_> = out.path().read_dir().unwrap().map(|entry| entry.unwrap()).collect();
+    let bundles: Vec<DirEntry> =
+        out.path().read_dir().and_then(Iterator::collect).expect("it can be read");
     assert_eq!(bundles.len(), 1, "{name}: only the bundle stays");
-    let run = Bundle::open(&bundles[0].path()).read_run().unwrap();
-    let scenario = scenario::load(path, &Options::default()).unwrap();
+    let run = Bundle::open(&bundles[0].path()).read_run().expect("it is whole");
+    let scenario = scenario::load(path, &Options::default()).expect("it is sound");
     assert_eq!(run.trials.len(), scenario.arms.len(), "{name}: one trial of each arm");
     let cells: usize = scenario.phases.iter().map(|phase| phase.clients.len()).sum();
     assert!(run.trials.iter().all(|trial| trial.cells.len() == cells), "{name}");
