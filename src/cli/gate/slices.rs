@@ -215,7 +215,9 @@ mod tests {
     #[test]
     fn nobody_stays_stopped_when_it_is_interrupted() {
         let mut sharers = Sharers::none();
-        let sleeping = || Command::new("sleep").arg("60").process_group(0).spawn().unwrap();
+        // What a shell started in the background ignores SIGINT, and so would what that starts.
+        let heeding = ["--default-signal=INT", "sleep", "60"];
+        let sleeping = || Command::new("env").args(heeding).process_group(0).spawn().unwrap();
         (0..3).for_each(|_| sharers.add(sleeping()));
         let ended = sharers.run(Clock::start(), &AtomicBool::new(true)).unwrap();
         assert!(ended.len() == 3 && !ended.iter().any(ExitStatus::success), "{ended:?}");
