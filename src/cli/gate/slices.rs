@@ -105,7 +105,7 @@ impl Sharers {
     ) -> io::Result<Vec<ExitStatus>> {
         while self.children.iter().any(|(_, ended)| ended.is_none()) {
             if interrupted.load(Ordering::Relaxed) {
-                self.ask_to_end();
+                self.ask_all_to_end();
                 for (child, ended) in &mut self.children {
                     *ended = Some(child.wait()?);
                 }
@@ -129,12 +129,9 @@ impl Sharers {
         Ok(self.children.iter().filter_map(|(_, ended)| *ended).collect())
     }
 
-    fn ask_to_end(&self) {
+    fn ask_all_to_end(&self) {
         for (child, _) in self.children.iter().filter(|(_, ended)| ended.is_none()) {
-            if let Some(id) = id(child) {
-                // It may have ended by itself.
-                let _ = kill_process(id, Signal::INT);
-            }
+            ask_to_end(child);
             signal_group(child, Signal::CONT);
         }
     }
@@ -143,11 +140,19 @@ impl Sharers {
 impl Drop for Sharers {
     /// Only where something failed are there any left.
     fn drop(&mut self) {
-        self.ask_to_end();
+        self.ask_all_to_end();
         for (child, _) in self.children.iter_mut().filter(|(_, ended)| ended.is_none()) {
             // It ends, or never was.
             let _ = child.wait();
         }
+    }
+}
+
+/// By SIGTERM: whatever a shell started in the background has SIGINT ignored, and so have those that it starts, until they say otherwise.
+pub(super) fn ask_to_end(child: &Child) {
+    if let Some(id) = id(child) {
+        // It may have ended by itself.
+        let _ = kill_process(id, Signal::TERM);
     }
 }
 
@@ -166,7 +171,7 @@ fn id(child: &Child) -> Option<Pid> {
 mod tests {
     use super::*;
     use crate::scenario;
-    use std::os::unix::process::CommandExt;
+    use std::os::unix::process::{CommandExt, ExitStatusExt};
     use std::path::Path;
     use std::process::Command;
 
@@ -215,11 +220,10 @@ mod tests {
     #[test]
     fn nobody_stays_stopped_when_it_is_interrupted() {
         let mut sharers = Sharers::none();
-        // What a shell started in the background ignores SIGINT, and so would what that starts.
-        let heeding = ["--default-signal=INT", "sleep", "60"];
-        let sleeping = || Command::new("env").args(heeding).process_group(0).spawn().unwrap();
+        let sleeping = || Command::new("sleep").arg("60").process_group(0).spawn().unwrap();
         (0..3).for_each(|_| sharers.add(sleeping()));
         let ended = sharers.run(Clock::start(), &AtomicBool::new(true)).unwrap();
-        assert!(ended.len() == 3 && !ended.iter().any(ExitStatus::success), "{ended:?}");
+        let by = ended.iter().map(ExitStatus::signal).collect::<Vec<_>>();
+        assert_eq!(by, [Some(Signal::TERM.as_raw()); 3]);
     }
 }

@@ -4,7 +4,7 @@
 
 use super::GateArgs;
 use super::measured::failed_checks;
-use super::slices::{Sharers, on_one_cpu};
+use super::slices::{Sharers, ask_to_end, on_one_cpu};
 use crate::clock::Clock;
 use crate::gate::{Program, Shot, without_sharers};
 use crate::host;
@@ -15,7 +15,6 @@ use crate::scenario::spec::Scenario;
 use crate::seed::Seed;
 use crate::units::Nanos;
 use rand::seq::SliceRandom;
-use rustix::process::{Pid, Signal, kill_process};
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::process::CommandExt;
@@ -381,7 +380,7 @@ fn leashed(program: &Path) -> Command {
     let path = std::env::var_os("PATH").unwrap_or_default();
     if std::env::split_paths(&path).any(|folder| folder.join(LEASH).is_file()) {
         let mut command = Command::new(LEASH);
-        command.args(["--pdeathsig", "INT"]).arg(program);
+        command.args(["--pdeathsig", "TERM"]).arg(program);
         return command;
     }
     Command::new(program)
@@ -396,9 +395,7 @@ fn wait(child: &mut Child, clock: Clock, interrupted: &AtomicBool) -> io::Result
         }
         if interrupted.load(Ordering::Relaxed) && !was_asked {
             was_asked = true;
-            let id = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-            // It may have ended by itself.
-            let _ = id.map(|id| kill_process(id, Signal::INT));
+            ask_to_end(child);
         }
         clock.sleep(NAP);
     }
