@@ -9,7 +9,7 @@ use crate::rpc::etcdserverpb::{
     WatchCreateRequest, WatchProgressRequest, WatchRequest, WatchResponse,
 };
 use crate::rpc::event_from;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use h2::{RecvStream, SendStream};
 
 /// A stream of watches.
@@ -81,9 +81,10 @@ impl Connection {
         first: impl Iterator<Item = WatchRequest>,
     ) -> Result<Watching, ClientError> {
         let (mut requests, answer) = self.open_stream("/etcdserverpb.Watch/Watch").await?;
-        for request in first {
-            requests.send_data(frame(&request), false)?;
-        }
+        // Together: each frame of HTTP/2 costs a server memory besides its bytes, and h2 hangs up on whoever sends thousands
+        // of small ones ("too_many_data_frames").
+        let first: BytesMut = first.flat_map(|request| frame(&request)).collect();
+        requests.send_data(first.freeze(), false)?;
         let (head, answers) = answer.await?.into_parts();
         check(&head.headers)?;
         Ok(Watching { requests, answers, frames: Frames::default() })
