@@ -109,14 +109,15 @@ impl Cell {
         waited as f64 / (self.elapsed_s * 1e9 * f64::from(self.load_threads))
     }
 
-    /// Relative gap between the mean number in flight (rate × time) and the clients that do not think, or in an open load
-    /// the count of operations under way; Little 1961.
+    /// Relative gap between the mean number in flight (rate × time), with those who think, and all clients; or in an open
+    /// load the count of operations under way; Little 1961. Relative to all clients, since where most of them think, what the
+    /// ends of the span cut off of one pause is more than all that is in flight.
     pub fn littles_gap(&self) -> f64 {
-        let counted = match &self.open {
-            Some(open) => open.in_flight_counted,
-            None => f64::from(self.clients) - self.thinking_mean,
+        let (found, counted) = match &self.open {
+            Some(open) => (self.in_flight_mean, open.in_flight_counted),
+            None => (self.in_flight_mean + self.thinking_mean, f64::from(self.clients)),
         };
-        (self.in_flight_mean / counted - 1.0).abs()
+        (found / counted - 1.0).abs()
     }
 
     /// By how much of the span the worst agent may have measured another one: it began late, and its clock is known only so

@@ -17,11 +17,15 @@ use std::sync::Arc;
 
 /// One block of one phase.
 fn once(clients: &str, duration: &str) -> String {
+    once_under(&format!("clients = [{clients}]"), duration)
+}
+
+fn once_under(closed: &str, duration: &str) -> String {
     scenario(&format!(
         "
 [[phase]]
 name     = \"p\"
-load     = {{ closed = {{ clients = [{clients}] }} }}
+load     = {{ closed = {{ {closed} }} }}
 warmup   = \"50ms\"
 duration = \"{duration}\"
 [trials]
@@ -54,6 +58,20 @@ fn every_cell_agrees(told: &Told, notes: &[Arc<Notes>], known: impl Fn(&Cell, &W
         }
     }
     assert!(told.run.checks.iter().all(|check| check.passed), "{:?}", told.run.checks);
+}
+
+/// Most of the time is thought, and the pause that the end of the span cuts off is longer than all calls that are under way.
+#[test]
+fn a_client_that_thinks_keeps_littles_law() {
+    amid_noise(|| {
+        let think = Nanos::from_millis(50);
+        let fakes = Fakes::new(|_, _| Nature::Law(Law::fixed(Nanos::from_millis(1))));
+        let told = run(&once_under("clients = [1], think = \"50ms\"", "3s"), &fakes);
+        every_cell_agrees(&told, &fakes.notes(), |cell, within| {
+            let cycle_s = think.as_secs_f64() + within.mean_ns(service) / 1e9;
+            near("throughput", cell.throughput_per_s, 1.0 / cycle_s, 0.06, 0.0).unwrap();
+        });
+    });
 }
 
 /// N clients on two servers that take S each: N / (S + Z) as long as there is a server for each, else 2 / S. Z is what the host
