@@ -4,12 +4,14 @@
 #![expect(clippy::print_stderr, reason = "what was skipped is said")]
 
 use kvbench::clock::Clock;
+use kvbench::load::Fanout;
 use kvbench::model::{Body, Interval, Range, Refusal, Request};
 use kvbench::scenario::spec::{Arm, Scenario};
 use kvbench::scenario::{self, Options};
 use kvbench::target::{Builtin, Client, Connect, Launch, System, Target};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::AtomicBool;
 
 fn builtin() -> Builtin {
     Builtin { program: PathBuf::from(env!("CARGO_BIN_EXE_kvbench")) }
@@ -174,6 +176,19 @@ fn a_server_in_use_answers_as_a_fresh_one_and_is_left_as_it_was() {
     }
     let leases = running.call_all(&[Request::Leases]).remove(0).unwrap().reply.result;
     assert_eq!(leases, Ok(Body::Leases(vec![77])), "theirs stays, ours goes");
+}
+
+/// Ten thousand is the most that a phase may have; all of them are asked for at once.
+#[test]
+fn ten_thousand_watchers_are_given_everything() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = launch(&arm("layer = \"rpc\""), folder.path());
+    let watchers = Fanout::start(&running.watched(), 10_000, Clock::start()).unwrap();
+    for put in [Request::put("a", "1"), Request::put("b", "2")] {
+        running.call_all(&[put])[0].as_ref().unwrap();
+    }
+    let watched = watchers.finish(&AtomicBool::new(false)).unwrap();
+    assert_eq!((watched.due, watched.revisions, watched.misplaced), (20_000, 20_000, 0));
 }
 
 #[test]

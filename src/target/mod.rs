@@ -9,6 +9,7 @@ mod dial;
 mod etcd;
 mod inside;
 mod levers;
+mod pages;
 mod process;
 mod remote;
 mod served;

@@ -2,6 +2,7 @@
 
 use super::before::Before;
 use super::dial::{Dial, answer};
+use super::pages::Pages;
 use super::process::Process;
 use super::{Answer, CallError, LaunchError};
 use crate::client::{ClientError, Connection, Endpoint, Metrics, scrape};
@@ -25,7 +26,9 @@ const PATIENCE: Nanos = Nanos::from_millis(30_000);
 /// How often is looked.
 const NAP: Nanos = Nanos::from_millis(10);
 /// Keys that one request reads for a digest.
-const KEYS_READ: i64 = 10_000;
+const KEYS_READ: usize = 10_000;
+/// Leases that are revoked at a time.
+const REVOKES_AT_ONCE: usize = 1_000;
 
 /// One server.
 pub(super) struct Member {
@@ -328,23 +331,24 @@ impl Control {
 
     /// What a member holds, read page by page at one revision. Leases without keys are not seen.
     fn digest(&self, member: usize, first: MainRevision) -> Result<Digest, ClientError> {
-        let mut page = Range { limit: KEYS_READ, serializable: true, ..everything() };
+        let mut pages = Pages::of(KEYS_READ);
+        let (limit, mut at) = (KEYS_READ as i64, 0);
         let mut digest = Digest { revision: 0, compacted: 0, keys: 0, hash: 0 };
-        loop {
-            let (revision, found) = self.range(member, page.clone())?;
-            if page.revision == 0 {
-                page.revision = revision;
+        while let Some(interval) = pages.next() {
+            let page =
+                Range { interval, limit, revision: at, serializable: true, ..Range::default() };
+            let (revision, found) = self.range(member, page)?;
+            if at == 0 {
+                at = revision;
                 digest.revision = revision - first + 1;
             }
             for kv in &found.kvs {
                 digest.keys += 1;
                 digest.hash = digest.hash.wrapping_add(hash(kv, first));
             }
-            match found.kvs.last() {
-                Some(last) if found.more => page.interval.key = after(&last.key),
-                _ => return Ok(digest),
-            }
+            pages.took(&found);
         }
+        Ok(digest)
     }
 }
 
@@ -360,17 +364,15 @@ impl Drop for Remote {
         let leases = self.control().leases(self.leader).unwrap_or_default().into_iter();
         let ours = leases.filter(|lease| !self.before.leases.contains(lease));
         let revokes: Vec<_> = ours.map(|id| Request::LeaseRevoke { id }).collect();
-        let _ = self.call_any(&revokes);
+        // Some at a time: each has so long for its answer from when it was sent.
+        for some in revokes.chunks(REVOKES_AT_ONCE) {
+            let _ = self.call_any(some);
+        }
     }
 }
 
 fn everything() -> Range {
     Range { interval: Interval::everything(), ..Range::default() }
-}
-
-/// The smallest key behind `key`.
-fn after(key: &[u8]) -> Vec<u8> {
-    [key, &[0]].concat()
 }
 
 /// Of a key with all that a reader is told; revisions count from the first.
