@@ -25,9 +25,13 @@ pub(super) fn check(args: &CheckArgs, terminal: &mut Terminal<'_>) -> anyhow::Re
     for path in &files {
         match load(path, &args.overrides) {
             Ok(scenario) => {
-                let (arms, targets) = (scenario.arms.len(), scenario.targets.len());
+                let arms = scenario.arms.len();
+                let targets = match scenario.targets.len() {
+                    1 => "1 target".to_owned(),
+                    targets => format!("{targets} targets"),
+                };
                 let name = plain(&path.display().to_string());
-                writeln!(terminal.out, "{name}: sound, {arms} arms, {targets} targets")?;
+                writeln!(terminal.out, "{name}: sound, {arms} arms, {targets}")?;
                 for lacking in missing(&name, &scenario).iter().flat_map(|all| &all.list) {
                     let hint = lacking.hint.as_deref().unwrap_or_default();
                     writeln!(terminal.out, "  but {}: {hint}", lacking.message)?;
