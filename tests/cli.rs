@@ -210,7 +210,7 @@ fn one_wrong_scenario_keeps_the_good_ones_from_running() {
     assert_eq!(names(desk.folder.path()), ["scenario.toml", "wrong.toml"]);
     let ran = kvbench(&["check", &folder]);
     assert_eq!(ran.exit, Exit::Usage);
-    assert!(ran.out.contains("scenario.toml: sound, 2 arms, 1 targets"), "{}", ran.out);
+    assert!(ran.out.contains("scenario.toml: sound, 2 arms, 1 target\n"), "{}", ran.out);
 }
 
 #[cfg(not(feature = "rocksdb"))]
@@ -491,6 +491,9 @@ fn a_plan_tells_what_would_run_and_repeats() {
         assert_eq!((ran.exit, ran.err.as_str()), (Exit::Met, ""));
         ran.out
     };
+    let held = ["--set", "keys.leases=3", "--set", "keys.preload=10"];
+    let ran = kvbench(&[&["plan", &desk.at("scenario.toml")], &held[..]].concat());
+    assert!(ran.out.contains("3 leases are granted, 10 of 1000 keys are put"), "{}", ran.out);
     let text = plan("7");
     for wanted in [
         "tiny  seed 7",

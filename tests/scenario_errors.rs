@@ -24,7 +24,7 @@ fn problems(text: &str, set: &[&str]) -> Problems {
 fn scenario_files() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
     let inside = |folder: &str| root.join(folder).read_dir().unwrap();
-    let folders = [".", "claims", "curated"].into_iter().flat_map(inside);
+    let folders = [".", "claims", "curated", "scale"].into_iter().flat_map(inside);
     let files = folders.map(|entry| entry.unwrap().path());
     files.filter(|path| path.extension().is_some_and(|extension| extension == "toml")).collect()
 }
@@ -350,6 +350,7 @@ fn the_workload_is_checked() {
     keys("size = \"0B\"", "allowed: 1B to 1KiB");
     keys("preload = 100001", "keys.preload is 100001; allowed: 0 to 100k");
     keys("preload = \"all\"", "keys.preload is \"all\", which is not a count");
+    keys("leases = \"2M\"", "keys.leases is 2M; allowed: 0 to 100k");
     keys("preload = 0.5", "keys.preload is a float; true, false or a count is wanted");
     keys("dist = \"lates\"", "did you mean `latest`?");
     keys("dist = \"zipf\"", "write \"zipf:0.99\"");
@@ -721,6 +722,12 @@ fn checks_of_the_state_need_the_operations_they_count() {
         one_mistake("[[phase]]", &format!("[check]\n{line}\n[[phase]]"), 8, expected)
     };
     check("leases = true", "add lease_cycle = { keys = 10 }");
+    let held = |keys: &str| {
+        let text = SHORTEST.replace("[[op]]", &format!("[keys]\n{keys}\n[[op]]"));
+        parse("x.toml", &format!("{text}\n[check]\nleases = true"), &Options::default())
+    };
+    assert!(held("leases = 5\npreload = true").is_ok());
+    assert!(held("leases = 5").unwrap_err().to_string().contains("leases and preload to [keys]"));
     let deletes = SHORTEST.replace("put = {}", "put = {}\ndelete = {}\n[check]\nversions = true");
     assert!(problems(&deletes, &[]).to_string().contains("`delete` writes without a put"));
     let preload = SHORTEST.replace("[[op]]", "[keys]\npreload = 5\n[[op]]");

@@ -21,7 +21,7 @@ const SHORT: [&str; 4] =
 const AT_ONCE: usize = 3;
 
 /// Where scenarios are, below their root.
-const FOLDERS: [&str; 3] = [".", "claims", "curated"];
+const FOLDERS: [&str; 4] = [".", "claims", "curated", "scale"];
 
 /// Those that this build can run on this host.
 fn scenarios() -> Vec<PathBuf> {

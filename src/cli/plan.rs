@@ -10,7 +10,7 @@ use super::table::columns;
 use super::{Exit, ScenarioArgs, Terminal, load_all};
 use crate::report::words::plain;
 use crate::scenario::plan::{Block, Plan};
-use crate::scenario::spec::{Expectation, Scenario};
+use crate::scenario::spec::{Expectation, Keys, Load, Scenario};
 use clap::Args;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -113,6 +113,10 @@ fn operations(scenario: &Scenario) -> Vec<Vec<String>> {
 fn phases(scenario: &Scenario) -> Vec<Vec<String>> {
     let line = |phase: &crate::scenario::spec::Phase| {
         let clients: Vec<_> = phase.clients.iter().map(u32::to_string).collect();
+        let load = match phase.load {
+            Load::Closed { .. } => format!("{}, {} clients", phase.load, clients.join(", ")),
+            Load::Open(_) | Load::Search(_) => phase.load.to_string(),
+        };
         let watchers = match phase.watchers {
             0 => String::new(),
             1 => ", 1 watcher".to_owned(),
@@ -120,15 +124,21 @@ fn phases(scenario: &Scenario) -> Vec<Vec<String>> {
         };
         vec![
             phase.name.clone(),
-            format!("closed loop, {} clients{watchers}", clients.join(", ")),
+            format!("{load}{watchers}"),
             format!("{} after {} of warm-up each", phase.duration, phase.warmup),
         ]
     };
-    let preload = scenario.keys.preload;
-    let prepare = (preload > 0).then(|| {
+    let Keys { space, preload, leases, .. } = scenario.keys;
+    let puts = (preload > 0).then(|| format!("{preload} of {space} keys are put"));
+    let grants = match leases {
+        0 => None,
+        1 => Some("1 lease is granted".to_owned()),
+        leases => Some(format!("{leases} leases are granted")),
+    };
+    let prepare = (preload > 0 || leases > 0).then(|| {
         vec![
             "prepare".to_owned(),
-            format!("{preload} of {} keys are put", scenario.keys.space),
+            grants.into_iter().chain(puts).collect::<Vec<_>>().join(", "),
             "before the first phase, not timed".to_owned(),
         ]
     });

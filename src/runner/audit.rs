@@ -1,7 +1,7 @@
 //! What the keys say for themselves when the load is over: how often each was put, and on which lease it hangs. Read as
 //! any client could, and compared with what was acknowledged and with what the leases say.
 
-use super::prepare::answers;
+use super::prepare::{AT_ONCE, answers};
 use super::{RunError, Stage};
 use crate::model::{Body, KeyValue, LeaseId, Request, Response};
 use crate::record::{Check, LeasesFound, Trial, Versions};
@@ -44,10 +44,12 @@ pub(super) fn leases<L: Launch>(
     let listed = answers(target, &[Request::Leases], arm, "leases")?;
     let ids = listed.into_iter().flat_map(lease_ids).collect::<Vec<_>>();
     let ask = |id: &LeaseId| Request::LeaseTimeToLive { id: *id, keys: true };
-    let questions: Vec<_> = ids.iter().map(ask).collect();
     let mut by_lease = BTreeMap::new();
-    for (id, response) in ids.iter().zip(answers(target, &questions, arm, "leases")?) {
-        by_lease.extend(keys_of_lease(response).into_iter().map(|key| (key, *id)));
+    for some in ids.chunks(AT_ONCE) {
+        let questions: Vec<_> = some.iter().map(ask).collect();
+        for (id, response) in some.iter().zip(answers(target, &questions, arm, "leases")?) {
+            by_lease.extend(keys_of_lease(response).into_iter().map(|key| (key, *id)));
+        }
     }
     let differ = |a: &BTreeMap<Vec<u8>, LeaseId>, b: &BTreeMap<Vec<u8>, LeaseId>| {
         a.iter().filter(|(key, lease)| b.get(*key) != Some(*lease)).count() as u64

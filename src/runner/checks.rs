@@ -46,7 +46,13 @@ struct Answers {
 /// under way may differ.
 fn requests(scenario: &Scenario, ops: Vec<WeightedOp>) -> Vec<Request> {
     let checked = Scenario {
-        keys: Keys { space: KEYS, size: ByteSize(8), dist: KeyDist::Uniform, preload: 0 },
+        keys: Keys {
+            space: KEYS,
+            size: ByteSize(8),
+            dist: KeyDist::Uniform,
+            preload: 0,
+            leases: 0,
+        },
         values: Values::Lognormal { median: ByteSize(32), p99: ByteSize(512) },
         ops,
         ..scenario.clone()

@@ -30,13 +30,18 @@ pub(super) fn scenario_text(scenario: &Scenario, path: &str) -> ScenarioText {
         all if all == scenario.keys.space => " preloaded".to_owned(),
         some => format!(" ({some} preloaded)"),
     };
+    let leases = match scenario.keys.leases {
+        0 => String::new(),
+        1 => ", 1 lease held".to_owned(),
+        leases => format!(", {leases} leases held"),
+    };
     ScenarioText {
         name: scenario.name.clone(),
         analysis: scenario.analysis.clone(),
         path: path.to_owned(),
         text: scenario.text.clone(),
         workload: format!(
-            "{}, keys {} of {}{preloaded}, values {values}",
+            "{}, keys {} of {}{preloaded}, values {values}{leases}",
             ops.join(", "),
             scenario.keys.size,
             scenario.keys.space

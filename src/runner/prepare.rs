@@ -10,8 +10,8 @@ use crate::target::{Launch, Target};
 use crate::workload::{Workload, balance};
 use std::path::{Path, PathBuf};
 
-/// Requests of a preload under way at once: enough that batches form, few enough to bound what waits.
-const AT_ONCE: usize = 32;
+/// Requests besides the load that are under way at once: enough that batches form, few enough to bound what waits.
+pub(super) const AT_ONCE: usize = 32;
 
 /// Starts `arm` in `folder`.
 pub(super) fn start_target<L: Launch>(
@@ -28,15 +28,28 @@ pub(super) fn data_folder(trial: &Path) -> PathBuf {
     trial.join("node")
 }
 
-/// Puts the keys of the preload; gives what was acknowledged. Stopped early, it leaves the rest out.
+/// Grants the leases that are to be held and puts the keys of the preload; gives what was acknowledged. Stopped early, it
+/// leaves the rest out.
 pub(super) fn fill<L: Launch>(
     stage: &Stage<'_, L>,
     target: &L::Target,
     arm: &str,
 ) -> Result<Acked, RunError> {
-    let workload = Workload::of(stage.scenario);
+    let (workload, seed) = (Workload::of(stage.scenario), stage.scenario.seed);
     let mut acked = Acked::default();
-    let mut requests = workload.preload(stage.scenario.seed);
+    send_all(stage, target, arm, workload.grants(seed), &mut acked)?;
+    send_all(stage, target, arm, workload.preload(seed), &mut acked)?;
+    Ok(acked)
+}
+
+/// Sends `requests`, which do not depend on one another.
+fn send_all<L: Launch>(
+    stage: &Stage<'_, L>,
+    target: &L::Target,
+    arm: &str,
+    mut requests: impl Iterator<Item = Request>,
+    acked: &mut Acked,
+) -> Result<(), RunError> {
     while !stage.stopped() {
         let some: Vec<Request> = requests.by_ref().take(AT_ONCE).collect();
         if some.is_empty() {
@@ -46,7 +59,7 @@ pub(super) fn fill<L: Launch>(
             acked.note(true, false, &response);
         }
     }
-    Ok(acked)
+    Ok(())
 }
 
 /// Reads every account.

@@ -10,6 +10,8 @@ use rand::seq::SliceRandom;
 const TRIAL_OVERHEAD: Nanos = Nanos::from_millis(150);
 /// Putting one key of a preload, supposed.
 const PRELOAD_KEY: Nanos = Nanos(2_000);
+/// Granting one lease, supposed: a request of its own each, and a sync on some arms.
+const GRANT: Nanos = Nanos(200_000);
 /// Log bytes of one request besides its key and its value.
 const ENTRY_OVERHEAD_BYTES: u64 = 64;
 /// Operations per second that the disk estimate supposes; a rough upper bound for a small machine.
@@ -67,7 +69,8 @@ impl Plan {
         let blocks: Vec<_> = (0..trials.pairs_max).map(|index| block(scenario, index)).collect();
         let busy = trial_load(scenario);
         let preload = Nanos(PRELOAD_KEY.0.saturating_mul(scenario.keys.preload));
-        let estimated_trial = busy.after(TRIAL_OVERHEAD).after(preload);
+        let leases = Nanos(GRANT.0.saturating_mul(scenario.keys.leases));
+        let estimated_trial = busy.after(TRIAL_OVERHEAD).after(preload).after(leases);
         let estimated = |blocks: &[Block]| {
             let count: usize = blocks.iter().map(|block| block.trials.len()).sum();
             Nanos(estimated_trial.0.saturating_mul(count as u64))
@@ -139,7 +142,9 @@ fn disk_bytes(scenario: &Scenario, busy: Nanos) -> ByteSize {
     };
     let entry = scenario.keys.size.0 + value.0 + ENTRY_OVERHEAD_BYTES;
     let load = busy.as_secs_f64() * (OPS_PER_SECOND_SUPPOSED * entry) as f64;
-    ByteSize((load as u64).saturating_add(entry.saturating_mul(scenario.keys.preload)))
+    let leases = ENTRY_OVERHEAD_BYTES * scenario.keys.leases;
+    let preload = entry.saturating_mul(scenario.keys.preload).saturating_add(leases);
+    ByteSize((load as u64).saturating_add(preload))
 }
 
 #[cfg(test)]

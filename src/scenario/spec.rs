@@ -113,6 +113,9 @@ pub struct Keys {
     pub dist: KeyDist,
     /// The first so many of them are there before the warm-up; 0 for an empty store.
     pub preload: u64,
+    /// So many leases are held from before the warm-up on; the preloaded keys hang on them in turn,
+    /// until they are put again.
+    pub leases: u64,
 }
 
 /// How keys are drawn from the space.

@@ -137,7 +137,7 @@ mod tests {
 
     fn names(space: u64, size: u64) -> Names {
         let dist = KeyDist::Uniform;
-        Names::of(Keys { space, size: ByteSize(size), dist, preload: 0 })
+        Names::of(Keys { space, size: ByteSize(size), dist, preload: 0, leases: 0 })
     }
 
     /// How many of the keys there are an interval holds.
@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn what_was_written_last_is_read_most() {
         let dist = KeyDist::Latest;
-        let keys = Keys { space: 1000, size: ByteSize(4), dist, preload: 0 };
+        let keys = Keys { space: 1000, size: ByteSize(4), dist, preload: 0, leases: 0 };
         let mut draw = KeyDraw::of(keys, 3);
         let mut random = crate::seed::Seed(7).stream("keys", 0);
         let written: Vec<u64> = (0..500).map(|_| draw.next_written(&mut random)).collect();

@@ -75,7 +75,15 @@ impl Workload {
         }
     }
 
-    /// The requests that fill a fresh store; none if it starts empty.
+    /// The requests that grant the leases a fresh store is to hold.
+    pub fn grants(&self, seed: Seed) -> impl Iterator<Item = Request> + use<> {
+        let first = held_leases(seed);
+        let grant =
+            move |number| Request::LeaseGrant { id: lease_id(first, number), ttl_s: LEASE_TTL_S };
+        (0..self.keys.leases).map(grant)
+    }
+
+    /// The requests that fill a fresh store; none if it starts empty. Its leases have to be granted first.
     pub fn preload(&self, seed: Seed) -> Preload {
         Preload::of(self.clone(), seed)
     }
@@ -127,11 +135,21 @@ struct Leases {
 }
 
 impl Leases {
-    /// The lease granted last; never 0.
+    /// The lease granted last.
     fn id(&self) -> LeaseId {
-        let id = self.first.wrapping_add(self.granted) & i64::MAX as u64;
-        id.max(1) as LeaseId
+        lease_id(self.first, self.granted)
     }
+}
+
+/// Where the ids of the leases begin that are held from the start.
+fn held_leases(seed: Seed) -> u64 {
+    seed.child("held leases", 0).0
+}
+
+/// The id so many after `first`; never 0, which is no lease.
+fn lease_id(first: u64, number: u64) -> LeaseId {
+    let id = first.wrapping_add(number) & i64::MAX as u64;
+    id.max(1) as LeaseId
 }
 
 impl Stream {

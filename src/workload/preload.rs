@@ -1,9 +1,8 @@
 //! What a store holds before the load begins: keys in ascending order, many to a transaction, so that a system that
 //! syncs each request is filled in seconds and not in minutes.
 
-use super::Workload;
-use super::bank;
-use crate::model::{OPS_MAX, Put, Request, RequestOp, Txn};
+use super::{Workload, bank, held_leases, lease_id};
+use crate::model::{LeaseId, OPS_MAX, Put, Request, RequestOp, Txn};
 use crate::seed::Seed;
 use rand_chacha::ChaCha8Rng;
 
@@ -15,12 +14,20 @@ const TXN_BYTES: usize = 256 << 10;
 pub struct Preload {
     workload: Workload,
     random: ChaCha8Rng,
+    first_lease: u64,
     next: u64,
 }
 
 impl Preload {
     pub(super) fn of(workload: Workload, seed: Seed) -> Preload {
-        Preload { workload, random: seed.stream("preload", 0), next: 0 }
+        let random = seed.stream("preload", 0);
+        Preload { workload, random, first_lease: held_leases(seed), next: 0 }
+    }
+
+    /// On which lease the next key hangs; 0 for none.
+    fn lease(&self) -> LeaseId {
+        let number = self.next.checked_rem(self.workload.keys.leases);
+        number.map_or(0, |number| lease_id(self.first_lease, number))
     }
 
     fn value(&mut self) -> Vec<u8> {
@@ -39,9 +46,10 @@ impl Iterator for Preload {
         let (mut success, mut bytes) = (Vec::new(), 0);
         while self.next < self.workload.keys.preload && success.len() < OPS_MAX && bytes < TXN_BYTES
         {
-            let (key, value) = (self.workload.names.key(self.next), self.value());
+            let (key, lease) = (self.workload.names.key(self.next), self.lease());
+            let value = self.value();
             bytes += value.len();
-            success.push(RequestOp::Put(Put { key, value, ..Put::default() }));
+            success.push(RequestOp::Put(Put { key, value, lease, ..Put::default() }));
             self.next += 1;
         }
         let txn = Txn { success, ..Txn::default() };

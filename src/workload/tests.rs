@@ -129,6 +129,31 @@ fn a_preload_puts_every_key_once_and_repeats() {
 }
 
 #[test]
+fn preloaded_keys_hang_on_the_leases_that_were_granted_before() {
+    let workload = workload("preload = true\nleases = 7", "\"8B\"", "lease_cycle = {}");
+    let granted: Vec<LeaseId> = workload
+        .grants(Seed(1))
+        .map(|request| match request {
+            Request::LeaseGrant { id, .. } => id,
+            other => panic!("{other:?} is no grant"),
+        })
+        .collect();
+    assert_eq!(granted.iter().filter(|id| **id > 0).collect::<HashSet<_>>().len(), 7);
+    let puts = workload.preload(Seed(1)).flat_map(|request| match request {
+        Request::Txn(txn) => txn.success,
+        other => panic!("{other:?} is no transaction"),
+    });
+    let leases: Vec<LeaseId> = puts
+        .map(|op| match op {
+            RequestOp::Put(put) => put.lease,
+            other => panic!("{other:?} is no put"),
+        })
+        .collect();
+    assert!(leases.iter().zip(granted.iter().cycle()).all(|(on, granted)| on == granted));
+    assert_eq!(leases.len(), 1000);
+}
+
+#[test]
 fn a_bank_opens_with_all_its_money() {
     let bank = workload("preload = true", "\"32B\"", "txn = { kind = \"transfer\" }");
     let opened = bank.preload(Seed(1)).flat_map(|request| match request {

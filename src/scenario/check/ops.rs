@@ -245,9 +245,11 @@ pub(super) fn checks(
     if let Some(field) = section.take("leases") {
         checks.leases = field.flag(findings).unwrap_or(false);
         let has_leases = ops.iter().any(|typed| matches!(typed.weighted.op, Op::LeaseCycle { .. }));
-        if checks.leases && !has_leases {
-            let message = "check.leases is true, but no lease is granted".to_owned();
-            findings.wrong(field.place, message, "add lease_cycle = { keys = 10 } to [[op]]");
+        let holds_some = keys.leases > 0 && keys.preload > 0;
+        if checks.leases && !has_leases && !holds_some {
+            let message = "check.leases is true, but no key is put on a lease".to_owned();
+            let hint = "add lease_cycle = { keys = 10 } to [[op]], or leases and preload to [keys]";
+            findings.wrong(field.place, message, hint);
         }
     }
     if let Some(field) = section.take("linearizable") {

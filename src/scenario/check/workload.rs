@@ -9,12 +9,14 @@ use crate::scenario::spec::{KeyDist, Keys, Values};
 use crate::units::ByteSize;
 
 const KEYS_MAX: u64 = 100_000_000;
+const LEASES_MAX: u64 = 100_000;
 const VALUE_MAX: ByteSize = ByteSize(1 << 20);
 const ZIPF_MAX: f64 = 10.0;
 
 /// Reads [keys].
 pub(super) fn keys(root: &mut Section<'_>, findings: &mut Findings) -> Keys {
-    let mut keys = Keys { space: 100_000, size: ByteSize(16), dist: KeyDist::Uniform, preload: 0 };
+    let mut keys =
+        Keys { space: 100_000, size: ByteSize(16), dist: KeyDist::Uniform, preload: 0, leases: 0 };
     let Some(mut section) = root.take("keys").and_then(|field| field.section(findings)) else {
         return keys;
     };
@@ -38,6 +40,10 @@ pub(super) fn keys(root: &mut Section<'_>, findings: &mut Findings) -> Keys {
     }
     if let Some(field) = section.take("preload") {
         keys.preload = preload(&field, keys.space, findings).unwrap_or(keys.preload);
+    }
+    let leases = section.take("leases");
+    if let Some(count) = leases.and_then(|field| field.count(0..=LEASES_MAX, findings)) {
+        keys.leases = count;
     }
     section.finish(findings);
     keys

@@ -225,6 +225,7 @@ const KEYS: Section = Section {
         key("size", Is::Size { least: 1, most: KIB }, "Length of every key.").or("16B"),
         key("dist", Is::Any(&[Is::Words(&["uniform", "hotspot", "sequential", "shared", "latest"]), Is::Like(r"^zipf:[0-9]*\.?[0-9]+$")]), "How they are drawn: all equally likely, 90 % from 10 % of them, one after the other, all clients the same, those written last, or by Zipf's law (`zipf:0.99`).").or("uniform"),
         key("preload", Is::Any(&[Is::Flag, Is::Count { least: 0, most: 100_000_000 }]), "How many are there before the warm-up of every trial: all, none, or the first so many.").or("false"),
+        key("leases", Is::Count { least: 0, most: 100_000 }, "Leases that are held from before the warm-up of every trial on; the preloaded keys hang on them in turn until they are put again.").or("0"),
     ],
 };
 
