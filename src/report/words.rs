@@ -285,9 +285,11 @@ pub fn plain_lines(text: &str) -> String {
     text.chars().filter(|&c| matches!(c, '\n' | '\t') || !steers(c)).collect()
 }
 
-/// C0, DEL, C1, bidirectional controls, zero-width characters and the byte order mark.
+/// C0, DEL, C1, bidirectional controls, zero-width characters, the byte order mark, and the last two of each plane, which are no
+/// characters: XML forbids U+FFFE and U+FFFF (XML 1.0, 2.2).
 fn steers(c: char) -> bool {
     c.is_control()
+        || u32::from(c) & 0xfffe == 0xfffe
         || matches!(c, '\u{61c}' | '\u{feff}' | '\u{200b}'..='\u{200f}')
         || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
         || matches!(c, '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
@@ -386,6 +388,7 @@ mod tests {
     #[test]
     fn names_cannot_steer() {
         assert_eq!(plain("a\u{1b}]0;x\u{7}b\u{202e}c\nd\u{9b}"), "a]0;xbc d");
+        assert_eq!(plain("a\u{ffff}b\u{1fffe}c"), "abc");
         assert_eq!(plain_lines("a\tb\n\u{200f}c\r"), "a\tb\nc");
         assert_eq!(short("abcdef", 4), "abc…");
     }
