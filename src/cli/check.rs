@@ -1,7 +1,7 @@
 //! `kvbench check`: are these scenarios sound? One that needs more than this build has is sound all the same, and said to.
 
 use super::{Exit, OverrideArgs, Terminal, load, no_scenario, scenario_files};
-use crate::report::words::plain;
+use crate::report::words::{count, plain};
 use crate::scenario::missing;
 use clap::Args;
 use std::path::PathBuf;
@@ -26,10 +26,7 @@ pub(super) fn check(args: &CheckArgs, terminal: &mut Terminal<'_>) -> anyhow::Re
         match load(path, &args.overrides) {
             Ok(scenario) => {
                 let arms = scenario.arms.len();
-                let targets = match scenario.targets.len() {
-                    1 => "1 target".to_owned(),
-                    targets => format!("{targets} targets"),
-                };
+                let targets = count(scenario.targets.len(), "target", "targets");
                 let name = plain(&path.display().to_string());
                 writeln!(terminal.out, "{name}: sound, {arms} arms, {targets}")?;
                 for lacking in missing(&name, &scenario).iter().flat_map(|all| &all.list) {

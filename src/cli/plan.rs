@@ -8,7 +8,7 @@ mod words;
 
 use super::table::columns;
 use super::{Exit, ScenarioArgs, Terminal, load_all};
-use crate::report::words::plain;
+use crate::report::words::{count, plain};
 use crate::scenario::plan::{Block, Plan};
 use crate::scenario::spec::{Expectation, Keys, Load, Scenario};
 use clap::Args;
@@ -130,11 +130,8 @@ fn phases(scenario: &Scenario) -> Vec<Vec<String>> {
     };
     let Keys { space, preload, leases, .. } = scenario.keys;
     let puts = (preload > 0).then(|| format!("{preload} of {space} keys are put"));
-    let grants = match leases {
-        0 => None,
-        1 => Some("1 lease is granted".to_owned()),
-        leases => Some(format!("{leases} leases are granted")),
-    };
+    let grants = (leases > 0)
+        .then(|| format!("{} granted", count(leases as usize, "lease is", "leases are")));
     let prepare = (preload > 0 || leases > 0).then(|| {
         vec![
             "prepare".to_owned(),
