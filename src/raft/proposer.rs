@@ -8,9 +8,6 @@ use crate::units::Nanos;
 /// Entries of the pipelined proposer that may be proposed and not applied: bounds what a stalled disk piles up.
 const PIPELINED_IN_FLIGHT_MAX: usize = 4096;
 
-/// Requests that make a batch worth its sync, however many more may come. Measured in `docs/decisions/006-siblings.md`.
-const SIBLINGS_ENOUGH: usize = 128;
-
 /// What to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
@@ -203,8 +200,8 @@ impl Patience for Armed {
 }
 
 /// Waits for the clients that were just answered, who often come again at once: until as many requests wait as were
-/// under way when the last batch was answered, or are enough, at most for a span. Without it, clients fall into two groups of
-/// which one always waits for the other's sync. The idea is PostgreSQL's `commit_siblings` with `commit_delay`.
+/// under way when the last batch was answered, at most for a span. Without it, clients fall into two groups of which
+/// one always waits for the other's sync. The idea is PostgreSQL's `commit_siblings` with `commit_delay`.
 struct Siblings {
     span: Nanos,
     /// Requests in the last batch.
@@ -218,7 +215,7 @@ struct Siblings {
 impl Patience for Siblings {
     fn wait_until(&mut self, waiting: usize, now: Nanos) -> Option<Nanos> {
         let until = *self.until.get_or_insert(now.after(self.span));
-        (waiting < self.awaited.min(SIBLINGS_ENOUGH)).then_some(until)
+        (waiting < self.awaited).then_some(until)
     }
 
     fn sent(&mut self, count: usize, _left: usize, _now: Nanos) {
@@ -308,22 +305,6 @@ mod tests {
         assert_eq!(ask(&mut *policy, &[10], 0, 250), Turn::Send(1), "two went away");
         policy.answering(0);
         assert_eq!(ask(&mut *policy, &[10], 0, 300), Turn::Send(1), "nobody else is expected");
-    }
-
-    #[test]
-    fn enough_of_them_do_not_wait_for_the_rest() {
-        let batch = Batch {
-            ops_max: 10_000,
-            bytes_max: ByteSize(1 << 20),
-            linger: Linger::Siblings(Nanos(50)),
-            in_flight: 1,
-        };
-        let mut policy = proposer(Propose::Batched(batch));
-        assert_eq!(ask(&mut *policy, &[10; 1_000], 0, 0), Turn::Send(1_000));
-        policy.answering(0);
-        let (few, enough) = ([10; SIBLINGS_ENOUGH - 1], [10; SIBLINGS_ENOUGH]);
-        assert_eq!(ask(&mut *policy, &few, 0, 100), Turn::Wait(Some(Nanos(150))));
-        assert_eq!(ask(&mut *policy, &enough, 0, 101), Turn::Send(SIBLINGS_ENOUGH));
     }
 
     #[test]
