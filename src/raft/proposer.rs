@@ -43,7 +43,7 @@ pub trait Proposer: Send {
     fn turn(&mut self, situation: Situation<'_>) -> Turn;
 
     /// Committed requests are about to be answered, while `waiting` others wait.
-    fn answering(&mut self, _waiting: usize) {}
+    fn answering(&mut self, _waiting: usize, _now: Nanos) {}
 }
 
 /// The policy for `propose`.
@@ -105,8 +105,8 @@ impl Proposer for Batched {
         }
     }
 
-    fn answering(&mut self, waiting: usize) {
-        self.patience.answering(waiting);
+    fn answering(&mut self, waiting: usize, now: Nanos) {
+        self.patience.answering(waiting, now);
     }
 }
 
@@ -135,7 +135,7 @@ trait Patience: Send {
     fn sent(&mut self, count: usize, left: usize, now: Nanos);
 
     /// Committed requests are about to be answered, while `waiting` others wait.
-    fn answering(&mut self, _waiting: usize) {}
+    fn answering(&mut self, _waiting: usize, _now: Nanos) {}
 }
 
 fn patience(linger: Linger) -> Box<dyn Patience> {
@@ -143,7 +143,7 @@ fn patience(linger: Linger) -> Box<dyn Patience> {
         Linger::None => Box::new(NoPatience),
         Linger::Ticker(every) => Box::new(Beat { every, due: None }),
         Linger::Armed(span) => Box::new(Armed { span, due: None }),
-        Linger::Siblings(span) => Box::new(Siblings { span, last: 0, awaited: 0, until: None }),
+        Linger::Siblings(span) => Box::new(Siblings::new(span)),
     }
 }
 
@@ -202,29 +202,122 @@ impl Patience for Armed {
 /// Waits for the clients that were just answered, who often come again at once: until as many requests wait as were
 /// under way when the last batch was answered, at most for a span. Without it, clients fall into two groups of which
 /// one always waits for the other's sync. The idea is PostgreSQL's `commit_siblings` with `commit_delay`.
+///
+/// It waits only where that pays. Of N clients, N / 2 share a batch that waits for nobody; if k come back within the wait of w, (N + k) / 2
+/// do. A batch takes a time s however many share it, which is for the disk and other members, and more for each of them. So waiting makes
+/// throughput larger if k s > N w: if all would be there within s, as fast as they come. How fast that is, is
+/// learned from the waits, and tried again now and then.
 struct Siblings {
     span: Nanos,
     /// Requests in the last batch.
     last: usize,
     /// How many requests were under way when it was answered; counted before anybody could come again.
     awaited: usize,
-    /// Until when they are awaited, once somebody has looked.
-    until: Option<Nanos>,
+    /// When the last batch went; none once its time was counted.
+    went: Option<Nanos>,
+    /// When it was answered.
+    answered: Nanos,
+    /// Nanoseconds from when a batch goes until it is answered.
+    round: Recent,
+    /// Requests that come within a nanosecond while siblings are awaited.
+    coming: Recent,
+    /// Batches in a row that did not wait, since it did not pay.
+    unwaited: u32,
+    /// The wait for the next batch, once somebody has looked.
+    wait: Option<Wait>,
+}
+
+/// One wait for siblings.
+#[derive(Clone, Copy)]
+struct Wait {
+    until: Nanos,
+    /// When there first was a request that could have gone, and how many there were then.
+    since: Option<(Nanos, usize)>,
+}
+
+/// Of so many batches for which waiting does not pay, one waits all the same, to learn whether it would.
+const SIBLINGS_TRIED_EVERY: u32 = 16;
+
+impl Siblings {
+    fn new(span: Nanos) -> Self {
+        Self {
+            span,
+            last: 0,
+            awaited: 0,
+            went: None,
+            answered: Nanos::ZERO,
+            round: Recent::default(),
+            coming: Recent::default(),
+            unwaited: 0,
+            wait: None,
+        }
+    }
+
+    /// How long the next batch may wait, decided at the first look.
+    fn begin(&mut self, now: Nanos) -> Wait {
+        if let Some(went) = self.went.take() {
+            self.round.note(self.answered.since(went).0 as f64, 1.0);
+        }
+        let tries = self.unwaited + 1 == SIBLINGS_TRIED_EVERY;
+        let waits = tries || self.pays();
+        self.unwaited = if waits { 0 } else { self.unwaited + 1 };
+        Wait { until: if waits { now.after(self.span) } else { now }, since: None }
+    }
+
+    /// Whether all would be there within a round, as fast as they come. Taken to be so until something else is known.
+    fn pays(&self) -> bool {
+        match (self.coming.mean(), self.round.mean()) {
+            (Some(coming), Some(round)) => coming * round >= self.awaited as f64,
+            _ => true,
+        }
+    }
 }
 
 impl Patience for Siblings {
     fn wait_until(&mut self, waiting: usize, now: Nanos) -> Option<Nanos> {
-        let until = *self.until.get_or_insert(now.after(self.span));
-        (waiting < self.awaited).then_some(until)
+        let mut wait = self.wait.unwrap_or_else(|| self.begin(now));
+        if waiting > 0 {
+            wait.since.get_or_insert((now, waiting));
+        }
+        self.wait = Some(wait);
+        (waiting < self.awaited).then_some(wait.until)
     }
 
-    fn sent(&mut self, count: usize, _left: usize, _now: Nanos) {
+    fn sent(&mut self, count: usize, left: usize, now: Nanos) {
+        if let Some((since, were)) = self.wait.and_then(|wait| wait.since)
+            && since < now
+        {
+            let came = (count + left).saturating_sub(were);
+            self.coming.note(came as f64, now.since(since).0 as f64);
+        }
         self.last = count;
+        self.went = Some(now);
     }
 
-    fn answering(&mut self, waiting: usize) {
+    fn answering(&mut self, waiting: usize, now: Nanos) {
         self.awaited = self.last + waiting;
-        self.until = None;
+        self.answered = now;
+        self.wait = None;
+    }
+}
+
+/// A mean that forgets: each later note leaves seven eighths of an earlier one's weight.
+#[derive(Default)]
+struct Recent {
+    total: f64,
+    weight: f64,
+}
+
+impl Recent {
+    /// So much in all, over so much.
+    fn note(&mut self, total: f64, weight: f64) {
+        self.total = self.total * 0.875 + total;
+        self.weight = self.weight * 0.875 + weight;
+    }
+
+    /// None before the first note.
+    fn mean(&self) -> Option<f64> {
+        (self.weight > 0.0).then(|| self.total / self.weight)
     }
 }
 
@@ -296,15 +389,54 @@ mod tests {
         let mut policy = batched(Linger::Siblings(Nanos(50)));
         assert_eq!(ask(&mut *policy, &[10, 10], 0, 0), Turn::Send(2), "nobody was answered yet");
         assert_eq!(ask(&mut *policy, &[10], 1, 10), Turn::Wait(None), "in flight");
-        policy.answering(1);
+        policy.answering(1, Nanos(90));
         assert_eq!(ask(&mut *policy, &[10], 0, 100), Turn::Wait(Some(Nanos(150))), "two answered");
         assert_eq!(ask(&mut *policy, &[10, 10, 10], 0, 120), Turn::Send(3), "all three are here");
-        policy.answering(0);
+        policy.answering(0, Nanos(190));
         assert_eq!(ask(&mut *policy, &[], 0, 200), Turn::Wait(None));
         assert_eq!(ask(&mut *policy, &[10], 0, 210), Turn::Wait(Some(Nanos(250))), "of three");
         assert_eq!(ask(&mut *policy, &[10], 0, 250), Turn::Send(1), "two went away");
-        policy.answering(0);
+        policy.answering(0, Nanos(290));
         assert_eq!(ask(&mut *policy, &[10], 0, 300), Turn::Send(1), "nobody else is expected");
+    }
+
+    /// A thousand clients in two halves: of the half just answered, `back` come again in the 50 ns after the first look.
+    /// Gives of 64 batches those that waited.
+    fn waits_of_a_thousand(round: u64, back: usize) -> usize {
+        let batch = Batch {
+            ops_max: 10_000,
+            bytes_max: ByteSize(1 << 20),
+            linger: Linger::Siblings(Nanos(50)),
+            in_flight: 1,
+        };
+        let mut policy = proposer(Propose::Batched(batch));
+        let mut now = 0;
+        assert_eq!(ask(&mut *policy, &[10; 500], 0, now), Turn::Send(500));
+        let mut waited = 0;
+        for _ in 0..64 {
+            now += round;
+            policy.answering(500, Nanos(now));
+            // Applying and answering is for each request, and no reason to wait.
+            now += 5_000;
+            let wait = match ask(&mut *policy, &[10; 500], 0, now) {
+                Turn::Wait(until) => until.expect("a bound").0 - now,
+                Turn::Send(_) => continue,
+            };
+            assert_eq!(wait, 50);
+            waited += 1;
+            now += wait;
+            let here = vec![10; 500 + back];
+            assert_eq!(ask(&mut *policy, &here, 0, now), Turn::Send(here.len()));
+        }
+        waited
+    }
+
+    #[test]
+    fn siblings_are_awaited_where_all_would_be_there_within_a_round() {
+        assert_eq!(waits_of_a_thousand(10_000, 20), 64, "a slow disk: 4 000 would come in a round");
+        assert_eq!(waits_of_a_thousand(2_600, 20), 64, "1 040 would");
+        assert_eq!(waits_of_a_thousand(1_000, 20), 5, "400 would: the first, then one of sixteen");
+        assert_eq!(waits_of_a_thousand(10_000, 0), 5, "nobody comes because of an answer");
     }
 
     #[test]
@@ -312,7 +444,7 @@ mod tests {
         let mut policy = batched(Linger::Siblings(Nanos(50)));
         for now in [0, 100, 200] {
             assert_eq!(ask(&mut *policy, &[10], 0, now), Turn::Send(1));
-            policy.answering(0);
+            policy.answering(0, Nanos(now + 80));
             // It may be back before the policy is asked again, or after.
             assert_eq!(ask(&mut *policy, &[], 0, now + 90), Turn::Wait(None));
         }
