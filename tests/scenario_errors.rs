@@ -448,7 +448,7 @@ fn an_engine_that_is_not_in_the_build_is_a_reason_not_to_run() {
     let missing = |engine: &str| {
         let text =
             SHORTEST.replace("[arms.after]", &format!("[arms.after]\nengine = \"{engine}\""));
-        kvbench::scenario::missing("x.toml", &parse("x.toml", &text, &Options::default()).unwrap())
+        kvbench::runner::missing("x.toml", &parse("x.toml", &text, &Options::default()).unwrap())
     };
     assert_eq!(missing("memory"), None);
     let shown = missing("rocksdb").map(|problems| problems.to_string());

@@ -4,6 +4,7 @@
 use kvbench::compare::{Verdict, compare};
 use kvbench::record::Run;
 use kvbench::record::bundle::Bundle;
+use kvbench::runner;
 use kvbench::scenario::{self, Options};
 use std::fs::DirEntry;
 use std::path::{Path, PathBuf};
@@ -33,7 +34,7 @@ fn scenarios() -> Vec<PathBuf> {
         paths.filter(|path| path.extension().is_some_and(|end| end == "toml")).collect();
     files.retain(|path| {
         let scenario = scenario::load(path, &Options::default()).expect("it is sound");
-        scenario::missing("", &scenario).is_none()
+        runner::missing("", &scenario).is_none()
     });
     files.sort();
     files

@@ -12,5 +12,5 @@ pub mod measure;
 pub mod model;
 #[path = "../../src/store/mod.rs"]
 pub mod store;
-#[path = "../../src/units.rs"]
+#[path = "../../judge/src/units.rs"]
 pub mod units;

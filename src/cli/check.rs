@@ -2,7 +2,7 @@
 
 use super::{Exit, OverrideArgs, Terminal, load, no_scenario, scenario_files};
 use crate::report::words::{count, plain};
-use crate::scenario::missing;
+use crate::runner;
 use clap::Args;
 use std::path::PathBuf;
 
@@ -29,7 +29,7 @@ pub(super) fn check(args: &CheckArgs, terminal: &mut Terminal<'_>) -> anyhow::Re
                 let targets = count(scenario.targets.len(), "target", "targets");
                 let name = plain(&path.display().to_string());
                 writeln!(terminal.out, "{name}: sound, {arms} arms, {targets}")?;
-                for lacking in missing(&name, &scenario).iter().flat_map(|all| &all.list) {
+                for lacking in runner::missing(&name, &scenario).iter().flat_map(|all| &all.list) {
                     let hint = lacking.hint.as_deref().unwrap_or_default();
                     writeln!(terminal.out, "  but {}: {hint}", lacking.message)?;
                 }

@@ -11,7 +11,6 @@ use crate::record::bundle::Bundle;
 use crate::report::profiles;
 use crate::report::words::plain;
 use crate::runner::{self, Profiling};
-use crate::scenario::missing;
 use crate::scenario::spec::Scenario;
 use crate::target::Builtin;
 use crate::units::Nanos;
@@ -66,7 +65,7 @@ pub(super) fn profile(args: &ProfileArgs, terminal: &mut Terminal<'_>) -> anyhow
             return Ok(Exit::Usage);
         }
     };
-    let lacking = missing(&args.scenario.display().to_string(), &scenario);
+    let lacking = runner::missing(&args.scenario.display().to_string(), &scenario);
     if let Some(wrong) = lacking.map(|problems| problems.to_string()).or(wrong(args, &scenario)) {
         writeln!(terminal.err, "{wrong}")?;
         return Ok(Exit::Usage);

@@ -12,7 +12,6 @@ use crate::record::bundle::Bundle;
 use crate::record::scoreboard::Scoreboard;
 use crate::report::scoreboard::Builder;
 use crate::runner::{self, Finished, RunError};
-use crate::scenario::missing;
 use crate::scenario::spec::Scenario;
 use crate::target::{Builtin, LaunchError};
 use crate::units::{Nanos, parse_nanos};
@@ -117,7 +116,7 @@ fn runnable(
     let mut left = Vec::new();
     let mut named_is_lacking = false;
     for (path, scenario) in scenarios {
-        match missing(&path.display().to_string(), &scenario) {
+        match runner::missing(&path.display().to_string(), &scenario) {
             None => left.push((path, scenario)),
             Some(problems) => {
                 named_is_lacking |= args.scenarios.scenarios.contains(&path);

@@ -29,7 +29,9 @@ use crate::load::FanoutError;
 use crate::measure::syscalls::Entrance;
 use crate::record::{self, METHOD, Run, SCHEMA, Trial, Voided};
 use crate::scenario::plan::{Block, Plan};
+use crate::scenario::problem::Problems;
 use crate::scenario::spec::{Arm, Fsync, Measure, Scenario};
+use crate::scenario::{self, InBuild};
 use crate::target::{Launch, LaunchError};
 use crate::units::Nanos;
 use std::path::PathBuf;
@@ -43,6 +45,15 @@ const VOIDED_MAX: usize = 3;
 /// How long is tried to get lost agents back, and how often.
 const REOPENED_WITHIN: Nanos = Nanos::from_millis(30_000);
 const REOPENING_PAUSE: Nanos = Nanos::from_millis(500);
+
+/// Why this program cannot run `scenario`, read from `file_name`, on this host; nothing if it can.
+pub fn missing(file_name: &str, scenario: &Scenario) -> Option<Problems> {
+    let build = InBuild {
+        rocksdb: cfg!(feature = "rocksdb"),
+        counted_allocations: cfg!(feature = "count-allocations"),
+    };
+    scenario::missing(file_name, scenario, build)
+}
 
 /// What the command line decides about a run.
 #[derive(Clone, Debug)]

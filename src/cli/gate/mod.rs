@@ -14,7 +14,7 @@ use crate::compare::contrast::FLOOR;
 use crate::gate::{GateOutcome, turns_needed};
 use crate::record::gate::Inconclusive;
 use crate::report::words::plain;
-use crate::scenario::missing;
+use crate::runner;
 use crate::scenario::spec::Scenario;
 use crate::stats::PAIRS_MIN;
 use crate::units::parse_percent;
@@ -128,7 +128,7 @@ impl From<GateOutcome> for Exit {
 pub(super) fn gate(args: &GateArgs, terminal: &mut Terminal<'_>) -> anyhow::Result<Exit> {
     let Some(scenarios) = load_all(&args.scenarios, terminal)? else { return Ok(Exit::Usage) };
     for (path, scenario) in &scenarios {
-        if let Some(problems) = missing(&path.display().to_string(), scenario) {
+        if let Some(problems) = runner::missing(&path.display().to_string(), scenario) {
             writeln!(terminal.err, "{problems}")?;
             return Ok(Exit::Usage);
         }

@@ -12,7 +12,6 @@ use crate::predict::{Costs, Predicted, Question, Spread, Syncs, predict};
 use crate::report::words::plain;
 use crate::runner::pilot::{self, Pilot, Tried, Wanted};
 use crate::runner::{self, Options};
-use crate::scenario::missing;
 use crate::scenario::spec::{Fsync, Scenario};
 use crate::scenario::what_if::WhatIf;
 use crate::target::{Builtin, node_of};
@@ -83,7 +82,7 @@ fn can_all(scenarios: &[(PathBuf, Scenario)], err: &mut dyn Write) -> io::Result
     let mut can = true;
     for (path, scenario) in scenarios {
         let path = path.display().to_string();
-        if let Some(problems) = missing(&path, scenario) {
+        if let Some(problems) = runner::missing(&path, scenario) {
             can = false;
             writeln!(err, "{problems}")?;
         }

@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn the_documentation_has_the_same_columns() {
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/formats.md");
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/formats.md");
         let text = std::fs::read_to_string(path).unwrap();
         let rows = text.lines().skip_while(|line| *line != "| column | is |").skip(2);
         let rows: Vec<&str> = rows.take_while(|line| line.starts_with('|')).collect();

@@ -639,7 +639,7 @@ fn verdicts() -> Vec<TargetVerdict> {
 
 /// Compares with a file under `tests/golden/`; rewrites it if `KVBENCH_UPDATE_GOLDEN` is set.
 pub(super) fn check_golden(name: &str, text: &str) {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden").join(name);
     if std::env::var_os("KVBENCH_UPDATE_GOLDEN").is_some() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         return std::fs::write(&path, text).unwrap();

@@ -7,11 +7,19 @@ use super::spec::{Engine, Layer, Measure, Scenario, System};
 /// The program that layer `etcd` starts where no endpoints are named.
 const ETCD: &str = "etcd";
 
-/// Why `scenario`, read from `file_name`, cannot run; nothing if it can.
-pub fn missing(file_name: &str, scenario: &Scenario) -> Option<Problems> {
+/// What a program was built with that not every build has.
+#[derive(Clone, Copy, Debug)]
+pub struct InBuild {
+    /// The RocksDB engine.
+    pub rocksdb: bool,
+    /// An allocator that counts.
+    pub counted_allocations: bool,
+}
+
+/// Why a program built so cannot run `scenario`, read from `file_name`, here; nothing if it can.
+pub fn missing(file_name: &str, scenario: &Scenario, build: InBuild) -> Option<Problems> {
     let any = |needs: fn(&System) -> bool| scenario.arms.iter().any(|arm| needs(&arm.system));
-    let lacks_rocksdb =
-        !cfg!(feature = "rocksdb") && any(|system| system.engine == Engine::Rocksdb);
+    let lacks_rocksdb = !build.rocksdb && any(|system| system.engine == Engine::Rocksdb);
     let (message, hint) = if lacks_rocksdb {
         (
             "engine rocksdb is not in this build",
@@ -22,7 +30,7 @@ pub fn missing(file_name: &str, scenario: &Scenario) -> Option<Problems> {
             "etcd is not in the path",
             "./scripts/setup etcd installs Debian's; or name running servers in etcd.endpoints",
         )
-    } else if !cfg!(feature = "count-allocations") && judges_allocations(scenario) {
+    } else if !build.counted_allocations && judges_allocations(scenario) {
         (
             "allocations are not counted in this build",
             "build with `cargo build --release --features count-allocations`; take no speed from that build",

@@ -21,7 +21,7 @@ mod source;
 
 use crate::files;
 use findings::Findings;
-pub use missing::missing;
+pub use missing::{InBuild, missing};
 use problem::{Problem, Problems};
 use source::Sources;
 use spec::Scenario;
