@@ -308,7 +308,7 @@ pub enum Linger {
     Ticker(Nanos),
     /// This long after its first request came.
     Armed(Nanos),
-    /// Until the clients that were just answered are back, at most this long. Meant for one batch in flight.
+    /// Until the clients that were just answered are back, where that pays, at most this long. Meant for one batch in flight.
     Siblings(Nanos),
 }
 

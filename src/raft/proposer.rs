@@ -43,7 +43,7 @@ pub trait Proposer: Send {
     fn turn(&mut self, situation: Situation<'_>) -> Turn;
 
     /// Committed requests are about to be answered, while `waiting` others wait.
-    fn answering(&mut self, _waiting: usize, _now: Nanos) {}
+    fn answering(&mut self, _waiting: usize) {}
 }
 
 /// The policy for `propose`.
@@ -105,8 +105,8 @@ impl Proposer for Batched {
         }
     }
 
-    fn answering(&mut self, waiting: usize, now: Nanos) {
-        self.patience.answering(waiting, now);
+    fn answering(&mut self, waiting: usize) {
+        self.patience.answering(waiting);
     }
 }
 
@@ -135,7 +135,7 @@ trait Patience: Send {
     fn sent(&mut self, count: usize, left: usize, now: Nanos);
 
     /// Committed requests are about to be answered, while `waiting` others wait.
-    fn answering(&mut self, _waiting: usize, _now: Nanos) {}
+    fn answering(&mut self, _waiting: usize) {}
 }
 
 fn patience(linger: Linger) -> Box<dyn Patience> {
@@ -203,26 +203,25 @@ impl Patience for Armed {
 /// under way when the last batch was answered, at most for a span. Without it, clients fall into two groups of which
 /// one always waits for the other's sync. The idea is PostgreSQL's `commit_siblings` with `commit_delay`.
 ///
-/// It waits only where that pays. Of N clients, N / 2 share a batch that waits for nobody; if k come back within the wait of w, (N + k) / 2
-/// do. A batch takes a time s however many share it, which is for the disk and other members, and more for each of them. So waiting makes
-/// throughput larger if k s > N w: if all would be there within s, as fast as they come. How fast that is, is
-/// learned from the waits, and tried again now and then.
+/// It waits only where that pays. A moment more delays all who are under way by that moment, and spares each who
+/// comes in it a lap: the time from one batch to the next. So siblings are worth it while they come so fast that within a lap
+/// all would be there. How fast they come is learned from the waits, and tried again now and then.
 struct Siblings {
     span: Nanos,
     /// Requests in the last batch.
     last: usize,
     /// How many requests were under way when it was answered; counted before anybody could come again.
     awaited: usize,
-    /// When the last batch went; none once its time was counted.
+    /// When the last batch went; none once its lap was counted.
     went: Option<Nanos>,
-    /// When it was answered.
-    answered: Nanos,
-    /// Nanoseconds from when a batch goes until it is answered.
-    round: Recent,
+    /// Nanoseconds from a batch to when the next one could go, waiting left out.
+    lap: Recent,
     /// Requests that come within a nanosecond while siblings are awaited.
     coming: Recent,
     /// Batches in a row that did not wait, since it did not pay.
     unwaited: u32,
+    /// After how many of those one waits all the same.
+    tried_after: u32,
     /// The wait for the next batch, once somebody has looked.
     wait: Option<Wait>,
 }
@@ -235,8 +234,9 @@ struct Wait {
     since: Option<(Nanos, usize)>,
 }
 
-/// Of so many batches for which waiting does not pay, one waits all the same, to learn whether it would.
-const SIBLINGS_TRIED_EVERY: u32 = 16;
+/// After how many batches that did not wait one waits all the same, to learn whether it would pay: at first, and at most.
+/// Each time that it would not, twice as many: the thread that waits may lose its CPU for longer than it meant to.
+const TRIED_AFTER: (u32, u32) = (16, 128);
 
 impl Siblings {
     fn new(span: Nanos) -> Self {
@@ -245,10 +245,10 @@ impl Siblings {
             last: 0,
             awaited: 0,
             went: None,
-            answered: Nanos::ZERO,
-            round: Recent::default(),
+            lap: Recent::default(),
             coming: Recent::default(),
             unwaited: 0,
+            tried_after: TRIED_AFTER.0,
             wait: None,
         }
     }
@@ -256,18 +256,31 @@ impl Siblings {
     /// How long the next batch may wait, decided at the first look.
     fn begin(&mut self, now: Nanos) -> Wait {
         if let Some(went) = self.went.take() {
-            self.round.note(self.answered.since(went).0 as f64, 1.0);
+            self.lap.note(now.since(went).0 as f64, 1.0);
         }
-        let tries = self.unwaited + 1 == SIBLINGS_TRIED_EVERY;
-        let waits = tries || self.pays();
-        self.unwaited = if waits { 0 } else { self.unwaited + 1 };
-        Wait { until: if waits { now.after(self.span) } else { now }, since: None }
+        let until = if self.waits() { now.after(self.span) } else { now };
+        Wait { until, since: None }
     }
 
-    /// Whether all would be there within a round, as fast as they come. Taken to be so until something else is known.
+    fn waits(&mut self) -> bool {
+        if self.pays() {
+            (self.unwaited, self.tried_after) = (0, TRIED_AFTER.0);
+            return true;
+        }
+        if self.unwaited < self.tried_after {
+            self.unwaited += 1;
+            return false;
+        }
+        (self.unwaited, self.tried_after) = (0, (self.tried_after * 2).min(TRIED_AFTER.1));
+        // What was so before, one wait in which the thread lost its CPU above all, shall not stand against what is seen now.
+        self.coming = Recent::default();
+        true
+    }
+
+    /// Whether all would be there within a lap, as fast as they come. Taken to be so until something else is known.
     fn pays(&self) -> bool {
-        match (self.coming.mean(), self.round.mean()) {
-            (Some(coming), Some(round)) => coming * round >= self.awaited as f64,
+        match (self.coming.mean(), self.lap.mean()) {
+            (Some(coming), Some(lap)) => coming * lap >= self.awaited as f64,
             _ => true,
         }
     }
@@ -294,9 +307,8 @@ impl Patience for Siblings {
         self.went = Some(now);
     }
 
-    fn answering(&mut self, waiting: usize, now: Nanos) {
+    fn answering(&mut self, waiting: usize) {
         self.awaited = self.last + waiting;
-        self.answered = now;
         self.wait = None;
     }
 }
@@ -389,20 +401,20 @@ mod tests {
         let mut policy = batched(Linger::Siblings(Nanos(50)));
         assert_eq!(ask(&mut *policy, &[10, 10], 0, 0), Turn::Send(2), "nobody was answered yet");
         assert_eq!(ask(&mut *policy, &[10], 1, 10), Turn::Wait(None), "in flight");
-        policy.answering(1, Nanos(90));
+        policy.answering(1);
         assert_eq!(ask(&mut *policy, &[10], 0, 100), Turn::Wait(Some(Nanos(150))), "two answered");
         assert_eq!(ask(&mut *policy, &[10, 10, 10], 0, 120), Turn::Send(3), "all three are here");
-        policy.answering(0, Nanos(190));
+        policy.answering(0);
         assert_eq!(ask(&mut *policy, &[], 0, 200), Turn::Wait(None));
         assert_eq!(ask(&mut *policy, &[10], 0, 210), Turn::Wait(Some(Nanos(250))), "of three");
         assert_eq!(ask(&mut *policy, &[10], 0, 250), Turn::Send(1), "two went away");
-        policy.answering(0, Nanos(290));
+        policy.answering(0);
         assert_eq!(ask(&mut *policy, &[10], 0, 300), Turn::Send(1), "nobody else is expected");
     }
 
     /// A thousand clients in two halves: of the half just answered, `back` come again in the 50 ns after the first look.
     /// Gives of 64 batches those that waited.
-    fn waits_of_a_thousand(round: u64, back: usize) -> usize {
+    fn waits_of_a_thousand(lap: u64, back: usize) -> usize {
         let batch = Batch {
             ops_max: 10_000,
             bytes_max: ByteSize(1 << 20),
@@ -414,10 +426,8 @@ mod tests {
         assert_eq!(ask(&mut *policy, &[10; 500], 0, now), Turn::Send(500));
         let mut waited = 0;
         for _ in 0..64 {
-            now += round;
-            policy.answering(500, Nanos(now));
-            // Applying and answering is for each request, and no reason to wait.
-            now += 5_000;
+            now += lap;
+            policy.answering(500);
             let wait = match ask(&mut *policy, &[10; 500], 0, now) {
                 Turn::Wait(until) => until.expect("a bound").0 - now,
                 Turn::Send(_) => continue,
@@ -432,11 +442,15 @@ mod tests {
     }
 
     #[test]
-    fn siblings_are_awaited_where_all_would_be_there_within_a_round() {
-        assert_eq!(waits_of_a_thousand(10_000, 20), 64, "a slow disk: 4 000 would come in a round");
+    fn siblings_are_awaited_where_all_would_be_there_within_a_lap() {
+        assert_eq!(waits_of_a_thousand(10_000, 20), 64, "a slow disk: 4 000 would come in a lap");
         assert_eq!(waits_of_a_thousand(2_600, 20), 64, "1 040 would");
-        assert_eq!(waits_of_a_thousand(1_000, 20), 5, "400 would: the first, then one of sixteen");
-        assert_eq!(waits_of_a_thousand(10_000, 0), 5, "nobody comes because of an answer");
+        assert_eq!(
+            waits_of_a_thousand(1_000, 20),
+            3,
+            "400 would: the first is tried, then the 17th and 33rd more"
+        );
+        assert_eq!(waits_of_a_thousand(10_000, 0), 3, "nobody comes because of an answer");
     }
 
     #[test]
@@ -444,7 +458,7 @@ mod tests {
         let mut policy = batched(Linger::Siblings(Nanos(50)));
         for now in [0, 100, 200] {
             assert_eq!(ask(&mut *policy, &[10], 0, now), Turn::Send(1));
-            policy.answering(0, Nanos(now + 80));
+            policy.answering(0);
             // It may be back before the policy is asked again, or after.
             assert_eq!(ask(&mut *policy, &[], 0, now + 90), Turn::Wait(None));
         }

@@ -146,7 +146,7 @@ impl World<'_> {
         let from = std::mem::replace(&mut member.handed, publish_to);
         if leads {
             let waiting = member.waiting.clients.len() + member.new_writes.len();
-            member.proposer.answering(waiting, Nanos(self.engine.now_ns() as u64));
+            member.proposer.answering(waiting);
         } else if std::mem::take(&mut member.owes_ack) {
             let (synced, read) = (member.synced, member.read_round);
             self.post(LEADER, Message::Ack { from: at, synced, read });

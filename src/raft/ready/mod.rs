@@ -439,7 +439,7 @@ where
             }
         }
         self.note_role();
-        self.proposer.answering(self.waiting.len() + self.inbox.writes(), self.clock.now());
+        self.proposer.answering(self.waiting.len() + self.inbox.writes());
         self.publish(kept, committed)?;
         self.serve_reads();
         self.show();

@@ -170,7 +170,7 @@ pub enum Linger {
     Ticker(Nanos),
     /// Send this long after the first request of the batch came.
     Armed(Nanos),
-    /// Wait for the clients that were just answered, at most this long.
+    /// Wait for the clients that were just answered, where that pays, at most this long.
     Siblings(Nanos),
 }
 
