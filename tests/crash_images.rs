@@ -19,14 +19,19 @@ fn whatever_a_crash_leaves_nothing_acknowledged_is_lost() {
         let explored = explore(Plan { seed, ..HONEST });
         assert!(explored.answered >= HONEST.requests as u64, "{explored:?}");
         sum.add(&explored.tally);
-        if sum.images_in_all() >= 2_000 {
+        assert_eq!((sum.lost, sum.wrong), (0, 0), "{sum:#?}");
+        if sum.images_in_all() >= 2_000 && all_kinds_were_tried(&sum) {
             break;
         }
+        assert!(sum.images_in_all() < 20_000, "{sum:#?}");
     }
-    assert_eq!((sum.lost, sum.wrong), (0, 0), "{sum:#?}");
     assert!(sum.noise_refused < sum.images["noise"] / 20, "{sum:#?}");
-    assert!(sum.images.len() >= 8 && sum.images.values().all(|count| *count > 20), "{sum:#?}");
-    assert!(sum.names_lost > 20 && sum.flips_refused > 20, "{sum:#?}");
+}
+
+/// How often a kind comes is chance: how requests share entries depends on who is how fast.
+fn all_kinds_were_tried(sum: &Tally) -> bool {
+    let kinds = sum.images.len() >= 8 && sum.images.values().all(|count| *count > 20);
+    kinds && sum.names_lost > 20 && sum.flips_refused > 20
 }
 
 #[test]
