@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=.git/HEAD");
     println!("cargo::rerun-if-changed=.git/logs/HEAD");
     println!("cargo::rerun-if-changed=src");
-    println!("cargo::rerun-if-changed=judge/src");
+    println!("cargo::rerun-if-changed=judge");
     println!("cargo::rerun-if-changed=proto");
     println!("cargo::rustc-env=KVBENCH_REVISION={}", revision());
     let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".into());

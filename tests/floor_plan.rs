@@ -148,6 +148,16 @@ fn imports_go_down_only() {
     assert!(wrong.is_empty(), "against ARCHITECTURE.md, Floors:\n{}", wrong.join("\n"));
 }
 
+/// Else a module could name one of the other package around the floors.
+#[test]
+fn the_other_package_is_named_in_one_place() {
+    let names = |(module, _, text): &(String, PathBuf, String)| {
+        module != "lib" && code(text).contains("kvbench_judge")
+    };
+    let wrong: Vec<_> = sources().into_iter().filter(names).map(|(_, file, _)| file).collect();
+    assert_eq!(wrong, Vec::<PathBuf>::new(), "say crate:: instead");
+}
+
 #[test]
 fn every_permission_leads_down() {
     let (may, floor) = floors();

@@ -900,6 +900,7 @@ fn the_flagship_on_disk_attributes_its_gain_too() {
         "apply sharded",
         "propose batched",
         "batch.linger siblings:50us",
+        "apply_on apply-thread, batch.linger 0s, batch.in_flight 2",
     ];
     assert_eq!(levers, expected);
 }

@@ -17,33 +17,39 @@ impl Nanos {
     pub const ZERO: Nanos = Nanos(0);
 
     /// Whole milliseconds.
+    #[inline]
     pub const fn from_millis(millis: u64) -> Nanos {
         Nanos(millis * 1_000_000)
     }
 
     /// Seconds as a fraction.
+    #[inline]
     pub fn as_secs_f64(self) -> f64 {
         self.0 as f64 / 1e9
     }
 
     /// From `earlier` to this instant; zero if `earlier` is later.
+    #[inline]
     pub fn since(self, earlier: Nanos) -> Nanos {
         Nanos(self.0.saturating_sub(earlier.0))
     }
 
     /// This instant moved on by `span`.
+    #[inline]
     pub fn after(self, span: Nanos) -> Nanos {
         Nanos(self.0.saturating_add(span.0))
     }
 }
 
 impl From<Nanos> for Duration {
+    #[inline]
     fn from(nanos: Nanos) -> Duration {
         Duration::from_nanos(nanos.0)
     }
 }
 
 impl From<Duration> for Nanos {
+    #[inline]
     fn from(span: Duration) -> Nanos {
         Nanos(u64::try_from(span.as_nanos()).unwrap_or(u64::MAX))
     }

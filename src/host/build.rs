@@ -80,6 +80,8 @@ mod tests {
                 }
             }
         }
-        look(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), "#[global_allocator]");
+        for sources in ["src", "judge/src"] {
+            look(&Path::new(env!("CARGO_MANIFEST_DIR")).join(sources), "#[global_allocator]");
+        }
     }
 }

@@ -222,6 +222,8 @@ struct Siblings {
     unwaited: u32,
     /// After how many of those one waits all the same.
     tried_after: u32,
+    /// Whether the next batch is such a one.
+    trying: bool,
     /// The wait for the next batch, once somebody has looked.
     wait: Option<Wait>,
 }
@@ -230,7 +232,7 @@ struct Siblings {
 #[derive(Clone, Copy)]
 struct Wait {
     until: Nanos,
-    /// When there first was a request that could have gone, and how many there were then.
+    /// When there first was a request that could have gone and did not, and how many there were then.
     since: Option<(Nanos, usize)>,
 }
 
@@ -249,17 +251,18 @@ impl Siblings {
             coming: Recent::default(),
             unwaited: 0,
             tried_after: TRIED_AFTER.0,
+            trying: false,
             wait: None,
         }
     }
 
-    /// How long the next batch may wait, decided at the first look.
-    fn begin(&mut self, now: Nanos) -> Wait {
+    /// How long the next batch may wait, decided at the first look, when `waiting` requests wait.
+    fn begin(&mut self, waiting: usize, now: Nanos) -> Wait {
         if let Some(went) = self.went.take() {
             self.lap.note(now.since(went).0 as f64, 1.0);
         }
-        let until = if self.waits() { now.after(self.span) } else { now };
-        Wait { until, since: None }
+        let waits = waiting < self.awaited && self.waits();
+        Wait { until: if waits { now.after(self.span) } else { now }, since: None }
     }
 
     fn waits(&mut self) -> bool {
@@ -272,8 +275,7 @@ impl Siblings {
             return false;
         }
         (self.unwaited, self.tried_after) = (0, (self.tried_after * 2).min(TRIED_AFTER.1));
-        // What was so before, one wait in which the thread lost its CPU above all, shall not stand against what is seen now.
-        self.coming = Recent::default();
+        self.trying = true;
         true
     }
 
@@ -288,8 +290,8 @@ impl Siblings {
 
 impl Patience for Siblings {
     fn wait_until(&mut self, waiting: usize, now: Nanos) -> Option<Nanos> {
-        let mut wait = self.wait.unwrap_or_else(|| self.begin(now));
-        if waiting > 0 {
+        let mut wait = self.wait.unwrap_or_else(|| self.begin(waiting, now));
+        if waiting > 0 && now < wait.until {
             wait.since.get_or_insert((now, waiting));
         }
         self.wait = Some(wait);
@@ -297,9 +299,12 @@ impl Patience for Siblings {
     }
 
     fn sent(&mut self, count: usize, left: usize, now: Nanos) {
-        if let Some((since, were)) = self.wait.and_then(|wait| wait.since)
-            && since < now
-        {
+        let since = self.wait.as_mut().and_then(|wait| wait.since.take());
+        if let Some((since, were)) = since.filter(|(since, _)| *since < now) {
+            if std::mem::take(&mut self.trying) {
+                // What was so before, one wait in which the thread lost its CPU above all, shall not stand against what is seen now.
+                self.coming = Recent::default();
+            }
             let came = (count + left).saturating_sub(were);
             self.coming.note(came as f64, now.since(since).0 as f64);
         }
@@ -308,6 +313,10 @@ impl Patience for Siblings {
     }
 
     fn answering(&mut self, waiting: usize) {
+        if self.went.is_none() {
+            // Since the last look no batch went, so nobody else was answered: reads, or what other members proposed.
+            return;
+        }
         self.awaited = self.last + waiting;
         self.wait = None;
     }
@@ -413,8 +422,8 @@ mod tests {
     }
 
     /// A thousand clients in two halves: of the half just answered, `back` come again in the 50 ns after the first look.
-    /// Gives of 64 batches those that waited.
-    fn waits_of_a_thousand(lap: u64, back: usize) -> usize {
+    /// Gives which of `laps.len()` batches waited; a lap takes as long as `laps` says.
+    fn waits_of_a_thousand(laps: &[u64], back: usize) -> Vec<usize> {
         let batch = Batch {
             ops_max: 10_000,
             bytes_max: ByteSize(1 << 20),
@@ -424,8 +433,8 @@ mod tests {
         let mut policy = proposer(Propose::Batched(batch));
         let mut now = 0;
         assert_eq!(ask(&mut *policy, &[10; 500], 0, now), Turn::Send(500));
-        let mut waited = 0;
-        for _ in 0..64 {
+        let mut waited = Vec::new();
+        for (number, lap) in laps.iter().enumerate() {
             now += lap;
             policy.answering(500);
             let wait = match ask(&mut *policy, &[10; 500], 0, now) {
@@ -433,7 +442,7 @@ mod tests {
                 Turn::Send(_) => continue,
             };
             assert_eq!(wait, 50);
-            waited += 1;
+            waited.push(number);
             now += wait;
             let here = vec![10; 500 + back];
             assert_eq!(ask(&mut *policy, &here, 0, now), Turn::Send(here.len()));
@@ -443,14 +452,63 @@ mod tests {
 
     #[test]
     fn siblings_are_awaited_where_all_would_be_there_within_a_lap() {
-        assert_eq!(waits_of_a_thousand(10_000, 20), 64, "a slow disk: 4 000 would come in a lap");
-        assert_eq!(waits_of_a_thousand(2_600, 20), 64, "1 040 would");
+        let all: Vec<usize> = (0..64).collect();
+        assert_eq!(waits_of_a_thousand(&[10_000; 64], 20), all, "4 000 would come in a lap");
+        assert_eq!(waits_of_a_thousand(&[2_600; 64], 20), all, "1 040 would, of 1 020");
         assert_eq!(
-            waits_of_a_thousand(1_000, 20),
-            3,
-            "400 would: the first is tried, then the 17th and 33rd more"
+            waits_of_a_thousand(&[2_460; 64], 20),
+            [0, 17, 50],
+            "984, and the wait is no part of a lap"
         );
-        assert_eq!(waits_of_a_thousand(10_000, 0), 3, "nobody comes because of an answer");
+    }
+
+    #[test]
+    fn what_does_not_pay_is_tried_ever_more_rarely_until_it_pays() {
+        let tried = [0, 17, 50, 115, 244, 373];
+        assert_eq!(waits_of_a_thousand(&[1_000; 400], 20), tried, "after 16, 32, 64, 128, 128");
+        assert_eq!(
+            waits_of_a_thousand(&[10_000; 400], 0),
+            tried,
+            "nobody comes because of an answer"
+        );
+        let slower: Vec<u64> = [vec![1_000; 60], vec![20_000; 40]].concat();
+        let waited = waits_of_a_thousand(&slower, 20);
+        assert_eq!(waited[..3], [0, 17, 50]);
+        assert_eq!(waited[3..], (60..100).collect::<Vec<_>>(), "from the first long lap on");
+    }
+
+    #[test]
+    fn one_try_decides_whatever_was_before() {
+        let mut policy = batched(Linger::Siblings(Nanos(50)));
+        let mut now = 0;
+        let mut waits = Vec::new();
+        // Three clients, of whom two are away for the first wait, which takes very long, and come at once ever after.
+        for number in 0..40 {
+            assert_eq!(ask(&mut *policy, &[10; 3], 0, now), Turn::Send(3));
+            now += 100;
+            policy.answering(0);
+            if ask(&mut *policy, &[10], 0, now) != Turn::Send(1) {
+                waits.push(number);
+                now += if number == 0 { 1_000_000 } else { 10 };
+                let here = if number == 0 { 1 } else { 3 };
+                assert_eq!(ask(&mut *policy, &[10; 3][..here], 0, now), Turn::Send(here));
+            }
+            policy.answering(0);
+            now += 100;
+        }
+        assert_eq!(waits[..3], [0, 17, 18], "{waits:?}");
+    }
+
+    #[test]
+    fn answers_to_others_neither_prolong_a_wait_nor_raise_who_is_awaited() {
+        let mut policy = batched(Linger::Siblings(Nanos(50)));
+        assert_eq!(ask(&mut *policy, &[10, 10, 10], 0, 0), Turn::Send(3));
+        policy.answering(0);
+        assert_eq!(ask(&mut *policy, &[10], 0, 100), Turn::Wait(Some(Nanos(150))));
+        policy.answering(1);
+        assert_eq!(ask(&mut *policy, &[10, 10], 0, 140), Turn::Wait(Some(Nanos(150))));
+        policy.answering(2);
+        assert_eq!(ask(&mut *policy, &[10, 10, 10], 0, 145), Turn::Send(3), "all are back");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use tempfile::TempDir;
 
 const HISTORY_WORD: &str = "history";
 /// Where `kvbench history` keeps it if nobody says otherwise.
@@ -147,16 +148,18 @@ fn stored(asked: &str) -> Result<Base, Mistake> {
     Ok(Base::Stored { name: asked.to_owned(), runs })
 }
 
-/// A checkout of its own beside the repository's, taken away when this is dropped.
+/// A checkout of its own, taken away when this is dropped. It lies outside the repository: within, cargo would take a revision of before
+/// there was a workspace for a part of the present one.
 pub(super) struct Worktree {
     repository: PathBuf,
     folder: PathBuf,
     commit: String,
+    _away: TempDir,
 }
 
 impl Drop for Worktree {
     fn drop(&mut self) {
-        // Where that fails the folder vanishes with the gate's, and git forgets it at its next `git worktree prune`.
+        // Where that fails the folder vanishes all the same, and git forgets it at its next `git worktree prune`.
         let _ =
             git(&self.repository, ["worktree", "remove", "--force"], Some(self.folder.as_os_str()));
     }
@@ -187,7 +190,9 @@ fn built(
             let hint = "name a branch, a tag or a commit that is there; a shallow clone has few (fetch-depth: 0)";
             wrong(format!("there is no revision {revision}"), hint)
         })?;
-    let folder = scratch.join("base");
+    let away = tempfile::Builder::new().prefix("kvbench-base-").tempdir();
+    let away = away.map_err(|error| failed(asked, &error.to_string()))?;
+    let folder = away.path().join("base");
     let add = ["worktree", "add", "--detach", "--force"];
     let add =
         Command::new("git").arg("-C").arg(&repository).args(add).arg(&folder).arg(&commit).output();
@@ -196,7 +201,8 @@ fn built(
         Ok(output) => return Err(failed(asked, &String::from_utf8_lossy(&output.stderr))),
         Err(error) => return Err(failed(asked, &error.to_string())),
     }
-    let worktree = Worktree { repository: repository.clone(), folder: folder.clone(), commit };
+    let worktree =
+        Worktree { repository: repository.clone(), folder: folder.clone(), commit, _away: away };
     let target = target_folder(&repository).map_err(|error| failed(asked, &error.to_string()))?;
     // Said at once: a build takes minutes, and cargo's own lines are the progress.
     let _ =

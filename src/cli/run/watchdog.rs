@@ -125,7 +125,8 @@ mod tests {
     fn a_measurement_that_does_not_end_is_given_up_with_what_was_kept() {
         let (sender, hung) = mpsc::channel();
         let mut watched = watched(move |hung| sender.send(hung).unwrap());
-        let kept = Bundle::open(Path::new("reports/reference/put_parallel-2026-11-23"));
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let kept = Bundle::open(&root.join("reports/reference/put_parallel-2026-11-23"));
         watched.kept(kept.read_run().unwrap());
         watched.measuring("saturate@50 after", Nanos::from_millis(1));
         let hung = hung.recv_timeout(Duration::from_secs(60)).unwrap();
