@@ -36,6 +36,7 @@ mod ready;
 mod refusals;
 #[cfg(feature = "seeded-bugs")]
 mod seeded;
+mod siblings;
 mod status;
 mod stepped;
 mod sync_fs;
