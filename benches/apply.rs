@@ -181,7 +181,8 @@ impl Case {
         let mut answers = Vec::new();
         for chunk in numbers.chunks(1_000) {
             answers.clear();
-            self.store.apply(chunk.iter().map(|number| put(*number)).collect(), &mut answers);
+            let mut batch = chunk.iter().map(|number| put(*number)).collect();
+            self.store.apply(&mut batch, &mut answers);
         }
     }
 
@@ -191,12 +192,12 @@ impl Case {
         let (clock, mut took, mut done) = (Clock::start(), Nanos::ZERO, 0);
         let mut answers = Vec::new();
         while done < PUTS {
-            let chunk: Vec<Vec<Command>> = (0..MADE_AT_ONCE.div_ceil(self.batch))
+            let mut chunk: Vec<Vec<Command>> = (0..MADE_AT_ONCE.div_ceil(self.batch))
                 .map(|_| (0..self.batch).map(|_| put(self.random.random_range(0..KEYS))).collect())
                 .collect();
             answers.clear();
             let began = clock.now();
-            chunk.into_iter().for_each(|batch| self.store.apply(batch, &mut answers));
+            chunk.iter_mut().for_each(|batch| self.store.apply(batch, &mut answers));
             took = took.after(clock.now().since(began));
             done += answers.len();
         }
@@ -204,7 +205,7 @@ impl Case {
         let revision = self.store.published() - KEPT_REVISIONS;
         let compact =
             Command { position: Position::default(), request: Request::Compact { revision } };
-        self.store.apply(vec![compact], &mut answers);
+        self.store.apply(&mut vec![compact], &mut answers);
     }
 }
 

@@ -45,7 +45,7 @@ fn write_all(store: &Arc<dyn ApplyPath>) {
     let mut answers = Vec::new();
     for first in (0..KEYS).step_by(BATCH as usize) {
         answers.clear();
-        store.apply((first..first + BATCH).map(put).collect(), &mut answers);
+        store.apply(&mut (first..first + BATCH).map(put).collect(), &mut answers);
     }
 }
 

@@ -261,7 +261,7 @@ fn stores(criterion: &mut Criterion) {
 fn filled(store: &dyn ApplyPath) {
     let mut answers = Vec::new();
     let command = |number| Command { position: Position::default(), request: put(number) };
-    store.apply((0..KEYS).map(command).collect(), &mut answers);
+    store.apply(&mut (0..KEYS).map(command).collect(), &mut answers);
 }
 
 /// Writes are applied, reads are answered beside them.
@@ -270,7 +270,7 @@ fn ask(store: &dyn ApplyPath, request: Request) -> Body {
         return body(store.read(&request));
     }
     let mut answers = Vec::with_capacity(1);
-    store.apply(vec![Command { position: Position::default(), request }], &mut answers);
+    store.apply(&mut vec![Command { position: Position::default(), request }], &mut answers);
     body(answers.pop().expect("a command has an answer"))
 }
 

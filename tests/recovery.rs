@@ -105,9 +105,9 @@ impl Log {
     }
 }
 
-fn apply(store: &Store, batch: Vec<Command>) -> Vec<Response> {
+fn apply(store: &Store, mut batch: Vec<Command>) -> Vec<Response> {
     let mut answers = Vec::with_capacity(batch.len());
-    store.apply(batch, &mut answers);
+    store.apply(&mut batch, &mut answers);
     answers.into_iter().map(|answer| answer.response).collect()
 }
 

@@ -159,7 +159,7 @@ impl Subject {
     fn apply(&self, batch: Vec<Request>) {
         let command = |request| Command { position: Position::default(), request };
         let mut answers = Vec::new();
-        self.store.apply(batch.into_iter().map(command).collect(), &mut answers);
+        self.store.apply(&mut batch.into_iter().map(command).collect(), &mut answers);
         for answer in answers {
             let result = answer.response.result;
             // The other writer may have compacted further.
@@ -506,7 +506,10 @@ mod rocksdb {
             for number in 0..PUTS {
                 let request = Request::put(format!("{putter}/{number}"), "x");
                 let mut answers = Vec::new();
-                store.apply(vec![Command { position: Position::default(), request }], &mut answers);
+                store.apply(
+                    &mut vec![Command { position: Position::default(), request }],
+                    &mut answers,
+                );
                 let revision = answers[0].response.revision;
                 assert_eq!(count(store, revision), revision - 1);
             }

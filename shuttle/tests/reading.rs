@@ -10,7 +10,7 @@ use std::sync::Arc;
 const SCHEDULES: usize = 10_000;
 
 fn apply(store: &Arc<dyn ApplyPath>, request: Request) {
-    store.apply(vec![Command { position: Position::default(), request }], &mut Vec::new());
+    store.apply(&mut vec![Command { position: Position::default(), request }], &mut Vec::new());
 }
 
 /// A key that is always there, read while it is overwritten and its old version forgotten.

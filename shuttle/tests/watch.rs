@@ -6,8 +6,8 @@ use kvbench_shuttle::model::{
     Event, Interval, MainRevision, Position, Put, Request, RequestOp, Txn,
 };
 use kvbench_shuttle::store::{
-    self, Answer, ApplyPath, Command, Config, PathKind, WatchCounts, WatchLimits,
-    WatchResponse, WatchSpec, Watcher,
+    self, Answer, ApplyPath, Command, Config, PathKind, WatchCounts, WatchLimits, WatchResponse,
+    WatchSpec, Watcher,
 };
 use shuttle::thread;
 use std::sync::Arc;
@@ -39,7 +39,7 @@ fn open(path: PathKind) -> Store {
 
 fn apply(store: &Store, request: Request) -> Answer {
     let mut answers = Vec::new();
-    store.apply(vec![Command { position: Position::default(), request }], &mut answers);
+    store.apply(&mut vec![Command { position: Position::default(), request }], &mut answers);
     answers.pop().unwrap()
 }
 

@@ -162,14 +162,14 @@ impl Shared {
             }
         }
         let mut answers = Vec::with_capacity(commands.len());
-        self.store.apply(commands, &mut answers);
+        self.store.apply(&mut commands, &mut answers);
         let compact = self.compaction.due(&answers);
         for ((timeline, reply), applied) in replies.into_iter().zip(answers) {
             answer(timeline, reply, taken, applied);
         }
         if let Some(request) = compact {
             let compact = Command { position: Position::default(), request };
-            self.store.apply(vec![compact], &mut Vec::new());
+            self.store.apply(&mut vec![compact], &mut Vec::new());
         }
     }
 }

@@ -427,7 +427,7 @@ impl StateMachine for Machine {
             batch.push(Command { position, request });
         }
         let mut answers = Vec::with_capacity(commands.len());
-        present(&self.store).apply(batch, &mut answers);
+        present(&self.store).apply(&mut batch, &mut answers);
         failpoint::pass("node::before-lessor");
         self.tell_lessor(&answers, &revoked);
         self.propose_compaction(&answers);

@@ -33,11 +33,17 @@ pub(super) trait Engine: Send + Sync + 'static {
     /// What evaluating one put takes, roughly, ns: decides from how many requests on workers are worth waking.
     const EVALUATE_NS: f64;
 
+    /// Whether [`Engine::prefetch`] does anything.
+    const PREFETCHES: bool = false;
+
     /// A part without keys.
     fn part(&self) -> Self::Part;
 
     /// The live version of a key of `part`, for who holds its lock.
     fn get(&self, part: &Self::Part, key: Hashed<'_>, at: At) -> Option<Kv>;
+
+    /// Has what writes to keys of these parts and hashes will look at brought into the caches.
+    fn prefetch<'a>(&self, _keys: impl Iterator<Item = (&'a Self::Part, u64)>) {}
 
     /// Visits live versions from `from` on, below `end`, ascending. With [`At::Now`], for who holds all locks.
     fn scan(&self, from: &[u8], end: Option<&[u8]>, at: At, visit: &mut dyn FnMut(Kv) -> Flow);

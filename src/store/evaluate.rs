@@ -81,11 +81,11 @@ impl<S: State> Evaluation<'_, S> {
         if old.is_none() && (put.ignore_value || put.ignore_lease) {
             return Err(Refusal::KeyNotFound);
         }
-        Ok(self.put(&put, old))
+        Ok(self.put(put, old))
     }
 
     /// `old`: the live version there is.
-    fn put(&mut self, put: &Put, old: Option<Kv>) -> Outcome {
+    fn put(&mut self, put: Put, old: Option<Kv>) -> Outcome {
         let before = old.as_ref();
         let written = Written {
             create: before.map_or(self.turn.stamp, Kv::create),
@@ -97,10 +97,11 @@ impl<S: State> Evaluation<'_, S> {
             },
             sub: self.next_sub(),
         };
-        let kv = match before {
-            Some(old) if put.ignore_value => Kv::new(&put.key, old.value(), written),
-            _ => Kv::new(&put.key, &put.value, written),
+        let value = match before {
+            Some(old) if put.ignore_value => old.value().into(),
+            _ => put.value.into_boxed_slice(),
         };
+        let kv = Kv::new(&put.key, value, written);
         let prev = put.prev_kv.then(|| old.clone()).flatten();
         self.change(kv, old);
         Outcome::Put { prev }
@@ -134,7 +135,7 @@ impl<S: State> Evaluation<'_, S> {
             lease: 0,
             sub: self.next_sub(),
         };
-        self.change(Kv::new(old.key(), &[], written), Some(old));
+        self.change(Kv::new(old.key(), [], written), Some(old));
     }
 
     fn next_sub(&self) -> u32 {
@@ -189,7 +190,7 @@ impl<S: State> Evaluation<'_, S> {
         let outcome = match op {
             RequestOp::Put(put) => {
                 let old = self.state.get(&put.key, At::Now);
-                self.put(&put, old)
+                self.put(put, old)
             }
             RequestOp::Range(range) => {
                 Outcome::Range(self.range(&range).expect("its revision was checked"))

@@ -1,6 +1,7 @@
 //! The baseline: one lock around each request, readers included. The lock covers the execution of one request
 //! and nothing else: no encoding, no waiting for a log.
 
+use super::ahead::Coming;
 use super::core::{Core, Locked};
 use super::engine::{Engine, Kept};
 use super::leases::Leases;
@@ -91,11 +92,11 @@ impl<E: Engine> GlobalMutex<E> {
     }
 
     /// Takes the lock for a batch that is committed as a whole: its leases are not to be seen before its keys.
-    fn apply_whole(&self, batch: Vec<Command>, answers: &mut Vec<Answer>) {
+    fn apply_whole(&self, batch: &mut Vec<Command>, answers: &mut Vec<Answer>) {
         let mut state = self.state.lock();
         let mut pending = Pending::default();
         let mut locked = state.entered();
-        for command in batch {
+        for command in batch.drain(..) {
             let _applying = self.core.appliers.enter();
             let response = self.apply_one(command, &mut state, &mut pending);
             let applied = self.probe.now();
@@ -103,6 +104,12 @@ impl<E: Engine> GlobalMutex<E> {
             locked = applied;
         }
         self.core.commit(&mut pending);
+    }
+
+    fn prefetch(&self, keys: &[&[u8]]) {
+        if let Some(state) = self.state.glance() {
+            self.core.engine.prefetch(keys.iter().map(|key| (&state.part, self.core.hash(key))));
+        }
     }
 
     fn apply_one(
@@ -129,15 +136,17 @@ impl<E: Engine> GlobalMutex<E> {
 }
 
 impl<E: Engine> ApplyPath for GlobalMutex<E> {
-    fn apply(&self, mut batch: Vec<Command>, answers: &mut Vec<Answer>) {
+    fn apply(&self, batch: &mut Vec<Command>, answers: &mut Vec<Answer>) {
         let pass = self.core.publication.enter(&self.core.engine);
-        self.core.skip_applied(&mut batch, answers);
+        self.core.skip_applied(batch, answers);
         if self.core.engine.commits_batches() {
             self.apply_whole(batch, answers);
         } else {
             let mut pending = Pending::default();
-            answers
-                .extend(batch.into_iter().map(|command| self.apply_locked(command, &mut pending)));
+            let mut coming = Coming::new(batch);
+            while let Some(command) = coming.next(|keys| self.prefetch(keys)) {
+                answers.push(self.apply_locked(command, &mut pending));
+            }
         }
         drop(pass);
     }

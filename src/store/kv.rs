@@ -1,30 +1,28 @@
 //! One version of one key: immutable but for its two revisions, which are stamps until its request is published.
-//! Key, value and numbers lie in one allocation behind a thin pointer, since there are as many of these as writes.
+//! Numbers and key lie in one allocation behind a thin pointer, since there are as many of these as writes; the value stays where the
+//! request brought it.
 
+use super::ahead::prefetch;
 use crate::model::{KeyValue, LeaseId, MainRevision};
-use smallvec::SmallVec;
 use std::sync::atomic::{AtomicI64, Ordering};
 use triomphe::ThinArc;
 
 /// Stamps start here: larger than any revision, and ordered like the requests they stand for.
 pub(super) const STAMP: MainRevision = 1 << 62;
 
-/// Keys and values up to this size together are joined on the stack.
-const JOINED_INLINE: usize = 512;
-
 /// A version of a key, or the tombstone that ends a life of it.
 #[derive(Clone, Debug)]
 pub(super) struct Kv(ThinArc<Numbers, u8>);
 
-/// What a version is besides its key and value.
+/// What a version is besides its key.
 #[derive(Debug)]
 struct Numbers {
     create: AtomicI64,
     modified: AtomicI64,
     version: i64,
     lease: LeaseId,
+    value: Box<[u8]>,
     sub: u32,
-    key_bytes: u32,
 }
 
 /// The numbers of a new version. A version of 0 makes it a tombstone.
@@ -38,32 +36,34 @@ pub(super) struct Written {
 }
 
 impl Kv {
-    pub(super) fn new(key: &[u8], value: &[u8], written: Written) -> Kv {
-        let mut joined: SmallVec<[u8; JOINED_INLINE]> =
-            SmallVec::with_capacity(key.len() + value.len());
-        joined.extend_from_slice(key);
-        joined.extend_from_slice(value);
+    pub(super) fn new(key: &[u8], value: impl Into<Box<[u8]>>, written: Written) -> Kv {
         let numbers = Numbers {
             create: AtomicI64::new(written.create),
             modified: AtomicI64::new(written.modified),
             version: written.version,
             lease: written.lease,
+            value: value.into(),
             sub: written.sub,
-            key_bytes: u32::try_from(key.len()).expect("a key is far below 4 GiB"),
         };
-        Kv(ThinArc::from_header_and_slice(numbers, &joined))
+        Kv(ThinArc::from_header_and_slice(numbers, key))
     }
 
     fn numbers(&self) -> &Numbers {
         &self.0.header.header
     }
 
+    /// Has its numbers, and the key behind them, brought into the caches.
+    pub(super) fn prefetch(&self) {
+        prefetch(&self.numbers().create);
+        prefetch(&self.0.header.length);
+    }
+
     pub(super) fn key(&self) -> &[u8] {
-        &self.0.slice[..self.numbers().key_bytes as usize]
+        &self.0.slice
     }
 
     pub(super) fn value(&self) -> &[u8] {
-        &self.0.slice[self.numbers().key_bytes as usize..]
+        &self.numbers().value
     }
 
     /// Revision, or stamp, at which this life of the key began. Relaxed, as below: whoever may look at a version came by it

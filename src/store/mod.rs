@@ -24,6 +24,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+mod ahead;
 mod alarms;
 mod appliers;
 mod calibration;
@@ -287,9 +288,9 @@ fn hash(key: &[u8], seed: u64) -> u64 {
 /// Executes committed requests and answers questions. Any number of threads may call it at once; each request is
 /// atomic.
 pub trait ApplyPath: Send + Sync {
-    /// Executes every command of `batch` in order and appends one answer each to `answers`. Commands at or before
+    /// Executes every command of `batch` in order, which leaves it empty, and appends one answer each to `answers`. Commands at or before
     /// [`ApplyPath::applied`] were executed before: they change nothing and are answered as if they asked nothing.
-    fn apply(&self, batch: Vec<Command>, answers: &mut Vec<Answer>);
+    fn apply(&self, batch: &mut Vec<Command>, answers: &mut Vec<Answer>);
 
     /// Answers a request that changes nothing, at the newest published revision.
     ///

@@ -275,15 +275,15 @@ impl<P: Send, L: Layout> Locked<P> for Decided<'_, P, L> {
 }
 
 impl<E: Engine, L: Layout> ApplyPath for Parallel<E, L> {
-    fn apply(&self, mut batch: Vec<Command>, answers: &mut Vec<Answer>) {
+    fn apply(&self, batch: &mut Vec<Command>, answers: &mut Vec<Answer>) {
         let alone = self.alone.lock();
         let serial = &self.serial;
         let pass = serial.core.publication.enter(&serial.core.engine);
         let mut state = Batch::default();
-        serial.core.skip_applied(&mut batch, answers);
+        serial.core.skip_applied(batch, answers);
         let mut segment = Vec::with_capacity(batch.len());
         let mut known = serial.core.settled_bounds().current;
-        for command in batch {
+        for command in batch.drain(..) {
             // Seeded bug: NoExactRule.
             #[cfg(feature = "seeded-bugs")]
             serial.core.seeded().raise(&mut known);

@@ -2,6 +2,7 @@
 //! requests wait for each other. A single-key request takes one; whatever walks over an interval takes all; leases
 //! have a lock of their own, which comes after the shards.
 
+use super::ahead::{Coming, Group};
 use super::core::{Core, Locked};
 use super::effects::Effects;
 use super::engine::{Engine, Kept, Show};
@@ -210,6 +211,20 @@ impl<E: Engine, L: Layout> Sharded<E, L> {
         shards
     }
 
+    /// Under the locks of all their shards at once, as far as nobody holds them, so that the engine waits for the keys together.
+    fn prefetch(&self, keys: &[&[u8]]) {
+        if !E::PREFETCHES {
+            return;
+        }
+        let glance = |key: &&[u8]| {
+            let hash = self.core.hash(key);
+            let part = self.shards.parts[self.shards.shard_of(hash) as usize].glance()?;
+            Some((part, hash))
+        };
+        let parts: Group<_> = keys.iter().filter_map(glance).collect();
+        self.core.engine.prefetch(parts.iter().map(|(part, hash)| (&**part, *hash)));
+    }
+
     pub(super) fn apply_one<'a>(&'a self, command: Command, batch: &mut Batch<'a>) -> Answer {
         failpoint::pass("store::between-requests");
         let Command { position, request } = command;
@@ -319,11 +334,14 @@ impl<P: Send, L: Layout> LockedShards<'_, P, L> {
 }
 
 impl<E: Engine, L: Layout> ApplyPath for Sharded<E, L> {
-    fn apply(&self, mut batch: Vec<Command>, answers: &mut Vec<Answer>) {
+    fn apply(&self, batch: &mut Vec<Command>, answers: &mut Vec<Answer>) {
         let pass = self.core.publication.enter(&self.core.engine);
         let mut state = Batch::default();
-        self.core.skip_applied(&mut batch, answers);
-        answers.extend(batch.into_iter().map(|command| self.apply_one(command, &mut state)));
+        self.core.skip_applied(batch, answers);
+        let mut coming = Coming::new(batch);
+        while let Some(command) = coming.next(|keys| self.prefetch(keys)) {
+            answers.push(self.apply_one(command, &mut state));
+        }
         self.core.commit(&mut state.pending);
         drop((state, pass));
     }

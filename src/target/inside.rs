@@ -182,10 +182,10 @@ impl BareStore {
         let answer = if request.is_write() {
             let mut answers = Vec::with_capacity(1);
             self.store
-                .apply(vec![Command { position: Position::default(), request }], &mut answers);
+                .apply(&mut vec![Command { position: Position::default(), request }], &mut answers);
             if let Some(request) = self.compaction.due(&answers) {
                 let compact = Command { position: Position::default(), request };
-                self.store.apply(vec![compact], &mut Vec::new());
+                self.store.apply(&mut vec![compact], &mut Vec::new());
             }
             answers.pop().expect("one request has one answer")
         } else {

@@ -70,7 +70,7 @@ fn one(path: &dyn ApplyPath, request: &Request) -> Response {
     }
     let mut answers = Vec::new();
     let command = Command { position: Position::default(), request: request.clone() };
-    path.apply(vec![command], &mut answers);
+    path.apply(&mut vec![command], &mut answers);
     answers.remove(0).response
 }
 

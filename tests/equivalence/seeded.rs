@@ -113,7 +113,7 @@ impl Seeded {
 
     fn one(&self, request: Request, position: Position) -> Response {
         let mut answers = Vec::new();
-        self.inner.apply(vec![Command { position, request }], &mut answers);
+        self.inner.apply(&mut vec![Command { position, request }], &mut answers);
         answers.remove(0).response
     }
 
@@ -287,8 +287,8 @@ impl Seeded {
 }
 
 impl ApplyPath for Seeded {
-    fn apply(&self, batch: Vec<Command>, answers: &mut Vec<Answer>) {
-        answers.extend(batch.into_iter().map(|command| Answer {
+    fn apply(&self, batch: &mut Vec<Command>, answers: &mut Vec<Answer>) {
+        answers.extend(batch.drain(..).map(|command| Answer {
             response: self.execute(command),
             locked: Nanos::ZERO,
             applied: Nanos::ZERO,
@@ -469,13 +469,13 @@ fn replay(bug: Bug, seed: u64) -> Caught {
         .zip(log)
         .map(|(index, request)| Command { position: Position { index, offset: 0 }, request })
         .collect();
-    one.apply(log.clone(), &mut Vec::new());
-    other.apply(log.clone(), &mut Vec::new());
+    one.apply(&mut log.clone(), &mut Vec::new());
+    other.apply(&mut log.clone(), &mut Vec::new());
     if one.digest() != other.digest() {
         return Some("replay: two nodes differ".to_owned());
     }
     let before = one.digest();
-    one.apply(log, &mut Vec::new());
+    one.apply(&mut log.clone(), &mut Vec::new());
     (one.digest() != before).then(|| "replay: applied twice".to_owned())
 }
 

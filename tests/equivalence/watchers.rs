@@ -12,7 +12,7 @@ fn apply(store: &Arc<dyn ApplyPath>, index: u64, batch: Vec<kvbench::model::Requ
         position: Position { index, offset: offset as u32 },
         request,
     });
-    store.apply(commands.collect(), &mut Vec::new());
+    store.apply(&mut commands.collect(), &mut Vec::new());
 }
 
 #[test]

@@ -63,7 +63,7 @@ impl Stores {
         let position = Position { index: self.index, offset: 0 };
         let mut all = Vec::new();
         for store in &self.stores {
-            store.apply(vec![Command { position, request: request.clone() }], &mut all);
+            store.apply(&mut vec![Command { position, request: request.clone() }], &mut all);
         }
         all
     }

@@ -26,7 +26,7 @@ fn apply(store: &dyn ApplyPath, from: u64, requests: &[Request]) {
     let commands = requests.iter().zip(from..);
     let commands =
         commands.map(|(request, index)| Command { position: at(index), request: request.clone() });
-    store.apply(commands.collect(), &mut Vec::new());
+    store.apply(&mut commands.collect(), &mut Vec::new());
 }
 
 fn image_of(store: &dyn ApplyPath) -> Vec<u8> {

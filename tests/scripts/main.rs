@@ -76,7 +76,7 @@ impl Stage {
             Command { position: self.position, request }
         };
         let mut answers = Vec::new();
-        self.store.apply(requests.into_iter().map(command).collect(), &mut answers);
+        self.store.apply(&mut requests.into_iter().map(command).collect(), &mut answers);
         answers.into_iter().map(|answer| answer.response).collect()
     }
 

@@ -44,7 +44,7 @@ pub(crate) fn by_watchers(bug: Option<SeededBug>, seed: u64) -> Option<String> {
     read_on(&mut prompt, &mut told);
     // A compaction would take what the late one has not read.
     for batch in writes(seed, |request| !matches!(request, Request::Compact { .. })).chunks(30) {
-        store.apply(batch.to_vec(), &mut Vec::new());
+        store.apply(&mut batch.to_vec(), &mut Vec::new());
         read_on(&mut prompt, &mut told);
     }
     let mut told_late = Vec::new();
@@ -72,7 +72,7 @@ pub(crate) fn by_replay(bug: Option<SeededBug>, seed: u64) -> Option<String> {
     let (one, other) = (open_seeded(bug, seed), open_seeded(bug, !seed));
     let log = writes(seed, |_| true);
     let apply = |store: &Arc<dyn ApplyPath>, size| {
-        log.chunks(size).for_each(|batch| store.apply(batch.to_vec(), &mut Vec::new()));
+        log.chunks(size).for_each(|batch| store.apply(&mut batch.to_vec(), &mut Vec::new()));
         store.digest()
     };
     let digest = apply(&one, 40);
@@ -89,7 +89,7 @@ pub(crate) fn by_a_reader(bug: Option<SeededBug>, seed: u64) -> Option<String> {
     thread::scope(|scope| {
         let writer = scope.spawn(|| {
             for _ in 0..BATCHES {
-                store.apply((0..PUTS).map(|_| put()).collect(), &mut Vec::new());
+                store.apply(&mut (0..PUTS).map(|_| put()).collect(), &mut Vec::new());
             }
         });
         while !writer.is_finished() {

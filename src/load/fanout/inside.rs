@@ -138,7 +138,7 @@ mod tests {
     }
 
     fn apply(store: &Arc<dyn ApplyPath>, request: Request) {
-        store.apply(vec![Command { position: Position::default(), request }], &mut Vec::new());
+        store.apply(&mut vec![Command { position: Position::default(), request }], &mut Vec::new());
     }
 
     fn put(store: &Arc<dyn ApplyPath>, revisions: usize) {

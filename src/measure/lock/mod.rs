@@ -155,6 +155,11 @@ impl<T> MeasuredMutex<T> {
         }
     }
 
+    /// A look at the value if nobody holds the lock; not counted.
+    pub fn glance(&self) -> Option<Glance<'_, T>> {
+        self.inner.try_lock().ok().map(Glance)
+    }
+
     /// Waits on `condvar`; the wait is not counted as holding.
     pub fn wait<'a>(
         &'a self,
@@ -214,6 +219,16 @@ impl<T> Measured for MeasuredMutex<T> {
 
     fn take_contention(&self) -> Option<Contention> {
         self.locked().contention.as_mut().map(|contention| std::mem::take(&mut **contention))
+    }
+}
+
+/// The lock, held for a look that does not count.
+pub struct Glance<'a, T>(MutexGuard<'a, Tallied<T>>);
+
+impl<T> Deref for Glance<'_, T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.0.value
     }
 }
 

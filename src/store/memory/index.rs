@@ -108,7 +108,7 @@ impl ByKey {
     /// Stands for `key` in a search.
     fn probe(key: &[u8]) -> ByKey {
         let nothing = Written { create: 0, modified: 0, version: 0, lease: 0, sub: 0 };
-        ByKey(Record::new(Kv::new(key, &[], nothing)))
+        ByKey(Record::new(Kv::new(key, [], nothing)))
     }
 }
 
@@ -141,7 +141,7 @@ mod tests {
 
     fn record(number: usize) -> Record {
         let written = Written { create: 1, modified: 1, version: 1, lease: 0, sub: 0 };
-        Record::new(Kv::new(format!("{number:08}").as_bytes(), b"v", written))
+        Record::new(Kv::new(format!("{number:08}").as_bytes(), *b"v", written))
     }
 
     fn keys(index: &Index) -> Vec<usize> {

@@ -7,6 +7,7 @@
 //!
 //! Caveat: nothing is kept across a restart; the log is replayed.
 
+use super::ahead::Group;
 use super::engine::{Commit, Engine, Hashed, Show, Tend};
 use super::kv::Kv;
 use super::look::{At, Flow};
@@ -15,7 +16,7 @@ use crate::measure::lock::Visit;
 use crate::measure::stage::Probe;
 use crate::model::MainRevision;
 use hashbrown::HashTable;
-use hashbrown::hash_table::Entry;
+use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -23,7 +24,7 @@ mod index;
 mod record;
 
 use index::Index;
-use record::{Forgotten, Record};
+use record::Record;
 
 /// Keys in memory.
 pub(super) struct Memory {
@@ -33,11 +34,15 @@ pub(super) struct Memory {
     held: Striped,
 }
 
-/// Old versions that each new one makes room for: more than one, so that a backlog shrinks.
-const FORGET_PER_WRITE: usize = 2;
+/// Old versions that are forgotten in one go. Most of what forgetting takes is waiting for memory, and waiting for many at once takes
+/// hardly longer than for one.
+const FORGET_TOGETHER: usize = 16;
 
-/// As many at once when all are forgotten: then the part's lock is let go for a moment.
-const FORGET_AT_ONCE: usize = 1024;
+/// Writes to a part from one go to the next: fewer than a go forgets, so that a backlog shrinks.
+const WRITES_PER_GO: usize = 8;
+
+/// As many as are dealt with in one go.
+type Together<T> = SmallVec<[T; FORGET_TOGETHER]>;
 
 /// The keys of one shard.
 #[derive(Default)]
@@ -64,26 +69,32 @@ impl Memory {
         super::hash(key, self.hash_seed)
     }
 
-    /// Looks at the oldest versions that were written to `part`, `most` of them, as far as the compaction covers them; says whether it
+    /// Looks at the oldest versions that were written to `part`, a go of them, as far as the compaction covers them; says whether it
     /// may cover more. `stripe`: where bytes are counted.
-    fn forget(&self, part: &mut Part, most: usize, stripe: u64) -> bool {
-        let (mut gone, mut is_more) = (0, true);
+    ///
+    /// Step by step for all of them, not one after the other: the loads of a step do not depend on each other, so that the processor
+    /// waits for all of them at once.
+    fn forget(&self, part: &mut Part, stripe: u64) -> bool {
         let compacted = self.compacted.load(Ordering::Relaxed);
-        for _ in 0..most {
-            let is_over = |write: &mut Write| write.kv.modified() < compacted;
-            let Some(Write { kv, record }) = part.written.pop_front_if(is_over) else {
-                is_more = false;
-                break;
-            };
-            let Forgotten { bytes, is_dead } = record.forget(compacted);
-            gone += bytes;
-            if is_dead && part.remove(self.hash(kv.key()), &record) {
-                self.index.remove(&record);
-                gone += size::of_version(&record.newest());
+        let oldest = part.written.iter().take(FORGET_TOGETHER);
+        let due = oldest.take_while(|write| write.kv.modified() < compacted).count();
+        let writes: Together<Write> = part.written.drain(..due).collect();
+        writes.iter().for_each(|write| write.record.prefetch());
+        let mut gone = Together::new();
+        let mut dead = Together::<&Write>::new();
+        for write in &writes {
+            if write.record.forget(compacted, &mut gone) {
+                dead.push(write);
             }
         }
-        self.held.subtract(stripe, gone);
-        is_more
+        for Write { kv, record } in dead {
+            if part.remove(self.hash(kv.key()), record) {
+                self.index.remove(record);
+                gone.push(record.newest());
+            }
+        }
+        self.held.subtract(stripe, gone.iter().map(size::of_version).sum());
+        due == FORGET_TOGETHER
     }
 }
 
@@ -91,13 +102,30 @@ impl Engine for Memory {
     type Part = Part;
     type Snapshot<'a> = ();
     const EVALUATE_NS: f64 = 800.0;
+    const PREFETCHES: bool = true;
 
     fn part(&self) -> Part {
         Part::default()
     }
 
     fn get(&self, part: &Part, key: Hashed<'_>, at: At) -> Option<Kv> {
-        part.find(key)?.live(at)
+        let mut live = None;
+        part.records.find(key.hash, |record| match record.live_of(key.key, at) {
+            Some(of_key) => {
+                live = of_key;
+                true
+            }
+            None => false,
+        });
+        live
+    }
+
+    fn prefetch<'a>(&self, keys: impl Iterator<Item = (&'a Part, u64)>) {
+        // Whichever record comes first: that it is of another key is rare, and does no harm.
+        let find = |(part, hash): (&'a Part, u64)| part.records.find(hash, |_| true);
+        let records: Group<&Record> =
+            keys.filter_map(find).inspect(|record| record.prefetch()).collect();
+        records.iter().for_each(|record| record.prefetch_newest());
     }
 
     fn scan(&self, from: &[u8], end: Option<&[u8]>, at: At, visit: &mut dyn FnMut(Kv) -> Flow) {
@@ -109,19 +137,18 @@ impl Engine for Memory {
 
     fn add(&self, part: &mut Part, hash: u64, kv: Kv) {
         // Each write pays for a little, so that no request waits for a compaction and a part that is written to does not grow.
-        self.forget(part, FORGET_PER_WRITE, hash);
+        if part.written.len().is_multiple_of(WRITES_PER_GO) {
+            self.forget(part, hash);
+        }
         self.held.add(hash, size::of_version(&kv));
-        let is_it = |record: &Record| record.is_of(kv.key());
-        let hash_of = |record: &Record| self.hash(record.newest().key());
-        let record = match part.records.entry(hash, is_it, hash_of) {
-            Entry::Occupied(present) => {
-                present.get().push(kv.clone());
-                present.get().clone()
-            }
-            Entry::Vacant(absent) => {
+        // Compared and added to under one lock of the record.
+        let record = match part.records.find(hash, |record| record.push(&kv)) {
+            Some(present) => present.clone(),
+            None => {
                 let record = Record::new(kv.clone());
                 self.index.insert(record.clone());
-                absent.insert(record.clone());
+                let hash_of = |record: &Record| self.hash(record.newest().key());
+                part.records.insert_unique(hash, record.clone(), hash_of);
                 record
             }
         };
@@ -166,7 +193,7 @@ impl Engine for Memory {
         let mut is_more = true;
         while is_more {
             is_more = false;
-            each_part(&mut |part| is_more |= self.forget(part, FORGET_AT_ONCE, 0));
+            each_part(&mut |part| is_more |= self.forget(part, 0));
         }
     }
 
@@ -213,10 +240,6 @@ impl Engine for Memory {
 }
 
 impl Part {
-    fn find(&self, key: Hashed<'_>) -> Option<&Record> {
-        self.records.find(key.hash, |record| record.is_of(key.key))
-    }
-
     /// Takes out a record, if it is here.
     fn remove(&mut self, hash: u64, record: &Record) -> bool {
         let found = self.records.find_entry(hash, |other| other.is_same(record));

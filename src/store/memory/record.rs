@@ -3,12 +3,15 @@
 //! newest one anyway, and there are as many records as keys.
 
 use crate::model::MainRevision;
+use crate::store::ahead::prefetch;
 use crate::store::kv::Kv;
 use crate::store::look::At;
-use crate::store::size;
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use triomphe::Arc;
+
+/// Room for so many older versions is made when there is more than one.
+const FEW: usize = 4;
 
 /// A key and its versions, all of the same key.
 #[derive(Clone)]
@@ -29,22 +32,9 @@ enum Older {
     Many(Box<VecDeque<Kv>>),
 }
 
-/// What came of forgetting.
-pub(super) struct Forgotten {
-    /// Of the versions that are gone.
-    pub(super) bytes: u64,
-    /// Whether what is left may go, too.
-    pub(super) is_dead: bool,
-}
-
 impl Record {
     pub(super) fn new(kv: Kv) -> Record {
         Record(Arc::new(Mutex::new(Versions { newest: kv, older: Older::None })))
-    }
-
-    /// Whether it is of `key`.
-    pub(super) fn is_of(&self, key: &[u8]) -> bool {
-        self.versions().newest.key() == key
     }
 
     /// The newest version, tombstone or not: it knows the key.
@@ -63,12 +53,13 @@ impl Record {
 
     /// The version a reader at `at` sees, if the key lives there.
     pub(super) fn live(&self, at: At) -> Option<Kv> {
+        self.versions().live(at)
+    }
+
+    /// The same if it is of `key`; none if it is of another.
+    pub(super) fn live_of(&self, key: &[u8], at: At) -> Option<Option<Kv>> {
         let versions = self.versions();
-        let seen = match at.sees(versions.newest.modified()) {
-            true => &versions.newest,
-            false => versions.older.seen(at)?,
-        };
-        (!seen.is_tombstone()).then(|| seen.clone())
+        (versions.newest.key() == key).then(|| versions.live(at))
     }
 
     /// Visits all versions, the oldest first.
@@ -82,40 +73,64 @@ impl Record {
         visit(&versions.newest);
     }
 
-    /// Adds a newer version.
-    pub(super) fn push(&self, kv: Kv) {
+    /// Adds a newer version if it is of this key, and says whether it is.
+    pub(super) fn push(&self, kv: &Kv) -> bool {
         let mut versions = self.versions();
-        let superseded = std::mem::replace(&mut versions.newest, kv);
-        versions.older.push(superseded);
+        let is_of_it = versions.newest.key() == kv.key();
+        if is_of_it {
+            let superseded = std::mem::replace(&mut versions.newest, kv.clone());
+            versions.older.push(superseded);
+        }
+        is_of_it
     }
 
-    /// Forgets what readers from `revision` on cannot see, and says whether that is everything. A tombstone of that very revision
-    /// stays: watchers may begin there.
-    pub(super) fn forget(&self, revision: MainRevision) -> Forgotten {
+    /// Has it brought into the caches, and does not wait for it.
+    pub(super) fn prefetch(&self) {
+        prefetch(&*self.0);
+    }
+
+    /// Has its newest version brought into the caches, and does not wait for that.
+    pub(super) fn prefetch_newest(&self) {
+        self.versions().newest.prefetch();
+    }
+
+    /// Hands over to `gone` what readers from `revision` on cannot see, and says whether what is left may go, too. A tombstone of that
+    /// very revision stays: watchers may begin there.
+    pub(super) fn forget(&self, revision: MainRevision, gone: &mut impl Extend<Kv>) -> bool {
         let mut versions = self.versions();
-        if versions.newest.modified() <= revision {
-            let older = std::mem::replace(&mut versions.older, Older::None);
-            let newest = &versions.newest;
-            let is_dead = newest.is_tombstone() && newest.modified() < revision;
-            return Forgotten { bytes: older.bytes(), is_dead };
+        let Versions { newest, older } = &mut *versions;
+        if newest.modified() > revision {
+            older.forget(revision, gone);
+            return false;
         }
-        Forgotten { bytes: versions.older.forget(revision), is_dead: false }
+        match std::mem::replace(older, Older::None) {
+            Older::None => {}
+            Older::One(kv) => gone.extend([kv]),
+            Older::Many(many) => gone.extend(*many),
+        }
+        newest.is_tombstone() && newest.modified() < revision
+    }
+}
+
+impl Versions {
+    fn live(&self, at: At) -> Option<Kv> {
+        let seen = match at.sees(self.newest.modified()) {
+            true => &self.newest,
+            false => self.older.seen(at)?,
+        };
+        (!seen.is_tombstone()).then(|| seen.clone())
     }
 }
 
 impl Older {
-    fn bytes(&self) -> u64 {
-        match self {
-            Older::None => 0,
-            Older::One(kv) => size::of_version(kv),
-            Older::Many(many) => many.iter().map(size::of_version).sum(),
-        }
-    }
-
     fn push(&mut self, kv: Kv) {
         *self = match std::mem::replace(self, Older::None) {
             Older::None => Older::One(kv),
-            Older::One(first) => Older::Many(Box::new(VecDeque::from([first, kv]))),
+            Older::One(first) => {
+                let mut many = VecDeque::with_capacity(FEW);
+                many.extend([first, kv]);
+                Older::Many(Box::new(many))
+            }
             Older::Many(mut many) => {
                 many.push_back(kv);
                 Older::Many(many)
@@ -136,26 +151,28 @@ impl Older {
     }
 
     /// Keeps the last version up to `revision`, which a reader there sees, unless it is an older tombstone; and what follows it.
-    /// Says of how many bytes that was.
-    fn forget(&mut self, revision: MainRevision) -> u64 {
+    fn forget(&mut self, revision: MainRevision, gone: &mut impl Extend<Kv>) {
         let is_over = |kv: &Kv| kv.is_tombstone() && kv.modified() < revision;
-        match self {
-            Older::One(kv) if is_over(kv) => std::mem::replace(self, Older::None).bytes(),
-            Older::None | Older::One(_) => 0,
-            Older::Many(many) => {
-                let covered = many.partition_point(|kv| kv.modified() <= revision);
-                let gone = many.drain(..covered.saturating_sub(1));
-                let mut bytes = gone.map(|kv| size::of_version(&kv)).sum();
-                if let Some(tombstone) = many.pop_front_if(|kv| is_over(kv)) {
-                    bytes += size::of_version(&tombstone);
+        match std::mem::replace(self, Older::None) {
+            Older::None => {}
+            Older::One(kv) if is_over(&kv) => gone.extend([kv]),
+            Older::One(kv) => *self = Older::One(kv),
+            Older::Many(mut many) => {
+                // The second is the version whose turn it is, or follows what was forgotten right before: in the caches either way.
+                while many.get(1).is_some_and(|next| next.modified() <= revision) {
+                    gone.extend(many.pop_front());
                 }
-                match many.len() {
-                    0 => *self = Older::None,
-                    1 => *self = many.pop_front().map_or(Older::None, Older::One),
-                    few if many.capacity() > 8 * few => many.shrink_to(2 * few),
-                    _ => {}
-                }
-                bytes
+                gone.extend(many.pop_front_if(|kv| is_over(kv)));
+                *self = match many.len() {
+                    0 => Older::None,
+                    1 => many.pop_front().map_or(Older::None, Older::One),
+                    few => {
+                        if many.capacity() > 8 * few {
+                            many.shrink_to(2 * few);
+                        }
+                        Older::Many(many)
+                    }
+                };
             }
         }
     }

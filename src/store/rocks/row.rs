@@ -174,7 +174,7 @@ mod tests {
             let (create, modified, version, lease) = numbers;
             let written = Written { create, modified, version, lease, sub };
             let prev = Revision { main: prev.0, sub: prev.1 };
-            let row = Row { kv: Kv::new(&key, &value, written), prev };
+            let row = Row { kv: Kv::new(&key, value, written), prev };
             let back = Row::from_bytes(&row.to_bytes()).unwrap();
             prop_assert_eq!(back.kv.key_value(), row.kv.key_value());
             prop_assert_eq!((back.revision(), back.prev), (row.revision(), row.prev));

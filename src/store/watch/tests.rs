@@ -35,7 +35,7 @@ fn present(store: &Store) -> Present {
 
 fn apply(store: &Store, request: Request) -> Response {
     let mut answers = Vec::new();
-    store.apply(vec![Command { position: Position::default(), request }], &mut answers);
+    store.apply(&mut vec![Command { position: Position::default(), request }], &mut answers);
     answers.pop().unwrap().response
 }
 

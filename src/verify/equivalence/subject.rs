@@ -36,7 +36,7 @@ impl Subject {
 
     fn apply(&self, commands: &mut Vec<Command>, responses: &mut Vec<Response>) {
         let mut answers = Vec::with_capacity(commands.len());
-        self.store.apply(std::mem::take(commands), &mut answers);
+        self.store.apply(commands, &mut answers);
         responses.extend(answers.into_iter().map(|answer| answer.response));
     }
 }

@@ -1,0 +1,62 @@
+//! Fetching what the next requests of a batch will look at. Looking up a random key is waiting for memory, and a request cannot begin
+//! before the one in front of it has ended; but its key is known, so that what it waits for can be under way by then. It is done for a
+//! group of requests at once, which wait together. A hint only: nothing is decided by it, and nobody is waited for.
+
+use super::Command;
+use crate::model::Request;
+use smallvec::SmallVec;
+use std::vec::Drain;
+
+/// Requests that are dealt with together.
+const GROUP: usize = 16;
+
+/// Something for each request of a group.
+pub(super) type Group<T> = SmallVec<[T; GROUP]>;
+
+/// The requests of a batch, one by one.
+pub(super) struct Coming<'a> {
+    commands: Drain<'a, Command>,
+    taken: usize,
+}
+
+impl Coming<'_> {
+    /// Those of `batch`, which is empty afterwards.
+    pub(super) fn new(batch: &mut Vec<Command>) -> Coming<'_> {
+        Coming { commands: batch.drain(..), taken: 0 }
+    }
+
+    /// The next request. Now and then `fetch` is given the keys that a group of later ones will write.
+    pub(super) fn next(&mut self, mut fetch: impl FnMut(&Group<&[u8]>)) -> Option<Command> {
+        let mut fetch_group = |number: usize| {
+            let commands = self.commands.as_slice().iter().skip(number * GROUP).take(GROUP);
+            let keys: Group<_> = commands.filter_map(key).collect();
+            if !keys.is_empty() {
+                fetch(&keys);
+            }
+        };
+        if self.taken == 0 {
+            fetch_group(0);
+        }
+        if self.taken.is_multiple_of(GROUP) {
+            fetch_group(1);
+        }
+        self.taken += 1;
+        self.commands.next()
+    }
+}
+
+/// The key of a request that writes one and nothing else.
+fn key(command: &Command) -> Option<&[u8]> {
+    match &command.request {
+        Request::Put(put) => Some(&put.key),
+        _ => None,
+    }
+}
+
+/// Has the line of `what` brought into the caches, and does not wait for it.
+pub(super) fn prefetch<T>(what: &T) {
+    #[cfg(target_arch = "x86_64")]
+    safe_arch::prefetch_t0(what);
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = what;
+}
