@@ -3,6 +3,7 @@
 //! the median of the rounds and their quartiles.
 //!
 //! `cargo bench --features rocksdb --bench apply` for all, `cargo bench --bench apply -- 1000` for the cases whose name contains `1000`.
+//! `--keys=1000` has so many keys and revisions of history, 100 000 if it is not said: few enough fit into the processor's caches.
 //! With `--split` each case is sampled instead, and the table shows which step of applying the CPU time goes to; no step carries a
 //! clock of its own, so splitting costs what is split nothing.
 
@@ -26,13 +27,14 @@ const ROUNDS: usize = 9;
 /// Puts per case and round, and between two compactions.
 const PUTS: usize = 30_000;
 const MADE_AT_ONCE: usize = 500;
-const KEPT_REVISIONS: i64 = 100_000;
 const BATCHES: [usize; 5] = [1, 25, 100, 1_000, 10_000];
 
 struct Case {
     name: String,
     store: Arc<dyn ApplyPath>,
     batch: usize,
+    /// And revisions that are kept.
+    keys: u64,
     random: ChaCha8Rng,
     ns_per_put: Vec<f64>,
 }
@@ -40,6 +42,8 @@ struct Case {
 fn main() {
     let wanted: Vec<String> =
         std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    let keys = std::env::args().find_map(|arg| arg.strip_prefix("--keys=").map(str::to_owned));
+    let keys = keys.map_or(KEYS, |keys| keys.parse().expect("--keys= takes a number"));
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut cases = Vec::new();
     for (engine_name, engine) in engines() {
@@ -50,7 +54,7 @@ fn main() {
                     let config = store::Config { engine, ..store::Config::in_memory(path) };
                     let folder = folder.path().join(cases.len().to_string());
                     let store = store::open(config, &folder, probe).expect("it opens");
-                    cases.push(Case::new(name, store, batch));
+                    cases.push(Case::new(name, store, batch, keys));
                 }
             }
         }
@@ -170,13 +174,13 @@ fn paths() -> Vec<(&'static str, PathKind, Probe)> {
 }
 
 impl Case {
-    fn new(name: String, store: Arc<dyn ApplyPath>, batch: usize) -> Case {
+    fn new(name: String, store: Arc<dyn ApplyPath>, batch: usize, keys: u64) -> Case {
         let random = Seed(1).stream("apply", 0);
-        Case { name, store, batch, random, ns_per_put: Vec::new() }
+        Case { name, store, batch, keys, random, ns_per_put: Vec::new() }
     }
 
     fn preload(&mut self) {
-        let mut numbers: Vec<u64> = (0..KEYS).collect();
+        let mut numbers: Vec<u64> = (0..self.keys).collect();
         numbers.shuffle(&mut self.random);
         let mut answers = Vec::new();
         for chunk in numbers.chunks(1_000) {
@@ -193,7 +197,9 @@ impl Case {
         let mut answers = Vec::new();
         while done < PUTS {
             let mut chunk: Vec<Vec<Command>> = (0..MADE_AT_ONCE.div_ceil(self.batch))
-                .map(|_| (0..self.batch).map(|_| put(self.random.random_range(0..KEYS))).collect())
+                .map(|_| {
+                    (0..self.batch).map(|_| put(self.random.random_range(0..self.keys))).collect()
+                })
                 .collect();
             answers.clear();
             let began = clock.now();
@@ -202,7 +208,7 @@ impl Case {
             done += answers.len();
         }
         self.ns_per_put.push(took.0 as f64 / done as f64);
-        let revision = self.store.published() - KEPT_REVISIONS;
+        let revision = self.store.published() - self.keys as i64;
         let compact =
             Command { position: Position::default(), request: Request::Compact { revision } };
         self.store.apply(&mut vec![compact], &mut answers);
