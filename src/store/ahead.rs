@@ -30,7 +30,8 @@ impl Coming<'_> {
         let mut fetch_group = |number: usize| {
             let commands = self.commands.as_slice().iter().skip(number * GROUP).take(GROUP);
             let keys: Group<_> = commands.filter_map(key).collect();
-            if !keys.is_empty() {
+            // One alone would wait all the same.
+            if keys.len() > 1 {
                 fetch(&keys);
             }
         };
@@ -59,4 +60,52 @@ pub(super) fn prefetch<T>(what: &T) {
     safe_arch::prefetch_t0(what);
     #[cfg(not(target_arch = "x86_64"))]
     let _ = what;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Interval, Position, Range};
+
+    fn command(request: Request) -> Command {
+        Command { position: Position::default(), request }
+    }
+
+    /// For each key that was fetched how many requests had been taken by then.
+    fn fetched(batch: &mut Vec<Command>) -> Vec<(Vec<u8>, usize)> {
+        let (mut fetched, mut taken) = (Vec::new(), 0);
+        let mut coming = Coming::new(batch);
+        while coming
+            .next(|keys| fetched.extend(keys.iter().map(|key| (key.to_vec(), taken))))
+            .is_some()
+        {
+            taken += 1;
+        }
+        fetched
+    }
+
+    #[test]
+    fn every_put_is_fetched_once_before_its_turn() {
+        let key = |number: usize| format!("{number:03}").into_bytes();
+        for puts in [2, GROUP - 1, GROUP, GROUP + 2, 5 * GROUP] {
+            let mut batch: Vec<_> =
+                (0..puts).map(|number| command(Request::put(key(number), "v"))).collect();
+            let fetched = fetched(&mut batch);
+            assert!(batch.is_empty());
+            assert_eq!(fetched.len(), puts);
+            for (number, (fetched, taken)) in fetched.into_iter().enumerate() {
+                assert_eq!(fetched, key(number));
+                assert!(taken <= number.saturating_sub(GROUP), "{number} after {taken}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_writes_no_single_key_and_what_is_alone_is_not_fetched() {
+        let range = Range { interval: Interval::everything(), ..Range::default() };
+        let put = || command(Request::put("a", "1"));
+        let mut batch = vec![put(), command(Request::Range(range)), put()];
+        assert_eq!(fetched(&mut batch).len(), 2);
+        assert_eq!(fetched(&mut vec![put()]), []);
+    }
 }

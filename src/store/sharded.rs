@@ -76,7 +76,12 @@ impl<P: Send, L: Layout> ShardLocks<P, L> {
     /// Takes the locks of `shards`, which ascend.
     pub(super) fn lock(&self, shards: &[u32]) -> LockedShards<'_, P, L> {
         let lock = |shard: &u32| (*shard, self.parts[*shard as usize].lock());
-        LockedShards { locks: self, held: shards.iter().map(lock).collect(), leases: None }
+        // Nearly all there are: to collect one takes longer than to lock it.
+        let held = match shards {
+            [one] => SmallVec::from_buf([lock(one)]),
+            several => several.iter().map(lock).collect(),
+        };
+        LockedShards { locks: self, held, leases: None }
     }
 
     fn lock_all(&self) -> LockedShards<'_, P, L> {
@@ -111,10 +116,11 @@ impl<'a, P: Send, L: Layout> LockedShards<'a, P, L> {
     }
 
     /// Gives all locks back and says when the last was.
-    pub(super) fn leave(self) -> Nanos {
+    pub(super) fn leave(mut self) -> Nanos {
         drop(self.leases);
-        let left = self.held.into_iter().map(|(_, part)| part.leave()).last();
-        left.unwrap_or_else(|| self.locks.probe.now())
+        let last = self.held.pop();
+        drop(self.held);
+        last.map_or_else(|| self.locks.probe.now(), |(_, part)| part.leave())
     }
 }
 
