@@ -28,8 +28,12 @@ fn a_compaction_takes_nothing_from_under_a_reader() {
                 thread::spawn(move || {
                     apply(&store, Request::put("a", "2"));
                     apply(&store, Request::Compact { revision: 3 });
-                    // Writing is what forgets.
-                    apply(&store, Request::put("b", "1"));
+                    // Every eighth write forgets, and a batch looks ahead under the reader's locks.
+                    let put = |number: i32| Command {
+                        position: Position::default(),
+                        request: Request::put("b", number.to_string()),
+                    };
+                    store.apply(&mut (0..7).map(put).collect(), &mut Vec::new());
                 })
             };
             let range = Range { interval: Interval::prefix("a"), ..Range::default() };

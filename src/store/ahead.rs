@@ -1,6 +1,7 @@
 //! Fetching what the next requests of a batch will look at. Looking up a random key is waiting for memory, and a request cannot begin
 //! before the one in front of it has ended; but its key is known, so that what it waits for can be under way by then. It is done for a
-//! group of requests at once, which wait together. A hint only: nothing is decided by it, and nobody is waited for.
+//! group of requests at once, which wait together. A hint only: nothing is decided by it. It takes only locks of the
+//! path that are free; who wants one meanwhile waits for a moment.
 
 use super::Command;
 use crate::model::Request;
