@@ -26,7 +26,7 @@ impl Coming<'_> {
         Coming { commands: batch.drain(..), taken: 0 }
     }
 
-    /// The next request. Now and then `fetch` is given the keys that a group of later ones will write.
+    /// The next request. Now and then `fetch` is given the keys that it and a group of later ones will write.
     pub(super) fn next(&mut self, mut fetch: impl FnMut(&Group<&[u8]>)) -> Option<Command> {
         let mut fetch_group = |number: usize| {
             let commands = self.commands.as_slice().iter().skip(number * GROUP).take(GROUP);

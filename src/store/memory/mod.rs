@@ -38,7 +38,10 @@ pub(super) struct Memory {
 /// hardly longer than for one.
 const FORGET_TOGETHER: usize = 16;
 
-/// Writes to a part from one go to the next: fewer than a go forgets, so that a backlog shrinks.
+/// Goes one after the other when all are forgotten: then the part's lock is let go for a moment.
+const GOES_AT_ONCE: usize = 64;
+
+/// Writes to a part from one go to the next, at most: fewer than a go forgets, so that a backlog shrinks.
 const WRITES_PER_GO: usize = 8;
 
 /// As many as are dealt with in one go.
@@ -136,7 +139,7 @@ impl Engine for Memory {
     }
 
     fn add(&self, part: &mut Part, hash: u64, kv: Kv) {
-        // Each write pays for a little, so that no request waits for a compaction and a part that is written to does not grow.
+        // Now and then a write pays for a few, so that no request waits for a compaction and a part that is written to does not grow.
         if part.written.len().is_multiple_of(WRITES_PER_GO) {
             self.forget(part, hash);
         }
@@ -193,7 +196,7 @@ impl Engine for Memory {
         let mut is_more = true;
         while is_more {
             is_more = false;
-            each_part(&mut |part| is_more |= self.forget(part, 0));
+            each_part(&mut |part| is_more |= (0..GOES_AT_ONCE).all(|_| self.forget(part, 0)));
         }
     }
 
