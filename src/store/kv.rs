@@ -58,6 +58,14 @@ impl Kv {
         prefetch(&self.0.header.length);
     }
 
+    /// Has both ends of the value, where the allocator keeps its notes, brought into the caches.
+    pub(super) fn prefetch_value(&self) {
+        if let [first, .., last] = self.value() {
+            prefetch(first);
+            prefetch(last);
+        }
+    }
+
     pub(super) fn key(&self) -> &[u8] {
         &self.0.slice
     }

@@ -96,6 +96,8 @@ impl Memory {
                 gone.push(record.newest());
             }
         }
+        // What is freed is waited for, too.
+        gone.iter().for_each(Kv::prefetch_value);
         self.held.subtract(stripe, gone.iter().map(size::of_version).sum());
         due == FORGET_TOGETHER
     }

@@ -10,8 +10,8 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use triomphe::Arc;
 
-/// Room for so many older versions is made when there is more than one.
-const FEW: usize = 4;
+/// Older versions that lie in the record.
+const FEW: usize = 3;
 
 /// A key and its versions, all of the same key.
 #[derive(Clone)]
@@ -23,18 +23,18 @@ struct Versions {
     older: Older,
 }
 
-/// What came before the newest. Most keys have at most one such version within the history that is kept, so one needs no
-/// memory of its own: following a pointer to it would cost more than all the rest of a write.
+/// What came before the newest, oldest first. Most keys have few such versions within the history that is kept, so these need no
+/// memory of their own: following a pointer to it would cost more than all the rest of a write.
 enum Older {
-    None,
-    One(Kv),
+    /// Those that there are come first.
+    Few([Option<Kv>; FEW]),
     #[expect(clippy::box_collection, reason = "a word instead of four, for every key there is")]
     Many(Box<VecDeque<Kv>>),
 }
 
 impl Record {
     pub(super) fn new(kv: Kv) -> Record {
-        Record(Arc::new(Mutex::new(Versions { newest: kv, older: Older::None })))
+        Record(Arc::new(Mutex::new(Versions { newest: kv, older: Older::default() })))
     }
 
     /// The newest version, tombstone or not: it knows the key.
@@ -66,8 +66,7 @@ impl Record {
     pub(super) fn each(&self, visit: &mut dyn FnMut(&Kv)) {
         let versions = self.versions();
         match &versions.older {
-            Older::None => {}
-            Older::One(kv) => visit(kv),
+            Older::Few(few) => few.iter().flatten().for_each(&mut *visit),
             Older::Many(many) => many.iter().for_each(&mut *visit),
         }
         visit(&versions.newest);
@@ -103,9 +102,8 @@ impl Record {
             older.forget(revision, gone);
             return false;
         }
-        match std::mem::replace(older, Older::None) {
-            Older::None => {}
-            Older::One(kv) => gone.extend([kv]),
+        match std::mem::take(older) {
+            Older::Few(few) => gone.extend(few.into_iter().flatten()),
             Older::Many(many) => gone.extend(*many),
         }
         newest.is_tombstone() && newest.modified() < revision
@@ -122,27 +120,31 @@ impl Versions {
     }
 }
 
+impl Default for Older {
+    fn default() -> Older {
+        Older::Few([const { None }; FEW])
+    }
+}
+
 impl Older {
     fn push(&mut self, kv: Kv) {
-        *self = match std::mem::replace(self, Older::None) {
-            Older::None => Older::One(kv),
-            Older::One(first) => {
-                let mut many = VecDeque::with_capacity(FEW);
-                many.extend([first, kv]);
-                Older::Many(Box::new(many))
-            }
-            Older::Many(mut many) => {
-                many.push_back(kv);
-                Older::Many(many)
-            }
-        };
+        match self {
+            Older::Few(few) => match few.iter_mut().find(|place| place.is_none()) {
+                Some(free) => *free = Some(kv),
+                None => {
+                    let mut many = VecDeque::with_capacity(2 * FEW);
+                    many.extend(few.iter_mut().filter_map(Option::take).chain([kv]));
+                    *self = Older::Many(Box::new(many));
+                }
+            },
+            Older::Many(many) => many.push_back(kv),
+        }
     }
 
     /// The newest that a reader at `at` sees.
     fn seen(&self, at: At) -> Option<&Kv> {
         match self {
-            Older::None => None,
-            Older::One(kv) => at.sees(kv.modified()).then_some(kv),
+            Older::Few(few) => few.iter().rev().flatten().find(|kv| at.sees(kv.modified())),
             Older::Many(many) => {
                 let after = many.partition_point(|kv| at.sees(kv.modified()));
                 many.get(after.checked_sub(1)?)
@@ -152,27 +154,32 @@ impl Older {
 
     /// Keeps the last version up to `revision`, which a reader there sees, unless it is an older tombstone; and what follows it.
     fn forget(&mut self, revision: MainRevision, gone: &mut impl Extend<Kv>) {
-        let is_over = |kv: &Kv| kv.is_tombstone() && kv.modified() < revision;
-        match std::mem::replace(self, Older::None) {
-            Older::None => {}
-            Older::One(kv) if is_over(&kv) => gone.extend([kv]),
-            Older::One(kv) => *self = Older::One(kv),
-            Older::Many(mut many) => {
-                // The second is the version whose turn it is, or follows what was forgotten right before: in the caches either way.
-                while many.get(1).is_some_and(|next| next.modified() <= revision) {
+        // What follows is the version whose turn it is, or follows what was forgotten right before: in the caches either way.
+        let is_over = |kv: &Kv, next: Option<&Kv>| match next {
+            Some(next) if next.modified() <= revision => true,
+            _ => kv.is_tombstone() && kv.modified() < revision,
+        };
+        match self {
+            Older::Few(few) => {
+                let over = |at: &usize| {
+                    let next = few.get(at + 1).and_then(Option::as_ref);
+                    few[*at].as_ref().is_some_and(|kv| is_over(kv, next))
+                };
+                let over = (0..FEW).take_while(over).count();
+                gone.extend(few[..over].iter_mut().filter_map(Option::take));
+                few.rotate_left(over);
+            }
+            Older::Many(many) => {
+                while many.front().is_some_and(|kv| is_over(kv, many.get(1))) {
                     gone.extend(many.pop_front());
                 }
-                gone.extend(many.pop_front_if(|kv| is_over(kv)));
-                *self = match many.len() {
-                    0 => Older::None,
-                    1 => many.pop_front().map_or(Older::None, Older::One),
-                    few => {
-                        if many.capacity() > 8 * few {
-                            many.shrink_to(2 * few);
-                        }
-                        Older::Many(many)
-                    }
-                };
+                if many.len() <= 1 {
+                    let mut few = [const { None }; FEW];
+                    few[0] = many.pop_front();
+                    *self = Older::Few(few);
+                } else if many.capacity() > 8 * many.len() {
+                    many.shrink_to(2 * many.len());
+                }
             }
         }
     }
