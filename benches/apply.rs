@@ -84,7 +84,7 @@ fn main() {
 
 /// The steps of applying, and what the names of their functions begin with. A sample belongs to the step whose function lies
 /// deepest in its stack; memory that a step allocates, hashes or frees is that step's.
-const STEPS: [(&str, &[&str]); 8] = [
+const STEPS: [(&str, &[&str]); 10] = [
     (
         "pre-pass",
         &[
@@ -98,9 +98,11 @@ const STEPS: [(&str, &[&str]); 8] = [
         "locks",
         &["measure::lock::", "store::sharded::lock", "store::sharded::leave", "store::tickets::"],
     ),
+    ("ahead", &["store::ahead::next", "store::memory::prefetch", "store::sharded::prefetch"]),
     ("find", &["store::core::get", "store::memory::get", "store::rocks::get", "store::look::"]),
     ("evaluate", &["store::evaluate::", "store::core::evaluate"]),
     ("keep", &["store::core::add", "store::memory::add", "store::rocks::add"]),
+    ("forget", &["store::memory::forget", "store::rocks::forget"]),
     ("stamp", &["store::publication::settle", "store::core::settle", "store::effects::"]),
     (
         "publish",

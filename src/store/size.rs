@@ -6,7 +6,7 @@ use crossbeam_utils::CachePadded;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 /// A version's numbers.
-const VERSION_HEAD_BYTES: u64 = 44;
+pub(super) const VERSION_HEAD_BYTES: u64 = 44;
 /// What an image has beside versions, leases and alarms: its head, its end and its hash.
 pub(super) const FRAME_BYTES: u64 = 80;
 /// A lease and its time to live.

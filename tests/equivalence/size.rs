@@ -50,6 +50,28 @@ fn what_is_forgotten_takes_no_room() {
     }
 }
 
+/// Batches as large as many portions of what is forgotten, each after a compaction of all before it.
+#[test]
+fn what_is_compacted_does_not_pile_up() {
+    const KEYS: usize = 100;
+    const PUTS: usize = 3_000;
+    for config in configs() {
+        let folder = tempfile::tempdir().unwrap();
+        let subject = Subject { store: store::open(config, folder.path(), Probe::off()).unwrap() };
+        let mut from = 1;
+        for _ in 0..8 {
+            let compact = Request::Compact { revision: subject.store.published() };
+            let puts = (0..PUTS).map(|number| Request::put(format!("{:02}", number % KEYS), "v"));
+            let batch: Vec<Request> = [compact].into_iter().chain(puts).collect();
+            subject.execute(&batch, from);
+            from += batch.len() as u64;
+        }
+        let most = FRAME + 2 * PUTS * (VERSION + "00v".len());
+        let held = subject.store.bytes();
+        assert!(held <= most as u64, "{config:?} holds {held} bytes, {most} at most are expected");
+    }
+}
+
 #[cfg(feature = "rocksdb")]
 #[test]
 fn a_database_keeps_its_alarms_and_knows_its_size() {

@@ -33,9 +33,10 @@ const BLOCK_CACHE_BYTES: usize = 256 << 20;
 const BLOOM_BITS_PER_KEY: f64 = 10.0;
 /// Part of a write buffer that a bloom filter may take, which spares most lookups of keys that are not there.
 const MEMTABLE_BLOOM_RATIO: f64 = 0.02;
-/// Old versions are deleted in portions of this many rows, since opening an iterator costs as much as many rows; and
-/// two for each one written, so that a backlog shrinks.
+/// Old versions are deleted in portions of this many rows at least, since opening an iterator costs as much as many rows.
 const FORGET_ROWS: usize = 512;
+/// Rows that are deleted for each one written, so that a backlog shrinks.
+const FORGET_PER_WRITE: usize = 2;
 
 /// Keys in RocksDB.
 pub(super) struct RocksDb {
@@ -166,10 +167,14 @@ impl RocksDb {
     /// Deletes some of what the compaction covers, if enough is owed.
     fn forget(&self, batch: &mut WriteBatch, progress: &mut Progress) {
         let Meta { compacted, forgotten, .. } = progress.meta;
-        if forgotten == compacted || progress.owed_rows < FORGET_ROWS {
+        if forgotten == compacted {
+            // What was written before a compaction owes it nothing: or one request would pay for all that it covers.
+            progress.owed_rows = 0;
+        }
+        if progress.owed_rows < FORGET_ROWS {
             return;
         }
-        progress.owed_rows = 0;
+        let portion = std::mem::take(&mut progress.owed_rows);
         let mut forgotten = forgotten;
         let past = Revision { main: compacted + 1, sub: 0 };
         let first = row::place_of_revision(Revision { main: forgotten, sub: 0 });
@@ -177,7 +182,7 @@ impl RocksDb {
         for (rows, found) in owed.enumerate() {
             // A revision is forgotten as a whole, and one at least, or those of many rows would be begun with again and again.
             let is_further = forgotten > progress.meta.forgotten;
-            if rows >= FORGET_ROWS && is_further && found.kv.modified() > forgotten {
+            if rows >= portion && is_further && found.kv.modified() > forgotten {
                 progress.meta.forgotten = forgotten;
                 return;
             }
@@ -195,7 +200,8 @@ impl RocksDb {
         if found.prev.main > 0 {
             let place = row::place_of_revision(found.prev);
             // Deleted before if its revision was begun with last time.
-            bytes += self.row(&place).map_or(0, |prev| size::of_version(&prev.kv));
+            let prev = self.db.get_pinned(&place).expect(READS);
+            bytes += prev.map_or(0, |prev| row::bytes_of_version(&prev));
             batch.delete(place);
         }
         if found.kv.is_tombstone() && found.kv.modified() < compacted {
@@ -388,7 +394,7 @@ impl Engine for RocksDb {
             || commit.compacted != progress.meta.compacted;
         if is_news {
             let mut batch = WriteBatch::default();
-            progress.owed_rows += 2 * commit.changes.len();
+            progress.owed_rows += FORGET_PER_WRITE * commit.changes.len();
             progress.meta.revision = commit.revision;
             progress.meta.compacted = commit.compacted;
             progress.meta.position = commit.position;

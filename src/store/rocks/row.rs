@@ -14,6 +14,7 @@
 
 use crate::model::{Alarm, AlarmKind, LeaseId, MainRevision, Position, Revision};
 use crate::store::kv::{Kv, Written};
+use crate::store::size;
 
 pub(super) const META: &[u8] = b"m";
 pub(super) const ALARMS: u8 = b'a';
@@ -70,6 +71,11 @@ impl Row {
         let written = Written { create, modified, version, lease, sub };
         Some(Row { kv: Kv::new(key, value, written), prev })
     }
+}
+
+/// As [`size::of_version`] for the version that a row of so many bytes is of, without taking it apart.
+pub(super) fn bytes_of_version(row: &[u8]) -> u64 {
+    size::VERSION_HEAD_BYTES + row.len().saturating_sub(HEAD_BYTES) as u64
 }
 
 fn number(rest: &mut &[u8]) -> Option<i64> {
@@ -178,6 +184,7 @@ mod tests {
             let back = Row::from_bytes(&row.to_bytes()).unwrap();
             prop_assert_eq!(back.kv.key_value(), row.kv.key_value());
             prop_assert_eq!((back.revision(), back.prev), (row.revision(), row.prev));
+            prop_assert_eq!(bytes_of_version(&row.to_bytes()), size::of_version(&row.kv));
         }
 
         #[test]
