@@ -96,7 +96,7 @@ impl Memory {
                 gone.push(record.newest());
             }
         }
-        // What is freed is waited for, too.
+        // Freeing waits for memory, too.
         gone.iter().for_each(Kv::prefetch_value);
         self.held.subtract(stripe, gone.iter().map(size::of_version).sum());
         due == FORGET_TOGETHER

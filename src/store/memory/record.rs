@@ -28,8 +28,7 @@ struct Versions {
 enum Older {
     /// Those that there are come first.
     Few([Option<Kv>; FEW]),
-    #[expect(clippy::box_collection, reason = "a word instead of four, for every key there is")]
-    Many(Box<VecDeque<Kv>>),
+    Many(VecDeque<Kv>),
 }
 
 impl Record {
@@ -104,7 +103,7 @@ impl Record {
         }
         match std::mem::take(older) {
             Older::Few(few) => gone.extend(few.into_iter().flatten()),
-            Older::Many(many) => gone.extend(*many),
+            Older::Many(many) => gone.extend(many),
         }
         newest.is_tombstone() && newest.modified() < revision
     }
@@ -134,7 +133,7 @@ impl Older {
                 None => {
                     let mut many = VecDeque::with_capacity(2 * FEW);
                     many.extend(few.iter_mut().filter_map(Option::take).chain([kv]));
-                    *self = Older::Many(Box::new(many));
+                    *self = Older::Many(many);
                 }
             },
             Older::Many(many) => many.push_back(kv),

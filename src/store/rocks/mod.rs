@@ -35,7 +35,7 @@ const BLOOM_BITS_PER_KEY: f64 = 10.0;
 const MEMTABLE_BLOOM_RATIO: f64 = 0.02;
 /// Old versions are deleted in portions of this many rows at least, since opening an iterator costs as much as many rows.
 const FORGET_ROWS: usize = 512;
-/// Rows that are deleted for each one written, so that a backlog shrinks.
+/// Rows that are looked at for each one written, so that a backlog shrinks.
 const FORGET_PER_WRITE: usize = 2;
 
 /// Keys in RocksDB.
