@@ -27,7 +27,7 @@ const VALUE_BYTES: usize = 256;
 const ROUNDS: usize = 9;
 /// Puts per case and round, and between two compactions.
 const PUTS: usize = 30_000;
-/// Rounds before what is measured: from then on a put takes what it goes on taking.
+/// Rounds before what is measured, at least: from then on a put takes what it goes on taking. Four times the history, with 100 000 keys.
 const ROUNDS_TO_AGE: usize = 14;
 const MADE_AT_ONCE: usize = 500;
 const BATCHES: [usize; 5] = [1, 25, 100, 1_000, 10_000];
@@ -64,7 +64,8 @@ fn main() {
     }
     for case in &mut cases {
         case.preload();
-        (0..ROUNDS_TO_AGE).for_each(|_| case.round());
+        let rounds = ROUNDS_TO_AGE.max(4 * keys as usize / PUTS);
+        (0..rounds).for_each(|_| case.round());
         case.ns_per_put.clear();
     }
     if std::env::args().any(|arg| arg == "--split") {

@@ -6,7 +6,7 @@ use crossbeam_utils::CachePadded;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 /// A version's numbers.
-pub(super) const VERSION_HEAD_BYTES: u64 = 44;
+const VERSION_HEAD_BYTES: u64 = 44;
 /// What an image has beside versions, leases and alarms: its head, its end and its hash.
 pub(super) const FRAME_BYTES: u64 = 80;
 /// A lease and its time to live.
@@ -17,7 +17,12 @@ const STRIPES: usize = 8;
 
 /// Bytes of one version.
 pub(super) fn of_version(kv: &Kv) -> u64 {
-    VERSION_HEAD_BYTES + (kv.key().len() + kv.value().len()) as u64
+    of_version_with(kv.key().len() + kv.value().len())
+}
+
+/// Bytes of a version whose key and value have so many together.
+pub(super) fn of_version_with(bytes: usize) -> u64 {
+    VERSION_HEAD_BYTES + bytes as u64
 }
 
 /// Bytes that come and go on many threads. Exact when none of them is at it.

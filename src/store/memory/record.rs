@@ -26,7 +26,7 @@ struct Versions {
 /// What came before the newest, oldest first. Most keys have few such versions within the history that is kept, so these need no
 /// memory of their own: following a pointer to it would cost more than all the rest of a write.
 enum Older {
-    /// Those that there are come first.
+    /// Without gaps.
     Few([Option<Kv>; FEW]),
     Many(VecDeque<Kv>),
 }

@@ -73,9 +73,9 @@ impl Row {
     }
 }
 
-/// As [`size::of_version`] for the version that a row of so many bytes is of, without taking it apart.
+/// As [`size::of_version`] for the version in `row`, without taking it apart.
 pub(super) fn bytes_of_version(row: &[u8]) -> u64 {
-    size::VERSION_HEAD_BYTES + row.len().saturating_sub(HEAD_BYTES) as u64
+    size::of_version_with(row.len().saturating_sub(HEAD_BYTES))
 }
 
 fn number(rest: &mut &[u8]) -> Option<i64> {
