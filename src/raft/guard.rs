@@ -5,6 +5,7 @@
 //! Caveat: this is no defence against a member that lies within the rules. Raft has none; that is what certificates are for.
 
 use super::members::Members;
+use super::packing::EntryId;
 use super::refusals::Refused;
 use super::transport::MemberId;
 use super::wire;
@@ -97,7 +98,14 @@ fn check_body(message: &Message, view: &View) -> Result<(), Refused> {
             require(is_own, Refused::BeyondLog)
         }
         MsgPropose => require(!message.entries.is_empty(), Refused::Proposal),
-        MsgReadIndex | MsgReadIndexResp => require(message.entries.len() == 1, Refused::Entries),
+        MsgReadIndex => {
+            let is_own = |entry: &Entry| {
+                EntryId::from_bytes(&entry.data).is_some_and(|id| id.node == message.from)
+            };
+            let is_question = matches!(message.get_entries(), [entry] if is_own(entry));
+            require(is_question, Refused::Entries)
+        }
+        MsgReadIndexResp => require(message.entries.len() == 1, Refused::Entries),
         _ => Ok(()),
     }
 }
@@ -223,8 +231,23 @@ mod tests {
         assert_eq!(told(&unclear), Err(Refused::Entries));
         let nothing = Message { term: 0, ..message(MessageType::MsgPropose) };
         assert_eq!(told(&nothing), Err(Refused::Proposal));
-        let question = Message { term: 0, ..message(MessageType::MsgReadIndex) };
-        assert_eq!(told(&question), Err(Refused::Entries));
+    }
+
+    #[test]
+    fn a_question_is_named_by_who_asks_it() {
+        let asked = |questions: &[Vec<u8>]| {
+            let mut message = Message { term: 0, ..message(MessageType::MsgReadIndex) };
+            for data in questions {
+                let entry = Entry { data: data.clone().into(), ..Entry::default() };
+                message.mut_entries().push(entry);
+            }
+            told(&message)
+        };
+        let of = |node| EntryId { node, incarnation: 1, sequence: 7 }.to_bytes();
+        assert_eq!(asked(&[of(2)]), Ok(()));
+        for wrong in [vec![], vec![of(2), of(2)], vec![of(3)], vec![[of(2), of(2)].concat()]] {
+            assert_eq!(asked(&wrong), Err(Refused::Entries), "{wrong:?}");
+        }
     }
 
     #[test]

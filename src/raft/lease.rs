@@ -80,18 +80,18 @@ impl Lease {
         self.is_used() && self.term.is_some()
     }
 
-    /// A quorum is asked from `now` on; its answer has this context.
-    pub(super) fn ask(&mut self, context: Vec<u8>, now: Nanos) {
+    /// A quorum is asked this question from `now` on.
+    pub(super) fn ask(&mut self, question: Vec<u8>, now: Nanos) {
         // An answer that comes later than this is of no use.
         while self.asked.front().is_some_and(|(_, asked)| asked.after(self.span) < now) {
             self.asked.pop_front();
         }
-        self.asked.push_back((context, now));
+        self.asked.push_back((question, now));
     }
 
     /// A quorum agreed; says whether it was asked for the lease.
-    pub(super) fn confirm(&mut self, context: &[u8]) -> bool {
-        let Some(place) = self.asked.iter().position(|(asked, _)| asked == context) else {
+    pub(super) fn confirm(&mut self, question: &[u8]) -> bool {
+        let Some(place) = self.asked.iter().position(|(asked, _)| asked == question) else {
             return false;
         };
         let (_, asked) = self.asked.drain(..=place).next_back().expect("it was found there");

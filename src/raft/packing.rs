@@ -4,18 +4,21 @@
 use super::Command;
 use std::fmt;
 
-/// Names one proposal for good: unique over nodes, restarts and time.
+/// Names one proposal, or one question, for good: unique over nodes, restarts and time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct EntryId {
-    /// Which node proposed.
+    /// Whose it is.
     pub(super) node: u64,
     /// Which start of that node; counted up in its log before anything is proposed.
     pub(super) incarnation: u64,
-    /// Which proposal of that start.
+    /// Which of that start.
     pub(super) sequence: u64,
 }
 
 impl EntryId {
+    /// How long it is as bytes.
+    pub(super) const BYTES: usize = 24;
+
     /// As entry context.
     pub(super) fn to_bytes(self) -> Vec<u8> {
         [self.node, self.incarnation, self.sequence].map(u64::to_le_bytes).concat()

@@ -1,9 +1,26 @@
 //! Linearizable reads without a log entry: each waits until the leader's commit index of a moment after its arrival is applied here
 //! (ReadIndex, Ongaro's thesis section 6.4).
+//!
+//! Who asks for it sends a question, and asks again with every heartbeat until it is answered, since messages get lost. The raft library
+//! knows a question by its bytes: an acknowledgment of those bytes by a quorum confirms it, and with it all that was asked before it. So
+//! the leader gives each question that comes to it, be it for the second time, a [`name`] that was never used. Under the same bytes, what a
+//! member acknowledged when the question came first would confirm it when it comes again, together with questions that came in
+//! between; and by then that member may follow another leader.
 
 use super::inbox::{Backlog, Submission};
+use super::packing::EntryId;
 use crate::units::Nanos;
 use std::collections::VecDeque;
+
+/// The bytes by which the library knows `question` this time.
+pub(super) fn name(question: &[u8], fresh: EntryId) -> Vec<u8> {
+    [&fresh.to_bytes(), question].concat()
+}
+
+/// The question whose answer has these bytes, if it was [`name`]d.
+pub(super) fn question(named: &[u8]) -> Option<&[u8; EntryId::BYTES]> {
+    named.last_chunk()
+}
 
 /// Queries that wait for an index to be applied, oldest first.
 pub(super) struct WaitingReads<W> {
@@ -17,7 +34,7 @@ pub(super) struct Group<W> {
     /// Answered once this is applied; none until raft has confirmed an index.
     index: Option<u64>,
     /// Ties the confirmation to these queries.
-    context: Vec<u8>,
+    question: Vec<u8>,
     asked: Nanos,
     /// When they were taken, by the stage clock.
     pub(super) taken: Nanos,
@@ -36,18 +53,19 @@ impl<W> WaitingReads<W> {
 
     pub(super) fn add(
         &mut self,
-        context: Vec<u8>,
+        question: Vec<u8>,
         asked: Nanos,
         taken: Nanos,
         queries: Vec<Submission<W>>,
     ) {
         queries.iter().for_each(|query| self.backlog.add(Backlog::of(query)));
-        self.groups.push_back(Group { index: None, context, asked, taken, queries });
+        self.groups.push_back(Group { index: None, question, asked, taken, queries });
     }
 
-    pub(super) fn confirm(&mut self, context: &[u8], index: u64) {
-        if let Some(group) = self.groups.iter_mut().find(|group| group.context == context) {
-            group.index = Some(index);
+    /// Asked twice, a question may be answered twice: the first answer is as good.
+    pub(super) fn confirm(&mut self, question: &[u8], index: u64) {
+        if let Some(group) = self.groups.iter_mut().find(|group| group.question == question) {
+            group.index.get_or_insert(index);
         }
     }
 
@@ -69,9 +87,9 @@ impl<W> WaitingReads<W> {
         Some(group)
     }
 
-    /// What no index was confirmed for yet: to be asked again, since messages get lost.
+    /// What no index was confirmed for yet: to be asked again.
     pub(super) fn unconfirmed(&self) -> impl Iterator<Item = &Vec<u8>> {
-        self.groups.iter().filter(|group| group.index.is_none()).map(|group| &group.context)
+        self.groups.iter().filter(|group| group.index.is_none()).map(|group| &group.question)
     }
 
     pub(super) fn drain(&mut self) -> impl Iterator<Item = Submission<W>> + '_ {

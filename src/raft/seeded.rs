@@ -14,15 +14,18 @@ pub enum SeededBug {
     LeaseTooLong,
     /// A proposal that arrives twice is appended twice.
     ForwardedTwice,
+    /// A question that is asked again is known to the leader by the same bytes.
+    QuestionsUnnamed,
 }
 
 impl SeededBug {
     /// Each of them.
-    pub const ALL: [SeededBug; 5] = [
+    pub const ALL: [SeededBug; 6] = [
         SeededBug::SyncIsNone,
         SeededBug::VoteForgotten,
         SeededBug::ReadUnasked,
         SeededBug::LeaseTooLong,
         SeededBug::ForwardedTwice,
+        SeededBug::QuestionsUnnamed,
     ];
 }

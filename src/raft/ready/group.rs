@@ -9,6 +9,7 @@ use crate::raft::lease::Standing;
 use crate::raft::log::LogStore;
 use crate::raft::members::{BadChange, Change};
 use crate::raft::packing::{EntryId, unpack};
+use crate::raft::reads;
 use crate::raft::refusals::Refused;
 use crate::raft::status::Role;
 use crate::raft::transport::{Envelope, MemberId, Received, Report};
@@ -73,7 +74,7 @@ where
         image: &mut Option<PathBuf>,
     ) -> Result<(), Refused> {
         failpoint::pass("ready::message");
-        let message = wire::message(bytes)?;
+        let mut message = wire::message(bytes)?;
         guard::check(&message, from, &self.view())?;
         match message.get_msg_type() {
             MessageType::MsgSnapshot => return self.hear_of_image(message, image),
@@ -87,6 +88,7 @@ where
             MessageType::MsgPropose | MessageType::MsgReadIndex if !self.is_leader() => {
                 return Ok(());
             }
+            MessageType::MsgReadIndex => self.name_question(&mut message),
             MessageType::MsgPropose if !self.is_new_proposal(&message)? => return Ok(()),
             _ => {}
         }
@@ -219,10 +221,31 @@ where
     pub(super) fn renew_lease(&mut self, now: Nanos) {
         self.lease.follow(self.standing());
         if self.lease.is_worth_asking() {
-            let context = self.next_id().to_bytes();
-            self.lease.ask(context.clone(), now);
-            self.raft.read_index(context);
+            let question = self.next_id().to_bytes();
+            self.lease.ask(question.clone(), now);
+            self.ask(question);
         }
+    }
+
+    /// Asks a quorum whether this member leads; one that does not asks whoever does.
+    pub(super) fn ask(&mut self, question: Vec<u8>) {
+        let asked = if self.is_leader() { self.named(&question) } else { question };
+        self.raft.read_index(asked);
+    }
+
+    /// Another member's question, which the library is to know by a name of this one's.
+    fn name_question(&mut self, message: &mut Message) {
+        for entry in message.mut_entries() {
+            entry.data = self.named(&entry.data).into();
+        }
+    }
+
+    fn named(&mut self, question: &[u8]) -> Vec<u8> {
+        #[cfg(feature = "seeded-bugs")]
+        if self.bug == Some(crate::raft::SeededBug::QuestionsUnnamed) {
+            return question.to_owned();
+        }
+        reads::name(question, self.next_id())
     }
 
     pub(super) fn note_report(&mut self, report: Report) {

@@ -15,7 +15,7 @@ use crate::raft::members::Members;
 use crate::raft::packing::{EntryId, pack};
 use crate::raft::pipeline::Setup;
 use crate::raft::proposer::{self, Proposer, Situation, Turn, Waiting};
-use crate::raft::reads::WaitingReads;
+use crate::raft::reads::{self, WaitingReads};
 use crate::raft::status::Board;
 use crate::raft::transport::{MemberId, Transport};
 use crate::raft::{ImagePolicy, PipelineError, Publish, Rejected, StateMachine, Timing, Waiter};
@@ -318,7 +318,7 @@ where
         self.raft.tick();
         self.next_tick = now.after(self.timing.heartbeat);
         let again: Vec<_> = self.reads.unconfirmed().cloned().collect();
-        again.into_iter().for_each(|context| self.raft.read_index(context));
+        again.into_iter().for_each(|question| self.ask(question));
         self.renew_lease(now);
         self.give_up(now);
     }
@@ -404,8 +404,9 @@ where
             let mut ready = self.raft.ready();
             self.send(ready.take_messages());
             for state in ready.take_read_states() {
-                if !self.lease.confirm(&state.request_ctx) {
-                    self.reads.confirm(&state.request_ctx, state.index);
+                let question = reads::question(&state.request_ctx).map_or(&[][..], |own| own);
+                if !self.lease.confirm(question) {
+                    self.reads.confirm(question, state.index);
                 }
             }
             let imaged = ready.snapshot().get_metadata().index;
@@ -536,13 +537,13 @@ where
     }
 
     fn ask_read_index(&mut self, queries: Vec<Submission<W>>) {
-        let (context, now) = (self.next_id().to_bytes(), self.clock.now());
-        self.reads.add(context.clone(), now, self.probe.now(), queries);
+        let (question, now) = (self.next_id().to_bytes(), self.clock.now());
+        self.reads.add(question.clone(), now, self.probe.now(), queries);
         if self.may_answer(now) {
             let committed = self.raft.raft.raft_log.committed;
-            self.reads.confirm(&context, committed);
+            self.reads.confirm(&question, committed);
         } else {
-            self.raft.read_index(context);
+            self.ask(question);
         }
     }
 

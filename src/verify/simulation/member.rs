@@ -104,7 +104,12 @@ impl Member {
 
     /// Whether it stands still at `now`.
     pub(super) fn is_paused(&self, now: Nanos) -> bool {
-        now.0 < self.paused * TICK.0
+        now < self.goes_on()
+    }
+
+    /// Until when it stands still; in the past if it does not.
+    pub(super) fn goes_on(&self) -> Nanos {
+        Nanos(self.paused * TICK.0)
     }
 
     /// Brings its clock up to `now`.

@@ -95,6 +95,8 @@ pub(super) struct Network {
     delay: (Nanos, Nanos),
     pub(super) weather: Weather,
     letters: BTreeMap<(Nanos, u64), Letter>,
+    /// When what waits for a member that stands still until an instant comes to it, by from, to and that instant.
+    buffered: BTreeMap<(MemberId, MemberId, Nanos), Nanos>,
     written: u64,
     latest: u64,
     pub(super) carried: Carried,
@@ -107,6 +109,7 @@ impl Network {
             delay: shape.delay,
             weather: Weather::default(),
             letters: BTreeMap::new(),
+            buffered: BTreeMap::new(),
             written: 0,
             latest: 0,
             carried: Carried::default(),
@@ -139,6 +142,14 @@ impl Network {
             self.letters.insert((due, self.written), letter);
         }
         true
+    }
+
+    /// A letter to a member that stands still until `then`: soon after that it comes, as from a connection's buffer, together with what else
+    /// its sender sent meanwhile and in the same order.
+    pub(super) fn put_back(&mut self, letter: Letter, then: Nanos) {
+        let due = then.after(self.way());
+        let due = *self.buffered.entry((letter.from, letter.to.0, then)).or_insert(due);
+        self.letters.insert((due, letter.number), letter);
     }
 
     fn happens(&mut self, percent: u64) -> bool {

@@ -216,6 +216,10 @@ impl<'a> World<'a> {
                 self.report_lost(letter.from, &letter.envelope);
                 continue;
             };
+            if let Some(then) = at.filter(|member| member.is_paused(now)).map(Member::goes_on) {
+                self.network.put_back(letter, then);
+                continue;
+            }
             (self.tick, letter.from, to, &letter.envelope.bytes).hash(&mut self.trace);
             let (door, incoming) = (node.door(), node.incoming());
             let Letter { from, envelope: Envelope { bytes, image, .. }, .. } = letter;
