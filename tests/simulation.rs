@@ -71,3 +71,10 @@ fn a_leader_that_is_removed_leads_no_more() {
     let ran = ran(&Plan::of(225, 10_000));
     assert!(ran.faults.contains_key("shrink"), "{ran:?}");
 }
+
+/// The one that found it: a state that was kept over a crash was ahead of the log, and its image was given the log's index.
+#[test]
+fn no_image_is_written_of_a_state_that_is_ahead_of_the_log() {
+    let ran = ran(&Plan::of(334, 10_000));
+    assert!(ran.faults["crash-kept"].1 > 0 && ran.faults["image"].1 > 0, "{ran:?}");
+}

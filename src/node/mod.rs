@@ -454,6 +454,10 @@ impl StateMachine for Machine {
         Ok(position.is_ok_and(|position| present(&self.store).applied() >= position))
     }
 
+    fn applied(&self) -> u64 {
+        present(&self.store).applied().index
+    }
+
     fn write_image(&self, to: &mut dyn Write, held: &mut dyn FnMut()) -> io::Result<()> {
         present(&self.store).write_image(to, held)
     }

@@ -237,6 +237,12 @@ impl<M: StateMachine, W: Waiter<M::Reply>> ImageWriter<M, W> {
 
     /// Returns when the machine may go on.
     fn write(&mut self, index: u64, path: PathBuf) {
+        if self.machine.applied() > index {
+            // What it kept over a restart goes further than the log has come since: it would not be the state at `index`, and no other
+            // member takes an image that is ahead of its name. The next one will be.
+            let outcome = Err(io::Error::other("the state is ahead of the log"));
+            return self.inbox.report_image(WrittenImage { index, path, outcome });
+        }
         if !self.may_have_threads {
             let outcome = write_image(&*self.machine, &*self.disk, &path, &mut || {});
             return self.inbox.report_image(WrittenImage { index, path, outcome });

@@ -86,6 +86,12 @@ pub trait StateMachine: Send + Sync + 'static {
         Ok(false)
     }
 
+    /// Index of the last entry that something in the state is of, if it kept state over a restart by itself: then it may be ahead of what
+    /// [`StateMachine::apply`] was given since.
+    fn applied(&self) -> u64 {
+        0
+    }
+
     /// Writes the state as it is now, between two calls of [`StateMachine::apply`]; calls `held` when the next one may come.
     fn write_image(&self, to: &mut dyn Write, held: &mut dyn FnMut()) -> io::Result<()>;
 
