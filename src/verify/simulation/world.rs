@@ -348,7 +348,12 @@ impl<'a> World<'a> {
     }
 
     pub(super) fn join(&mut self, id: MemberId) {
-        if self.members.iter().any(|member| member.id == id) {
+        let tick = self.tick;
+        if let Some(member) = self.member(id) {
+            if member.has_left {
+                // It was taken for gone before anybody was seen to know that it had joined.
+                (member.has_left, member.starts) = (false, Some(tick));
+            }
             return;
         }
         let (voters, learners) = self.checker.group().cloned().unwrap_or_default();
