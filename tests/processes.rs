@@ -2,8 +2,13 @@
 //! into system calls; and what it says of what it cannot do.
 
 use kvbench::record::verification::{Finding, Verification};
+use kvbench::store::{EngineKind, PathKind};
+use kvbench::verify::faults::Plan;
+use kvbench::verify::processes::{Tools, make};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::sync::atomic::AtomicBool;
 
 fn verify(args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kvbench"));
@@ -75,4 +80,31 @@ fn what_cannot_be_asked_of_processes_is_said() {
         assert_eq!(output.status.code(), Some(2), "{said}");
         assert!(output.stdout.is_empty() && said.contains(words), "{said}");
     }
+}
+
+/// As when somebody takes a port between the look for a free one and the start.
+#[test]
+fn a_group_that_lacks_a_member_from_the_start_is_started_anew() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let (program, mark) = (folder.path().join("program"), folder.path().join("ended"));
+    let script = format!(
+        "#!/bin/sh\ncase \"$*\" in *'--name m2 '*) [ -e {mark} ] || {{ touch {mark}; exit 5; }};; esac\nexec {kvbench} \"$@\"\n",
+        mark = mark.display(),
+        kvbench = env!("CARGO_BIN_EXE_kvbench"),
+    );
+    std::fs::write(&program, script).expect("the script is written");
+    let may_run = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(&program, may_run).expect("the script may be run");
+    let plan = Plan {
+        seed: 1,
+        path: PathKind::GlobalMutex,
+        engine: EngineKind::Memory,
+        nodes: 3,
+        faults: Vec::new(),
+        operations_min: 100,
+    };
+    let made = make(&plan, &program, &Tools::look(), &AtomicBool::new(false), &mut |_| {});
+    let made = made.expect("the group starts");
+    assert!(mark.exists(), "the member was not ended");
+    assert_eq!((made.violations(), made.void), (Vec::new(), None));
 }

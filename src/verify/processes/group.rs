@@ -55,7 +55,7 @@ pub(in crate::verify) struct Group {
 }
 
 impl Group {
-    /// Starts the members and waits until they have a leader.
+    /// Starts the members and waits until they have a leader and all answer.
     pub(super) fn start(plan: &Plan<Fault>, program: &Path, tools: &Tools) -> Result<Group, Error> {
         let mut why = Error::NotReady(String::new());
         for attempt in 0..ATTEMPTS {
@@ -113,9 +113,20 @@ impl Group {
             group.start_one(me, &Start::default()).map_err(Error::Io)?;
         }
         match group.wait_for_leader(&mut group.way()) {
-            Some(_) => Ok(group),
+            Some(_) if group.is_complete() => Ok(group),
+            Some(_) => Err(Error::NotReady(group.crashes().join("\n"))),
             None => Err(Error::NotReady(group.member(1).last_words())),
         }
+    }
+
+    /// Whether all members answer; one that ended, since somebody took its port in the last moment, never does.
+    fn is_complete(&self) -> bool {
+        let mut way = self.way();
+        let all = self.wait_for(PATIENCE, || match self.crashes().is_empty() {
+            true => (self.views(&mut way).len() as u64 == self.size).then_some(true),
+            false => Some(false),
+        });
+        all == Some(true)
     }
 
     /// The member of that number.
