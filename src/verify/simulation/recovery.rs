@@ -181,6 +181,8 @@ impl World<'_> {
             if is_answered {
                 return Ok(());
             }
+            // Somebody may be handing over still.
+            self.until(TIMING.election.0 / TICK.0, |_| false)?;
         }
         Violation::of(
             "all-catch-up",
