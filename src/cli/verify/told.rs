@@ -21,7 +21,10 @@ pub(super) fn recorded<F>(
     engine: EngineArg,
     made: &Made,
 ) -> HistoryRecord {
-    let violations = made.violations();
+    let mut violations = made.violations();
+    if !violations.is_empty() && !made.faults.is_empty() {
+        violations.push(meanwhile(&made.faults));
+    }
     let (finding, why) = match (&made.void, made.is_undecided()) {
         _ if !violations.is_empty() => (Finding::Violation, violations),
         (Some(void), _) => (Finding::Void, vec![void.clone()]),
@@ -65,6 +68,14 @@ pub(super) fn recorded<F>(
         finding,
         why,
     }
+}
+
+/// When what went wrong began, on the clock of the operations that an accusation quotes.
+fn meanwhile(faults: &[Came]) -> String {
+    let one =
+        |fault: &Came| format!("{} at {:.3} ms", fault.kind, fault.struck.as_secs_f64() * 1e3);
+    let all: Vec<String> = faults.iter().map(one).collect();
+    format!("what went wrong began: {}", all.join(", "))
 }
 
 fn undecided(made: &Made) -> Vec<String> {
@@ -208,4 +219,26 @@ pub(super) fn summary(out: &mut dyn Write, record: &Verification) -> io::Result<
     let settled: Vec<f64> = histories.iter().filter_map(|one| one.settled_ms).collect();
     let slowest = settled.iter().copied().fold(0.0, f64::max);
     writeln!(out, "  members had the same at most {slowest:.0} ms after the load")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_accusation_says_when_what_went_wrong_began() {
+        let came = |kind, struck| Came {
+            kind,
+            action: None,
+            happened: true,
+            struck: Nanos(struck),
+            led: None,
+            written: None,
+            level: None,
+        };
+        let faults = [came("leader-paused", 512_300_000), came("needs-image", 2_000_000_500)];
+        let words =
+            "what went wrong began: leader-paused at 512.300 ms, needs-image at 2000.001 ms";
+        assert_eq!(meanwhile(&faults), words);
+    }
 }
