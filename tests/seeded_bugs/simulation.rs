@@ -4,7 +4,7 @@ use kvbench::raft::SeededBug as Pipeline;
 use kvbench::verify::simulation::{Bug, Plan, run, shrink};
 
 /// Within so many seeds each must be found.
-const SEEDS_MAX: u64 = 1_000;
+const SEEDS_MAX: u64 = 3_000;
 const TICKS: u64 = 5_000;
 /// Runs in search of a smaller schedule.
 const RUNS_MAX: u64 = 40;

@@ -146,7 +146,7 @@ impl Network {
 
     /// A letter to a member that stands still until `then`: soon after that it comes, as from a connection's buffer, together with what else
     /// its sender sent meanwhile and in the same order.
-    pub(super) fn put_back(&mut self, letter: Letter, then: Nanos) {
+    fn put_back(&mut self, letter: Letter, then: Nanos) {
         let due = then.after(self.way());
         let due = *self.buffered.entry((letter.from, letter.to.0, then)).or_insert(due);
         self.letters.insert((due, letter.number), letter);
@@ -163,10 +163,21 @@ impl Network {
         Nanos(way + jitter).after(self.weather.delay)
     }
 
-    /// The next letter that has arrived by `now`; none on a link that was cut meanwhile, which is said.
-    pub(super) fn arrived(&mut self, now: Nanos) -> Option<(Letter, bool)> {
-        let first = self.letters.first_entry().filter(|first| first.key().0 <= now)?;
-        let letter = first.remove();
+    /// The next letter that has arrived by `now`, at a member that does not stand still by then: until when, `paused` says. None on a link
+    /// that was cut meanwhile, which is said.
+    pub(super) fn arrived(
+        &mut self,
+        now: Nanos,
+        paused: impl Fn(&Letter) -> Option<Nanos>,
+    ) -> Option<(Letter, bool)> {
+        let letter = loop {
+            let first = self.letters.first_entry().filter(|first| first.key().0 <= now)?;
+            let letter = first.remove();
+            match paused(&letter) {
+                Some(then) => self.put_back(letter, then),
+                None => break letter,
+            }
+        };
         self.carried.overtaken += u64::from(letter.number < self.latest);
         self.latest = self.latest.max(letter.number);
         let is_cut = self.weather.cut.contains(&(letter.from, letter.to.0));

@@ -208,18 +208,19 @@ impl<'a> World<'a> {
     }
 
     pub(super) fn deliver(&mut self, now: Nanos) {
-        while let Some((letter, is_carried)) = self.network.arrived(now) {
-            let (to, life) = letter.to;
-            let at = self.members.iter().find(|member| member.id == to && member.life == life);
+        loop {
+            let members = &self.members;
+            let paused = |letter: &Letter| {
+                let member = addressee(members, letter).filter(|member| member.is_paused(now));
+                member.map(Member::goes_on)
+            };
+            let Some((letter, is_carried)) = self.network.arrived(now, paused) else { return };
+            let (to, at) = (letter.to.0, addressee(&self.members, &letter));
             let node = at.and_then(|member| member.node.as_ref()).filter(|_| is_carried);
             let Some(node) = node else {
                 self.report_lost(letter.from, &letter.envelope);
                 continue;
             };
-            if let Some(then) = at.filter(|member| member.is_paused(now)).map(Member::goes_on) {
-                self.network.put_back(letter, then);
-                continue;
-            }
             (self.tick, letter.from, to, &letter.envelope.bytes).hash(&mut self.trace);
             let (door, incoming) = (node.door(), node.incoming());
             let Letter { from, envelope: Envelope { bytes, image, .. }, .. } = letter;
@@ -375,6 +376,12 @@ impl<'a> World<'a> {
             (member.starts, member.has_left) = (None, true);
         }
     }
+}
+
+/// The member that a letter is to, unless that start of it is over.
+fn addressee<'a>(members: &'a [Member], letter: &Letter) -> Option<&'a Member> {
+    let (to, life) = letter.to;
+    members.iter().find(|member| member.id == to && member.life == life)
 }
 
 /// Copies `image` into the folder for what comes in, under a name of its own.
