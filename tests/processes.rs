@@ -88,7 +88,7 @@ fn a_group_that_lacks_a_member_from_the_start_is_started_anew() {
     let folder = tempfile::tempdir().expect("a folder for the test");
     let (program, mark) = (folder.path().join("program"), folder.path().join("ended"));
     let script = format!(
-        "#!/bin/sh\ncase \"$*\" in *'--name m2 '*) [ -e {mark} ] || {{ touch {mark}; exit 5; }};; esac\nexec {kvbench} \"$@\"\n",
+        "#!/bin/sh\ncase \"$*\" in *'--name m2 '*) [ -e {mark} ] || {{ touch {mark}; echo 'Address already in use' >&2; exit 5; }};; esac\nexec {kvbench} \"$@\"\n",
         mark = mark.display(),
         kvbench = env!("CARGO_BIN_EXE_kvbench"),
     );

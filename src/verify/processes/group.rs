@@ -37,6 +37,8 @@ const LOOK: Nanos = Nanos::from_millis(3);
 const PORTS: std::ops::Range<u16> = 10_000..32_768;
 /// Attempts to find that many, and to start a group on them: somebody may take one between the look and the start.
 const ATTEMPTS: u32 = 5;
+/// What a member says then (EADDRINUSE, as the C library words it).
+const PORT_IS_TAKEN: &str = "Address already in use";
 
 /// The group, with one more place for a member that comes and goes.
 pub(in crate::verify) struct Group {
@@ -61,6 +63,9 @@ impl Group {
         for attempt in 0..ATTEMPTS {
             match Group::try_start(plan, program, tools, attempt) {
                 Ok(group) => return Ok(group),
+                Err(Error::Ended(words)) if !words.contains(PORT_IS_TAKEN) => {
+                    return Err(Error::Ended(words));
+                }
                 Err(error) => why = error,
             }
         }
@@ -113,20 +118,19 @@ impl Group {
             group.start_one(me, &Start::default()).map_err(Error::Io)?;
         }
         match group.wait_for_leader(&mut group.way()) {
-            Some(_) if group.is_complete() => Ok(group),
-            Some(_) => Err(Error::NotReady(group.crashes().join("\n"))),
+            Some(_) => group.wait_for_all().map(|()| group),
             None => Err(Error::NotReady(group.member(1).last_words())),
         }
     }
 
-    /// Whether all members answer; one that ended, since somebody took its port in the last moment, never does.
-    fn is_complete(&self) -> bool {
+    /// Waits until all members answer. One that ended never does.
+    fn wait_for_all(&self) -> Result<(), Error> {
         let mut way = self.way();
-        let all = self.wait_for(PATIENCE, || match self.crashes().is_empty() {
-            true => (self.views(&mut way).len() as u64 == self.size).then_some(true),
-            false => Some(false),
+        let all = self.wait_for(PATIENCE, || match &self.crashes()[..] {
+            [] => (self.views(&mut way).len() as u64 == self.size).then_some(Ok(())),
+            crashes => Some(Err(Error::Ended(crashes.join("\n")))),
         });
-        all == Some(true)
+        all.unwrap_or_else(|| Err(Error::NotReady(self.member(1).last_words())))
     }
 
     /// The member of that number.

@@ -29,6 +29,9 @@ pub enum Error {
     /// A port, a folder or a process.
     #[error("{0}")]
     Io(#[source] io::Error),
+    /// A member ended before anything was asked of it, with these words.
+    #[error("{0}")]
+    Ended(String),
     /// Nobody led in time.
     #[error("the members did not get ready; one of them said last:\n{0}")]
     NotReady(String),
