@@ -72,8 +72,10 @@ pub(super) fn recorded<F>(
 
 /// When what went wrong began, on the clock of the operations that an accusation quotes.
 fn meanwhile(faults: &[Came]) -> String {
-    let one =
-        |fault: &Came| format!("{} at {:.3} ms", fault.kind, fault.struck.as_secs_f64() * 1e3);
+    let one = |fault: &Came| {
+        let seen = if fault.happened { "" } else { " (not seen to happen)" };
+        format!("{} at {:.3} ms{seen}", fault.kind, fault.struck.as_secs_f64() * 1e3)
+    };
     let all: Vec<String> = faults.iter().map(one).collect();
     format!("what went wrong began: {}", all.join(", "))
 }
@@ -227,18 +229,18 @@ mod tests {
 
     #[test]
     fn an_accusation_says_when_what_went_wrong_began() {
-        let came = |kind, struck| Came {
+        let came = |kind, struck, happened| Came {
             kind,
             action: None,
-            happened: true,
+            happened,
             struck: Nanos(struck),
             led: None,
             written: None,
             level: None,
         };
-        let faults = [came("leader-paused", 512_300_000), came("needs-image", 2_000_000_500)];
-        let words =
-            "what went wrong began: leader-paused at 512.300 ms, needs-image at 2000.001 ms";
+        let faults =
+            [came("leader-paused", 512_300_000, true), came("hand-over", 2_000_000_500, false)];
+        let words = "what went wrong began: leader-paused at 512.300 ms, hand-over at 2000.001 ms (not seen to happen)";
         assert_eq!(meanwhile(&faults), words);
     }
 }
