@@ -238,9 +238,9 @@ impl<M: StateMachine, W: Waiter<M::Reply>> ImageWriter<M, W> {
     /// Returns when the machine may go on.
     fn write(&mut self, index: u64, path: PathBuf) {
         if self.machine.applied() > index {
-            // What it kept over a restart goes further than the log has come since: it would not be the state at `index`, and no other
-            // member takes an image that is ahead of its name. The next one will be.
-            let outcome = Err(io::Error::other("the state is ahead of the log"));
+            // What it kept over a restart, or has of an image, goes further than what was applied since: this would not be the state at
+            // `index`, and no other member takes an image that is ahead of its name. One that is due later is written.
+            let outcome = Err(io::Error::other("the state is ahead of what was applied"));
             return self.inbox.report_image(WrittenImage { index, path, outcome });
         }
         if !self.may_have_threads {
@@ -379,4 +379,73 @@ where
     timeline.end(Stage::ApplyWait, executed.locked);
     timeline.end(Stage::Apply, executed.applied);
     read.waiter.answer(Ok(Delivered { reply: executed.reply, timeline }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::stage::Probe;
+    use crate::raft::disk::HostDisk;
+    use crate::raft::inbox::Backlog;
+    use crate::raft::{Command, Delivered, Rejected};
+    use std::error::Error;
+    use std::io::{Read, Write};
+
+    /// Holds what is of the entries up to this one.
+    struct At(u64);
+
+    impl StateMachine for At {
+        type Reply = ();
+
+        fn apply(&self, _: &[Command<'_>]) -> Vec<Executed<()>> {
+            Vec::new()
+        }
+
+        fn read(&self, _: &[u8]) -> Executed<()> {
+            Executed { reply: (), locked: Nanos::ZERO, applied: Nanos::ZERO }
+        }
+
+        fn applied(&self) -> u64 {
+            self.0
+        }
+
+        fn write_image(&self, to: &mut dyn Write, held: &mut dyn FnMut()) -> io::Result<()> {
+            held();
+            to.write_all(b"the state")
+        }
+
+        fn load_image(&self, _: &mut dyn Read) -> Result<(), Box<dyn Error + Send + Sync>> {
+            Ok(())
+        }
+    }
+
+    struct Nobody;
+
+    impl Waiter<()> for Nobody {
+        fn answer(self, _: Result<Delivered<()>, Rejected>) {}
+    }
+
+    /// After a restart, when the log that is applied again has not come as far as what the state machine kept.
+    #[test]
+    fn no_image_is_named_after_an_entry_that_the_state_is_ahead_of() {
+        let folder = tempfile::tempdir().unwrap();
+        let inbox: Arc<Inbox<(), Nobody>> = Arc::new(Inbox::new(Probe::off()));
+        let tools = Tools {
+            machine: Arc::new(At(4)),
+            meter: Arc::new(PipelineMeter::default()),
+            board: Arc::new(Board::new(Probe::off())),
+            disk: Arc::new(HostDisk),
+        };
+        for may_have_threads in [false, true] {
+            let mut writer = ImageWriter::new(&tools, &inbox, may_have_threads);
+            for (index, is_written) in [(3, false), (4, true), (5, true)] {
+                let path = folder.path().join(format!("{may_have_threads}-{index}"));
+                writer.write(index, path.clone());
+                writer.wait();
+                let told = inbox.take(Backlog::default()).image.unwrap();
+                assert_eq!((told.index, told.outcome.is_ok()), (index, is_written));
+                assert_eq!(path.exists(), is_written);
+            }
+        }
+    }
 }

@@ -8,7 +8,7 @@
 //!
 //! What it takes for granted: monotonic clocks of members run at the same speed within a tenth, and a member that was stopped (a
 //! virtual machine that is moved) finds its clock gone on. Members that use it, all of them, keep two more promises: one that
-//! was restarted does not vote within its first election timeout, since it does not know whom it agreed with (`ReadyLoop::may_step`), and
+//! was restarted does not vote within its first election timeout, since it does not know whom it agreed with (`ReadyLoop::may_vote`), and
 //! none stands for election while it knows a leader, unless its election timeout has passed.
 
 use super::{Reads, Timing};

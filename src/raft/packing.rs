@@ -9,7 +9,7 @@ use std::fmt;
 pub(super) struct EntryId {
     /// Whose it is.
     pub(super) node: u64,
-    /// Which start of that node; counted up in its log before anything is proposed.
+    /// Which start of that node; counted up in its log before anything is proposed or asked.
     pub(super) incarnation: u64,
     /// Which of that start.
     pub(super) sequence: u64,
@@ -19,7 +19,7 @@ impl EntryId {
     /// How long it is as bytes.
     pub(super) const BYTES: usize = 24;
 
-    /// As entry context.
+    /// As the context of an entry, or a question.
     pub(super) fn to_bytes(self) -> Vec<u8> {
         [self.node, self.incarnation, self.sequence].map(u64::to_le_bytes).concat()
     }

@@ -1,11 +1,11 @@
 //! Linearizable reads without a log entry: each waits until the leader's commit index of a moment after its arrival is applied here
 //! (ReadIndex, Ongaro's thesis section 6.4).
 //!
-//! Who asks for it sends a question, and asks again with every heartbeat until it is answered, since messages get lost. The raft library
-//! knows a question by its bytes: an acknowledgment of those bytes by a quorum confirms it, and with it all that was asked before it. So
-//! the leader gives each question that comes to it, be it for the second time, a [`name`] that was never used. Under the same bytes, what a
-//! member acknowledged when the question came first would confirm it when it comes again, together with questions that came in
-//! between; and by then that member may follow another leader.
+//! Who asks the leader for it sends a question, and sends it again with every heartbeat until it is answered, since messages get lost. The
+//! raft library knows a question by its bytes: an acknowledgment of those bytes by a quorum confirms it, and with it all that was asked
+//! before it. So the leader gives each question that comes to it, be it for the second time, a [`name`] that was never used. Under the same
+//! bytes, what a member acknowledged when the question came first would confirm it when it comes again, together with questions that
+//! came in between; and by then that member may follow another leader.
 
 use super::inbox::{Backlog, Submission};
 use super::packing::EntryId;
@@ -17,7 +17,7 @@ pub(super) fn name(question: &[u8], fresh: EntryId) -> Vec<u8> {
     [&fresh.to_bytes(), question].concat()
 }
 
-/// The question whose answer has these bytes, if it was [`name`]d.
+/// The question in the bytes of an answer, with its name or without; none in bytes that are too few.
 pub(super) fn question(named: &[u8]) -> Option<&[u8; EntryId::BYTES]> {
     named.last_chunk()
 }
@@ -36,6 +36,8 @@ pub(super) struct Group<W> {
     /// Ties the confirmation to these queries.
     question: Vec<u8>,
     asked: Nanos,
+    /// The term in which this member's library goes on asking, as a leader's does.
+    asking: Option<u64>,
     /// When they were taken, by the stage clock.
     pub(super) taken: Nanos,
     pub(super) queries: Vec<Submission<W>>,
@@ -59,7 +61,15 @@ impl<W> WaitingReads<W> {
         queries: Vec<Submission<W>>,
     ) {
         queries.iter().for_each(|query| self.backlog.add(Backlog::of(query)));
-        self.groups.push_back(Group { index: None, question, asked, taken, queries });
+        let group = Group { index: None, question, asked, asking: None, taken, queries };
+        self.groups.push_back(group);
+    }
+
+    /// The library asks for it until it is answered or `term` is over.
+    pub(super) fn are_asked_for_in(&mut self, term: u64, question: &[u8]) {
+        if let Some(group) = self.groups.iter_mut().rfind(|group| group.question == question) {
+            group.asking = Some(term);
+        }
     }
 
     /// Asked twice, a question may be answered twice: the first answer is as good.
@@ -87,9 +97,10 @@ impl<W> WaitingReads<W> {
         Some(group)
     }
 
-    /// What no index was confirmed for yet: to be asked again.
-    pub(super) fn unconfirmed(&self) -> impl Iterator<Item = &Vec<u8>> {
-        self.groups.iter().filter(|group| group.index.is_none()).map(|group| &group.question)
+    /// What no index was confirmed for yet and nobody here goes on asking for in `term`.
+    pub(super) fn to_be_asked(&self, term: u64) -> Vec<Vec<u8>> {
+        let waits = |group: &&Group<W>| group.index.is_none() && group.asking != Some(term);
+        self.groups.iter().filter(waits).map(|group| group.question.clone()).collect()
     }
 
     pub(super) fn drain(&mut self) -> impl Iterator<Item = Submission<W>> + '_ {

@@ -176,9 +176,10 @@ fn samples() -> Vec<Message> {
     propose.set_entries(vec![Entry { index: 0, term: 0, ..entry(7) }].into());
     let mut question = of(MessageType::MsgReadIndex);
     (question.term, question.from) = (0, 3);
-    question.set_entries(vec![Entry { data: vec![1; 16].into(), ..Entry::default() }].into());
+    let asked = [3, 1, 1].map(u64::to_le_bytes).concat();
+    question.set_entries(vec![Entry { data: asked.into(), ..Entry::default() }].into());
     let mut answer = of(MessageType::MsgReadIndexResp);
-    answer.set_entries(vec![Entry { data: vec![1; 16].into(), ..Entry::default() }].into());
+    answer.set_entries(vec![Entry { data: vec![1; 24].into(), ..Entry::default() }].into());
     let mut snapshot = of(MessageType::MsgSnapshot);
     let metadata = snapshot.mut_snapshot().mut_metadata();
     (metadata.index, metadata.term) = (50, 1);

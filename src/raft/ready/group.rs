@@ -28,13 +28,13 @@ where
     W: Waiter<M::Reply>,
     L: LogStore,
 {
-    pub(super) fn send(&mut self, messages: Vec<Message>) {
+    pub(super) fn send(&mut self, mut messages: Vec<Message>) {
         if messages.is_empty() {
             return;
         }
         failpoint::pass("ready::before-send");
-        let envelopes =
-            messages.into_iter().filter_map(|message| self.envelope(&message)).collect();
+        messages.iter_mut().for_each(unname_answer);
+        let envelopes = messages.iter().filter_map(|message| self.envelope(message)).collect();
         self.transport.send(envelopes);
     }
 
@@ -227,10 +227,15 @@ where
         }
     }
 
-    /// Asks a quorum whether this member leads; one that does not asks whoever does.
-    pub(super) fn ask(&mut self, question: Vec<u8>) {
-        let asked = if self.is_leader() { self.named(&question) } else { question };
+    /// Asks a quorum whether this member leads; one that does not asks whoever does. Gives the term if in it the library asks until there
+    /// is an answer.
+    pub(super) fn ask(&mut self, question: Vec<u8>) -> Option<u64> {
+        let leads = self.is_leader();
+        let asked = if leads { self.named(&question) } else { question };
         self.raft.read_index(asked);
+        // Before it has committed something in its term, a leader's library drops questions.
+        let raft = &self.raft.raft;
+        (leads && raft.commit_to_current_term()).then_some(raft.term)
     }
 
     /// Another member's question, which the library is to know by a name of this one's.
@@ -397,5 +402,16 @@ where
             status.committed = raft.raft_log.committed;
             status.applied = self.applied;
         });
+    }
+}
+
+/// Who asked knows the question as it was asked.
+fn unname_answer(message: &mut Message) {
+    if message.get_msg_type() == MessageType::MsgReadIndexResp {
+        for entry in message.mut_entries() {
+            if let Some(question) = reads::question(&entry.data) {
+                entry.data = question.to_vec().into();
+            }
+        }
     }
 }

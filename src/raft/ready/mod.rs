@@ -317,8 +317,8 @@ where
         raft.set_randomized_election_timeout(self.election_timeout.of(raft.term, raft.state));
         self.raft.tick();
         self.next_tick = now.after(self.timing.heartbeat);
-        let again: Vec<_> = self.reads.unconfirmed().cloned().collect();
-        again.into_iter().for_each(|question| self.ask(question));
+        let again = self.reads.to_be_asked(self.raft.raft.term);
+        again.into_iter().for_each(|question| self.ask_for_reads(question));
         self.renew_lease(now);
         self.give_up(now);
     }
@@ -404,8 +404,9 @@ where
             let mut ready = self.raft.ready();
             self.send(ready.take_messages());
             for state in ready.take_read_states() {
-                let question = reads::question(&state.request_ctx).map_or(&[][..], |own| own);
-                if !self.lease.confirm(question) {
+                if let Some(question) = reads::question(&state.request_ctx)
+                    && !self.lease.confirm(question)
+                {
                     self.reads.confirm(question, state.index);
                 }
             }
@@ -543,7 +544,13 @@ where
             let committed = self.raft.raft.raft_log.committed;
             self.reads.confirm(&question, committed);
         } else {
-            self.ask(question);
+            self.ask_for_reads(question);
+        }
+    }
+
+    fn ask_for_reads(&mut self, question: Vec<u8>) {
+        if let Some(term) = self.ask(question.clone()) {
+            self.reads.are_asked_for_in(term, &question);
         }
     }
 

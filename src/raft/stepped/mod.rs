@@ -5,6 +5,8 @@
 
 mod disk;
 mod log;
+#[cfg(test)]
+mod tests;
 
 pub use super::ready::View;
 pub use disk::{DiskCounts, SimulatedDisk};
