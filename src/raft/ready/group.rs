@@ -321,6 +321,8 @@ where
             What::Transfer(to) => {
                 failpoint::pass("ready::hand-over");
                 self.raft.transfer_leader(to);
+                // It may be called off before the next look.
+                self.lease.follow(self.standing());
                 self.transfer = Some((to, self.clock.now(), reply));
             }
             What::Change(change) => self.propose_wish(&change, reply),
