@@ -93,6 +93,7 @@ mod tests {
         assert!(folder.join("history.edn").exists() && !folder.join("accusation.txt").exists());
         assert_eq!(keep_it(&made(Some("a lost write")), false), Some(folder.clone()));
         let accusation = std::fs::read_to_string(folder.join("accusation.txt")).unwrap();
-        assert_eq!(accusation, "a lost write\n\nagain: so\n\n");
+        let began = "what went wrong began: loss at 0.000 ms";
+        assert_eq!(accusation, format!("a lost write\n\n{began}\n\nagain: so\n\n"));
     }
 }
