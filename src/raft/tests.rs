@@ -149,7 +149,7 @@ impl Storage for GatedLog {
 }
 
 /// Replies with the command.
-struct Echo;
+pub(super) struct Echo;
 
 impl StateMachine for Echo {
     type Reply = Vec<u8>;

@@ -4,14 +4,13 @@ use super::*;
 use crate::clock::Clock;
 use crate::measure::pipeline::PipelineMeter;
 use crate::measure::stage::Probe;
+use crate::raft::tests::Echo;
 use crate::raft::{
-    ApplyOn, Command, Config, Delivered, Door, Envelope, Executed, Fsync, Group, Medium, Propose,
-    Publish, Reads, Received, Transport, wire,
+    ApplyOn, Config, Delivered, Door, Envelope, Fsync, Group, Medium, Propose, Publish, Reads,
+    Received, Transport, wire,
 };
 use crate::seed::Seed;
 use ::raft::eraftpb::MessageType::{self, *};
-use std::error::Error;
-use std::io::{self, Read, Write};
 use std::path::Path;
 use std::sync::Mutex;
 
@@ -19,30 +18,6 @@ use std::sync::Mutex;
 const ROUNDS_MAX: u32 = 1_000;
 /// As many turns as an election takes, and more.
 const TURNS: u32 = 20;
-
-/// Answers what it is asked.
-struct Echo;
-
-impl StateMachine for Echo {
-    type Reply = Vec<u8>;
-
-    fn apply(&self, commands: &[Command<'_>]) -> Vec<Executed<Vec<u8>>> {
-        commands.iter().map(|command| self.read(command.bytes)).collect()
-    }
-
-    fn read(&self, query: &[u8]) -> Executed<Vec<u8>> {
-        Executed { reply: query.to_vec(), locked: Nanos::ZERO, applied: Nanos::ZERO }
-    }
-
-    fn write_image(&self, _: &mut dyn Write, held: &mut dyn FnMut()) -> io::Result<()> {
-        held();
-        Ok(())
-    }
-
-    fn load_image(&self, _: &mut dyn Read) -> Result<(), Box<dyn Error + Send + Sync>> {
-        Ok(())
-    }
-}
 
 /// Where the answer to one question is noted.
 #[derive(Clone, Default)]
