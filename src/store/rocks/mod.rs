@@ -21,7 +21,7 @@ use rocksdb::{
     BlockBasedOptions, Cache, DB, DBCompressionType, IteratorMode, LogLevel, Options, ReadOptions,
     Snapshot, WriteBatch, WriteOptions,
 };
-use row::{Meta, Row};
+use row::{Before, Meta, Row, RowView};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -94,8 +94,8 @@ impl RocksDb {
         let kept = super::image::read(from, &mut |kv| {
             let place = row::place_of_key(kv.key());
             let before = decoded(db.get_pinned(&place).expect(READS).as_deref());
-            let prev = before.map_or(Revision { main: 0, sub: 0 }, |row| row.revision());
-            let row = Row { kv, prev };
+            let before = before.as_ref().map(Before::successor_of).unwrap_or_default();
+            let row = Row { kv, before };
             let bytes = row.to_bytes();
             let mut batch = WriteBatch::default();
             batch.put(row::place_of_revision(row.revision()), &bytes);
@@ -178,41 +178,56 @@ impl RocksDb {
         let mut forgotten = forgotten;
         let past = Revision { main: compacted + 1, sub: 0 };
         let first = row::place_of_revision(Revision { main: forgotten, sub: 0 });
-        let owed = rows_between(&self.db, first, row::place_of_revision(past));
-        for (rows, found) in owed.enumerate() {
+        let mut rows = raw_rows_between(&self.db, first, row::place_of_revision(past));
+        let mut looked_at = 0;
+        while let Some(bytes) = rows.value() {
+            let found = RowView::from_bytes(bytes).expect(HOLDS);
             // A revision is forgotten as a whole, and one at least, or those of many rows would be begun with again and again.
             let is_further = forgotten > progress.meta.forgotten;
-            if rows >= portion && is_further && found.kv.modified() > forgotten {
+            if looked_at >= portion && is_further && found.written.modified > forgotten {
                 progress.meta.forgotten = forgotten;
                 return;
             }
-            forgotten = found.kv.modified();
-            let bytes = self.forget_row(batch, &found, compacted);
+            forgotten = found.written.modified;
+            let bytes = self.forget_row(batch, found, progress.meta);
             self.held.fetch_sub(bytes, Ordering::Relaxed);
+            looked_at += 1;
+            rows.next();
         }
+        rows.status().expect(READS);
         progress.meta.forgotten = compacted;
     }
 
     /// What `found` superseded is not seen any more; nor is `found` itself if it is a tombstone and still the last word. Says of how many
     /// bytes that was.
-    fn forget_row(&self, batch: &mut WriteBatch, found: &Row, compacted: MainRevision) -> u64 {
+    fn forget_row(&self, batch: &mut WriteBatch, found: RowView<'_>, meta: Meta) -> u64 {
         let mut bytes = 0;
-        if found.prev.main > 0 {
-            let place = row::place_of_revision(found.prev);
-            // Deleted before if its revision was begun with last time.
-            let prev = self.db.get_pinned(&place).expect(READS);
-            bytes += prev.map_or(0, |prev| row::bytes_of_version(&prev));
+        let before = found.before;
+        if before.revision.main > 0 {
+            let place = row::place_of_revision(before.revision);
+            // The revision that was forgotten last is begun with, for its tombstones: what it superseded is deleted already.
+            let is_there = found.written.modified > meta.forgotten;
+            bytes += match before.bytes.filter(|_| is_there) {
+                Some(bytes) => size::of_version_with(bytes as usize),
+                None => self.view(&place, |view| view.bytes_of_version()).unwrap_or(0),
+            };
             batch.delete(place);
         }
-        if found.kv.is_tombstone() && found.kv.modified() < compacted {
-            let place = row::place_of_key(found.kv.key());
-            if self.row(&place).is_some_and(|newest| newest.revision() == found.revision()) {
+        if found.is_tombstone() && found.written.modified < meta.compacted {
+            let place = row::place_of_key(found.key);
+            if self.view(&place, |newest| newest.revision()) == Some(found.revision()) {
                 batch.delete(place);
                 batch.delete(row::place_of_revision(found.revision()));
-                bytes += size::of_version(&found.kv);
+                bytes += found.bytes_of_version();
             }
         }
         bytes
+    }
+
+    /// Shows the row at `place`, if there is one.
+    fn view<T>(&self, place: &[u8], show: impl FnOnce(RowView<'_>) -> T) -> Option<T> {
+        let bytes = self.db.get_pinned(place).expect(READS)?;
+        Some(show(RowView::from_bytes(&bytes).expect(HOLDS)))
     }
 
     /// Writes `batch` together with how things stand after it.
@@ -237,6 +252,7 @@ impl RocksDb {
 }
 
 const READS: &str = "the state can be read, or nothing goes on";
+const HOLDS: &str = "the database holds what was written to it";
 
 fn options() -> Options {
     let mut table = BlockBasedOptions::default();
@@ -295,16 +311,21 @@ fn count_held(db: &DB) -> u64 {
 }
 
 fn decoded(bytes: Option<&[u8]>) -> Option<Row> {
-    bytes.map(|bytes| Row::from_bytes(bytes).expect("the database holds what was written to it"))
+    bytes.map(|bytes| Row::from_bytes(bytes).expect(HOLDS))
 }
 
 /// The rows whose places lie in `from..end`, ascending.
 fn rows_between(db: &DB, from: Vec<u8>, end: Vec<u8>) -> impl Iterator<Item = Row> + '_ {
+    walk(raw_rows_between(db, from, end))
+}
+
+/// The same, as they lie there.
+fn raw_rows_between(db: &DB, from: Vec<u8>, end: Vec<u8>) -> rocksdb::DBRawIterator<'_> {
     let mut options = ReadOptions::default();
     options.set_iterate_upper_bound(end);
     let mut rows = db.raw_iterator_opt(options);
     rows.seek(from);
-    walk(rows)
+    rows
 }
 
 /// The rows of an iterator from where it stands.
@@ -325,8 +346,8 @@ fn follow(mut row: Option<Row>, at: At, look: impl Fn(&[u8]) -> Option<Row>) -> 
         if at.sees(found.kv.modified()) {
             return Some(found.kv);
         }
-        let has_prev = found.prev.main > 0;
-        row = has_prev.then(|| look(&row::place_of_revision(found.prev))).flatten();
+        let Before { revision, .. } = found.before;
+        row = (revision.main > 0).then(|| look(&row::place_of_revision(revision))).flatten();
     }
     None
 }

@@ -1,8 +1,7 @@
 //! Versions that are written but not committed, over what the database holds. A key that was looked at is remembered too:
 //! whoever writes it next has to know what came before.
 
-use super::row::Row;
-use crate::model::Revision;
+use super::row::{Before, Row};
 use crate::store::kv::Kv;
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -68,8 +67,8 @@ impl Overlay {
         let chain = self.keys.get_mut(kv.key()).expect("what is committed was written");
         let first = chain.written.remove(0);
         assert!(first.is_same(kv), "versions of a key are committed in the order of writing");
-        let prev = chain.base.as_ref().map_or(Revision::default(), Row::revision);
-        let row = Row { kv: first, prev };
+        let before = chain.base.as_ref().map(Before::successor_of).unwrap_or_default();
+        let row = Row { kv: first, before };
         chain.base = Some(row.clone());
         row
     }

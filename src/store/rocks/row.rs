@@ -10,7 +10,8 @@
 //! | `m` | revision, compaction, how far old versions are deleted, applied position, bytes of all versions |
 //!
 //! A row names the revision of the version before it, so that versions of a key form a chain: nothing is moved when a
-//! key is overwritten, and what was written in order is read in order when a watch resumes.
+//! key is overwritten, and what was written in order is read in order when a watch resumes. It also says how large that one is, so that
+//! whoever forgets it need not look.
 
 use crate::model::{Alarm, AlarmKind, LeaseId, MainRevision, Position, Revision};
 use crate::store::kv::{Kv, Written};
@@ -24,15 +25,44 @@ pub(super) const KEYS: u8 = b'k';
 pub(super) const KEYS_END: u8 = KEYS + 1;
 const REVISIONS: u8 = b'r';
 
-/// Numbers before the key: create, main, sub, version, lease, main and sub of the version before, length of the key.
-const HEAD_BYTES: usize = 8 + 8 + 4 + 8 + 8 + 8 + 4 + 4;
+/// Numbers before the key: create, main, sub, version, lease, main and sub of the version before, length of the key, bytes of the version
+/// before.
+const HEAD_BYTES: usize = 8 + 8 + 4 + 8 + 8 + 8 + 4 + 4 + 4;
+/// Set in the length of the key if the bytes of the version before follow. Rows of before there were any have neither.
+const SAYS_BYTES_BEFORE: u32 = 1 << 31;
 
 /// What is kept of a version.
 #[derive(Clone, Debug)]
 pub(super) struct Row {
     pub(super) kv: Kv,
-    /// The version or tombstone before it; main 0 if none.
-    pub(super) prev: Revision,
+    pub(super) before: Before,
+}
+
+/// What a row says of the version or tombstone before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Before {
+    /// Main 0 if there is none.
+    pub(super) revision: Revision,
+    /// Of its key and value together, if it is a version and its successor says so. Of a tombstone nobody says it: it may be forgotten
+    /// before it has a successor.
+    pub(super) bytes: Option<u32>,
+}
+
+/// A row as it lies in the database, without a copy of its key and value.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RowView<'a> {
+    pub(super) written: Written,
+    pub(super) before: Before,
+    pub(super) key: &'a [u8],
+    value: &'a [u8],
+}
+
+impl Before {
+    /// As the successor of `row` says it.
+    pub(super) fn successor_of(row: &Row) -> Before {
+        let bytes = (row.kv.key().len() + row.kv.value().len()) as u32;
+        Before { revision: row.revision(), bytes: (!row.kv.is_tombstone()).then_some(bytes) }
+    }
 }
 
 impl Row {
@@ -43,15 +73,19 @@ impl Row {
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         let (key, value) = (self.kv.key(), self.kv.value());
         let mut bytes = Vec::with_capacity(HEAD_BYTES + key.len() + value.len());
+        let length = key.len() as u32 | self.before.bytes.map_or(0, |_| SAYS_BYTES_BEFORE);
         let mut number = |number: &[u8]| bytes.extend_from_slice(number);
         number(&self.kv.create().to_le_bytes());
         number(&self.kv.modified().to_le_bytes());
         number(&self.kv.sub().to_le_bytes());
         number(&self.kv.version().to_le_bytes());
         number(&self.kv.lease().to_le_bytes());
-        number(&self.prev.main.to_le_bytes());
-        number(&self.prev.sub.to_le_bytes());
-        number(&(key.len() as u32).to_le_bytes());
+        number(&self.before.revision.main.to_le_bytes());
+        number(&self.before.revision.sub.to_le_bytes());
+        number(&length.to_le_bytes());
+        if let Some(before) = self.before.bytes {
+            number(&before.to_le_bytes());
+        }
         bytes.extend_from_slice(key);
         bytes.extend_from_slice(value);
         bytes
@@ -59,23 +93,43 @@ impl Row {
 
     /// The row in `bytes`; none if they are not one.
     pub(super) fn from_bytes(bytes: &[u8]) -> Option<Row> {
+        let RowView { written, before, key, value } = RowView::from_bytes(bytes)?;
+        Some(Row { kv: Kv::new(key, value, written), before })
+    }
+}
+
+impl<'a> RowView<'a> {
+    /// The row in `bytes`; none if they are not one.
+    pub(super) fn from_bytes(bytes: &'a [u8]) -> Option<RowView<'a>> {
         let mut rest = bytes;
         let create = number(&mut rest)?;
         let modified = number(&mut rest)?;
         let sub = small(&mut rest)?;
         let version = number(&mut rest)?;
         let lease = number(&mut rest)?;
-        let prev = Revision { main: number(&mut rest)?, sub: small(&mut rest)? };
-        let key_bytes = small(&mut rest)? as usize;
-        let (key, value) = rest.split_at_checked(key_bytes)?;
+        let revision = Revision { main: number(&mut rest)?, sub: small(&mut rest)? };
+        let length = small(&mut rest)?;
+        let bytes = match length & SAYS_BYTES_BEFORE {
+            0 => None,
+            _ => Some(small(&mut rest)?),
+        };
+        let (key, value) = rest.split_at_checked((length & !SAYS_BYTES_BEFORE) as usize)?;
         let written = Written { create, modified, version, lease, sub };
-        Some(Row { kv: Kv::new(key, value, written), prev })
+        Some(RowView { written, before: Before { revision, bytes }, key, value })
     }
-}
 
-/// As [`size::of_version`] for the version in `row`, without taking it apart.
-pub(super) fn bytes_of_version(row: &[u8]) -> u64 {
-    size::of_version_with(row.len().saturating_sub(HEAD_BYTES))
+    pub(super) fn revision(&self) -> Revision {
+        Revision { main: self.written.modified, sub: self.written.sub }
+    }
+
+    pub(super) fn is_tombstone(&self) -> bool {
+        self.written.version == 0
+    }
+
+    /// As [`size::of_version`].
+    pub(super) fn bytes_of_version(&self) -> u64 {
+        size::of_version_with(self.key.len() + self.value.len())
+    }
 }
 
 fn number(rest: &mut &[u8]) -> Option<i64> {
@@ -174,17 +228,22 @@ mod tests {
             key in any::<Vec<u8>>(),
             value in any::<Vec<u8>>(),
             numbers in any::<(i64, i64, i64, i64)>(),
-            prev in any::<(i64, u32)>(),
+            before in any::<(i64, u32, Option<u32>)>(),
             sub in any::<u32>(),
         ) {
             let (create, modified, version, lease) = numbers;
             let written = Written { create, modified, version, lease, sub };
-            let prev = Revision { main: prev.0, sub: prev.1 };
-            let row = Row { kv: Kv::new(&key, value, written), prev };
-            let back = Row::from_bytes(&row.to_bytes()).unwrap();
+            let revision = Revision { main: before.0, sub: before.1 };
+            let before = Before { revision, bytes: before.2 };
+            let row = Row { kv: Kv::new(&key, value, written), before };
+            let bytes = row.to_bytes();
+            let back = Row::from_bytes(&bytes).unwrap();
             prop_assert_eq!(back.kv.key_value(), row.kv.key_value());
-            prop_assert_eq!((back.revision(), back.prev), (row.revision(), row.prev));
-            prop_assert_eq!(bytes_of_version(&row.to_bytes()), size::of_version(&row.kv));
+            prop_assert_eq!((back.revision(), back.before), (row.revision(), row.before));
+            let view = RowView::from_bytes(&bytes).unwrap();
+            prop_assert_eq!(view.bytes_of_version(), size::of_version(&row.kv));
+            prop_assert_eq!(view.revision(), row.revision());
+            prop_assert_eq!((view.key, view.is_tombstone()), (row.kv.key(), row.kv.is_tombstone()));
         }
 
         #[test]
