@@ -62,7 +62,8 @@ fn every_scenario_runs_to_a_bundle_whose_checks_hold() {
 /// That it runs to a bundle of its own, every check of which holds, and whose targets are about what was measured.
 fn assert_runs(path: &Path) {
     let [short, long] = CELLS;
-    let is_empty = |judged: &[TargetVerdict]| judged.iter().any(|judged| judged.reason.contains(EMPTY));
+    let is_empty =
+        |judged: &[TargetVerdict]| judged.iter().any(|judged| judged.reason.contains(EMPTY));
     let mut judged = assert_whole(path, short);
     if is_empty(&judged) {
         judged = assert_whole(path, long);
