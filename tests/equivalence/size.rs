@@ -26,28 +26,46 @@ fn expected(oracle: &Oracle) -> usize {
 #[test]
 fn what_is_forgotten_takes_no_room() {
     for (number, config) in configs().into_iter().enumerate() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = store::open(config, folder.path(), Probe::off()).unwrap();
-        let (subject, mut oracle) = (Subject { store }, Oracle::new());
-        assert_eq!(subject.store.bytes(), FRAME as u64);
-        let mut from = 1;
-        for batch in log_of(40 + number as u64) {
-            batch.iter().for_each(|request| drop(oracle.apply(request)));
-            subject.execute(&batch, from);
-            from += batch.len() as u64;
-        }
-        let compact = Request::Compact { revision: oracle.revision() };
-        let disarm = oracle.dump().alarms.into_iter().map(Request::AlarmDeactivate);
-        let end: Vec<Request> = disarm.chain([compact]).collect();
-        end.iter().for_each(|request| drop(oracle.apply(request)));
-        subject.execute(&end, from);
-        let before = subject.store.bytes();
-        subject.store.defragment();
-        assert_eq!(subject.store.bytes(), expected(&oracle) as u64, "{config:?}");
-        assert!(before > subject.store.bytes(), "{config:?}: nothing was left to forget");
-        let difference = state_difference(&subject, &oracle, oracle.revision() - 1);
-        assert_eq!(difference, None, "{config:?}");
+        assert_forgets(config, &log_of(40 + number as u64));
     }
+}
+
+/// One that is forgotten by the very commit that writes its key again.
+#[test]
+fn a_tombstone_is_forgotten_once() {
+    let put = |key: &str| Request::put(key, "value");
+    let first = vec![put("t"), Request::delete("t"), put("x"), Request::Compact { revision: 4 }];
+    // As many as make a portion of what is forgotten, and more.
+    let others = (0..400).map(|number| put(&format!("{:02}", number % 100)));
+    let second: Vec<Request> = others.chain([put("t")]).collect();
+    for config in configs() {
+        assert_forgets(config, &[first.clone(), second.clone()]);
+    }
+}
+
+/// That a store which executed `log` holds what can be read and no more, once all before the end is compacted and forgotten.
+fn assert_forgets(config: store::Config, log: &[Vec<Request>]) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store::open(config, folder.path(), Probe::off()).unwrap();
+    let (subject, mut oracle) = (Subject { store }, Oracle::new());
+    assert_eq!(subject.store.bytes(), FRAME as u64);
+    let mut from = 1;
+    for batch in log {
+        batch.iter().for_each(|request| drop(oracle.apply(request)));
+        subject.execute(batch, from);
+        from += batch.len() as u64;
+    }
+    let compact = Request::Compact { revision: oracle.revision() };
+    let disarm = oracle.dump().alarms.into_iter().map(Request::AlarmDeactivate);
+    let end: Vec<Request> = disarm.chain([compact]).collect();
+    end.iter().for_each(|request| drop(oracle.apply(request)));
+    subject.execute(&end, from);
+    let before = subject.store.bytes();
+    subject.store.defragment();
+    assert_eq!(subject.store.bytes(), expected(&oracle) as u64, "{config:?}");
+    assert!(before > subject.store.bytes(), "{config:?}: nothing was left to forget");
+    let difference = state_difference(&subject, &oracle, oracle.revision() - 1);
+    assert_eq!(difference, None, "{config:?}");
 }
 
 /// Batches as large as many portions of what is forgotten, each after a compaction of all before it.
