@@ -94,7 +94,7 @@ impl RocksDb {
         let kept = super::image::read(from, &mut |kv| {
             let place = row::place_of_key(kv.key());
             let before = decoded(db.get_pinned(&place).expect(READS).as_deref());
-            let before = before.as_ref().map(Before::successor_of).unwrap_or_default();
+            let before = before.as_ref().map(Row::as_before).unwrap_or_default();
             let row = Row { kv, before };
             let bytes = row.to_bytes();
             let mut batch = WriteBatch::default();

@@ -1,7 +1,7 @@
 //! Versions that are written but not committed, over what the database holds. A key that was looked at is remembered too:
 //! whoever writes it next has to know what came before.
 
-use super::row::{Before, Row};
+use super::row::Row;
 use crate::store::kv::Kv;
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -67,7 +67,7 @@ impl Overlay {
         let chain = self.keys.get_mut(kv.key()).expect("what is committed was written");
         let first = chain.written.remove(0);
         assert!(first.is_same(kv), "versions of a key are committed in the order of writing");
-        let before = chain.base.as_ref().map(Before::successor_of).unwrap_or_default();
+        let before = chain.base.as_ref().map(Row::as_before).unwrap_or_default();
         let row = Row { kv: first, before };
         chain.base = Some(row.clone());
         row

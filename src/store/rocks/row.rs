@@ -57,17 +57,15 @@ pub(super) struct RowView<'a> {
     value: &'a [u8],
 }
 
-impl Before {
-    /// As the successor of `row` says it.
-    pub(super) fn successor_of(row: &Row) -> Before {
-        let bytes = (row.kv.key().len() + row.kv.value().len()) as u32;
-        Before { revision: row.revision(), bytes: (!row.kv.is_tombstone()).then_some(bytes) }
-    }
-}
-
 impl Row {
     pub(super) fn revision(&self) -> Revision {
         Revision { main: self.kv.modified(), sub: self.kv.sub() }
+    }
+
+    /// As its successor names it.
+    pub(super) fn as_before(&self) -> Before {
+        let bytes = (self.kv.key().len() + self.kv.value().len()) as u32;
+        Before { revision: self.revision(), bytes: (!self.kv.is_tombstone()).then_some(bytes) }
     }
 
     pub(super) fn to_bytes(&self) -> Vec<u8> {
