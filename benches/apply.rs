@@ -103,7 +103,15 @@ const STEPS: [(&str, &[&str]); 10] = [
     ("find", &["store::core::get", "store::memory::get", "store::rocks::get", "store::look::"]),
     ("evaluate", &["store::evaluate::", "store::core::evaluate"]),
     ("keep", &["store::core::add", "store::memory::add", "store::rocks::add"]),
-    ("forget", &["store::memory::forget", "store::rocks::forget"]),
+    (
+        "forget",
+        &[
+            "store::memory::forget",
+            "store::rocks::forget",
+            "store::rocks::bury",
+            "store::history::",
+        ],
+    ),
     ("stamp", &["store::publication::settle", "store::core::settle", "store::effects::"]),
     (
         "publish",

@@ -44,7 +44,7 @@ fn holds_for(compare: &Compare, kv: &Kv) -> bool {
         Operand::Version(version) => kv.version().cmp(version),
         Operand::Create(revision) => kv.create().cmp(revision),
         Operand::Mod(revision) => kv.modified().cmp(revision),
-        Operand::Value(value) => kv.value().cmp(value.as_slice()),
+        Operand::Value(value) => (*kv.value()).cmp(value.as_slice()),
         Operand::Lease(lease) => kv.lease().cmp(lease),
     };
     is_result(compare.result, ordering)

@@ -25,11 +25,6 @@ pub(super) trait Engine: Send + Sync + 'static {
     /// What one lock guards: the keys of one shard, as far as the engine keeps them apart.
     type Part: Send + 'static;
 
-    /// What a reader holds so that what it looks at stays as it is.
-    type Snapshot<'a>
-    where
-        Self: 'a;
-
     /// What evaluating one put takes, roughly, ns: decides from how many requests on workers are worth waking.
     const EVALUATE_NS: f64;
 
@@ -45,7 +40,8 @@ pub(super) trait Engine: Send + Sync + 'static {
     /// Has what writes to keys of these parts and hashes will look at brought into the caches.
     fn prefetch<'a>(&self, _keys: impl Iterator<Item = (&'a Self::Part, u64)>) {}
 
-    /// Visits live versions from `from` on, below `end`, ascending. With [`At::Now`], for who holds all locks.
+    /// Visits live versions from `from` on, below `end`, ascending. With [`At::Now`], for who holds all locks; as of a published revision,
+    /// for everybody.
     fn scan(&self, from: &[u8], end: Option<&[u8]>, at: At, visit: &mut dyn FnMut(Kv) -> Flow);
 
     /// Makes `kv` the newest version of its key.
@@ -55,27 +51,13 @@ pub(super) trait Engine: Send + Sync + 'static {
     /// readers may see it. Not keeping it is no option: a failure ends the process.
     fn commit(&self, commit: &Commit<'_>);
 
-    /// Holds the present published state still for a reader; `published` is its revision as the path knows it.
-    fn snapshot(&self, published: MainRevision) -> (Self::Snapshot<'_>, MainRevision);
-
-    /// As [`Engine::get`] for a reader, which goes to `part` only if the engine keeps keys there.
+    /// As [`Engine::get`] for a reader at a published revision, which goes to `part` only if the engine keeps keys there.
     fn read(
         &self,
-        snapshot: &Self::Snapshot<'_>,
         part: &dyn Fn(u64, Show<'_, Self::Part>),
         key: Hashed<'_>,
         revision: MainRevision,
     ) -> Option<Kv>;
-
-    /// As [`Engine::scan`] for a reader.
-    fn read_scan(
-        &self,
-        snapshot: &Self::Snapshot<'_>,
-        from: &[u8],
-        end: Option<&[u8]>,
-        revision: MainRevision,
-        visit: &mut dyn FnMut(Kv) -> Flow,
-    );
 
     /// From now on nobody looks at versions that were superseded at `revision` or before, so they may be forgotten, at once or
     /// by and by. Nothing is uncommitted.
@@ -96,14 +78,9 @@ pub(super) trait Engine: Send + Sync + 'static {
         to: MainRevision,
     ) -> Vec<Kv>;
 
-    /// Visits every version and tombstone up to `revision` that is not forgotten, oldest first, until `visit` says no; `snapshot` was
-    /// taken at that revision. Compactions wait meanwhile.
-    fn versions(
-        &self,
-        snapshot: &Self::Snapshot<'_>,
-        revision: MainRevision,
-        visit: &mut dyn FnMut(&Kv) -> bool,
-    );
+    /// Visits every version and tombstone up to `revision`, which is published, that is not forgotten, oldest first, until `visit` says
+    /// no. Compactions wait meanwhile.
+    fn versions(&self, revision: MainRevision, visit: &mut dyn FnMut(&Kv) -> bool);
 
     /// Shows the locks it has of its own.
     fn visit_locks(&self, visit: Visit<'_>);

@@ -102,7 +102,7 @@ impl<S: State> Evaluation<'_, S> {
             _ => put.value.into_boxed_slice(),
         };
         let kv = Kv::new(&put.key, value, written);
-        let prev = put.prev_kv.then(|| old.clone()).flatten();
+        let prev = put.prev_kv.then(|| old.clone().map(Kv::taken_down)).flatten();
         self.change(kv, old);
         Outcome::Put { prev }
     }
@@ -118,7 +118,10 @@ impl<S: State> Evaluation<'_, S> {
             doomed.push(kv);
             Flow::On
         });
-        let prevs = if delete.prev_kv { doomed.clone() } else { Vec::new() };
+        let prevs = match delete.prev_kv {
+            true => doomed.iter().cloned().map(Kv::taken_down).collect(),
+            false => Vec::new(),
+        };
         let deleted = doomed.len() as i64;
         // Seeded bug: UnsortedRangeDelete.
         #[cfg(feature = "seeded-bugs")]

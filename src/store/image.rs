@@ -103,21 +103,20 @@ pub(super) fn write<E: Engine>(
     let mut leases = Vec::new();
     guarded.leases(&mut |table| leases = table.granted());
     let compacted = core.publication.compacted();
-    let (snapshot, revision) = core.engine.snapshot(core.publication.published());
+    let revision = core.publication.published();
     let position = core.publication.position();
     let alarms = core.alarms.list();
     held();
     let mut out = Hashed { inner: io::BufWriter::with_capacity(1 << 20, to), hash: Xxh3::new() };
     let kept = Kept { revision, compacted, position, leases, alarms, ..Kept::default() };
     let mut outcome = write_head(&mut out, &kept).and_then(|()| failpoint::may_fail("image::head"));
-    core.engine.versions(&snapshot, revision, &mut |kv| {
+    core.engine.versions(revision, &mut |kv| {
         if outcome.is_ok() {
             outcome =
                 write_version(&mut out, kv).and_then(|()| failpoint::may_fail("image::version"));
         }
         outcome.is_ok()
     });
-    drop(snapshot);
     core.compactions.release(&core.engine);
     outcome?;
     failpoint::may_fail("image::end")?;
@@ -160,7 +159,7 @@ fn write_version(out: &mut impl Write, kv: &Kv) -> io::Result<()> {
     head[40..44].copy_from_slice(&kv.sub().to_le_bytes());
     out.write_all(&head)?;
     out.write_all(key)?;
-    out.write_all(value)
+    out.write_all(&value)
 }
 
 /// Reads an image: what an engine would say it had kept, and each version, oldest first, to `keep`. Only once this has returned

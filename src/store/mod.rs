@@ -35,7 +35,9 @@ mod engine;
 mod evaluate;
 mod footprint;
 mod global;
+mod history;
 mod image;
+mod index;
 mod kv;
 mod layout;
 mod leases;
@@ -47,6 +49,7 @@ mod prepare;
 mod publication;
 mod range;
 mod reading;
+mod record;
 #[cfg(feature = "rocksdb")]
 mod rocks;
 #[cfg(feature = "seeded-bugs")]
@@ -134,7 +137,8 @@ pub enum ShardLayout {
 pub enum EngineKind {
     /// Hash tables and an ordered index in memory.
     Memory,
-    /// RocksDB in the store's folder; only in builds with feature `rocksdb`.
+    /// The same for keys, and their values with all that a restart needs in RocksDB, in the store's folder; only in builds with feature
+    /// `rocksdb`.
     RocksDb {
         /// When what was applied is on disk.
         state_sync: StateSync,
@@ -174,6 +178,9 @@ pub enum StoreError {
     /// A database of something else.
     #[error("{} holds a RocksDB database that is not of kvbench, left as it is", .0.display())]
     Foreign(PathBuf),
+    /// One that a later version wrote.
+    #[error("{} is of a later version of kvbench, left as it is\n  hint: take that version, or a folder of its own for this one", .0.display())]
+    Later(PathBuf),
 }
 
 /// Opens the store that `config` describes; only an engine that keeps things on disk touches `folder`.
@@ -194,7 +201,7 @@ fn open_rocksdb(
     state_sync: StateSync,
     probe: Probe,
 ) -> Result<Arc<dyn ApplyPath>, StoreError> {
-    let (engine, kept) = rocks::RocksDb::open(folder, state_sync, probe)?;
+    let (engine, kept) = rocks::RocksDb::open(folder, state_sync, config.hash_seed, probe)?;
     reached_by(config, engine, kept, probe)
 }
 

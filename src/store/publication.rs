@@ -11,8 +11,7 @@ use crate::measure::lock::{MeasuredGuard, MeasuredMutex, Visit};
 use crate::measure::stage::Probe;
 use crate::measure::sync::{AtomicI64, Ordering};
 use crate::model::{MainRevision, Position, Refusal};
-use crossbeam_utils::{Backoff, CachePadded};
-use std::sync::atomic::AtomicBool;
+use crossbeam_utils::CachePadded;
 
 /// The visible end of a store.
 /// Invariant: `compacted <= published <= turn.revision`; the last two differ only within a batch that is committed as a whole.
@@ -24,8 +23,6 @@ pub(super) struct Publication {
     /// Held by an apply call whose batch is committed as a whole, of however many requests: another that committed in between would
     /// publish revisions whose changes are still pending here.
     turnstile: MeasuredMutex<()>,
-    /// Whoever published panicked on the way: what the engine has is never published.
-    abandoned: AtomicBool,
     /// Only for tests/seeded_bugs, as is every line below and elsewhere that names this feature.
     #[cfg(feature = "seeded-bugs")]
     pub(super) seeded: super::seeded::Seeded,
@@ -63,7 +60,6 @@ impl Publication {
             compacted: AtomicI64::new(kept.compacted),
             hub: WatchHub::new(probe),
             turnstile: MeasuredMutex::brief((), probe),
-            abandoned: AtomicBool::new(false),
             #[cfg(feature = "seeded-bugs")]
             seeded: super::seeded::Seeded::default(),
         }
@@ -76,16 +72,6 @@ impl Publication {
     /// Newest revision that readers may name. Acquire: what was done up to it is visible.
     pub(super) fn published(&self) -> MainRevision {
         self.published.load(Ordering::Acquire)
-    }
-
-    /// Returns once `revision` is published. An engine may show what it has committed a moment before that, or never, if whoever
-    /// published panicked: then nobody applies any more, and what the engine has is the last word.
-    pub(super) fn wait_for(&self, revision: MainRevision) {
-        let backoff = Backoff::new();
-        // Relaxed: it is looked at again.
-        while self.published() < revision && !self.abandoned.load(Ordering::Relaxed) {
-            backoff.snooze();
-        }
     }
 
     /// Oldest revision that readers may name. Acquire: pairs with the store before versions are forgotten.
@@ -194,7 +180,6 @@ impl Publication {
         leases: &[LeaseChange],
         alarm: AlarmChange,
     ) {
-        let _guard = Abandon(&self.abandoned);
         failpoint::pass("store::before-commit");
         engine.commit(&Commit {
             changes,
@@ -246,16 +231,5 @@ impl Publication {
 
     fn turn(&self) -> MeasuredGuard<'_, Turn> {
         self.turn.lock()
-    }
-}
-
-/// Says so when a panic ends a publication.
-struct Abandon<'a>(&'a AtomicBool);
-
-impl Drop for Abandon<'_> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.0.store(true, Ordering::Relaxed);
-        }
     }
 }

@@ -54,9 +54,15 @@ pub(super) fn find(look: &impl Look, range: &Range, at: At) -> Found {
     if has_filters(range) {
         found.kvs.retain(|kv| passes(range, kv));
     }
+    if range.sort_target == SortTarget::Value {
+        found.take_down();
+    }
     sort(&mut found.kvs, range);
     found.more = limit.is_some_and(|limit| found.kvs.len() > limit);
     found.kvs.truncate(limit.unwrap_or(usize::MAX));
+    if !range.keys_only {
+        found.take_down();
+    }
     found
 }
 
@@ -103,7 +109,7 @@ fn sort(kvs: &mut [Kv], range: &Range) {
         SortTarget::Version => a.version().cmp(&b.version()),
         SortTarget::Create => a.create().cmp(&b.create()),
         SortTarget::Mod => a.modified().cmp(&b.modified()),
-        SortTarget::Value => a.value().cmp(b.value()),
+        SortTarget::Value => a.value().cmp(&b.value()),
     };
     match range.sort_order {
         SortOrder::None | SortOrder::Ascend if range.sort_target == SortTarget::Key => {}
@@ -113,6 +119,12 @@ fn sort(kvs: &mut [Kv], range: &Range) {
 }
 
 impl Found {
+    /// Whoever reads a value later might come after a compaction.
+    fn take_down(&mut self) {
+        let kvs = std::mem::take(&mut self.kvs);
+        self.kvs = kvs.into_iter().map(Kv::taken_down).collect();
+    }
+
     /// As the client gets it; stamps must be settled.
     pub(super) fn result(self) -> RangeResult {
         let show = if self.keys_only { Kv::without_value } else { Kv::key_value };

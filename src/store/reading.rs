@@ -23,9 +23,8 @@ pub(super) trait Guarded<P> {
 }
 
 /// A key space at one revision.
-struct Reader<'a, E: Engine, G> {
+struct Reader<'a, E, G> {
     engine: &'a E,
-    snapshot: E::Snapshot<'a>,
     revision: MainRevision,
     guarded: &'a G,
     hash_seed: u64,
@@ -44,11 +43,11 @@ impl<E: Engine, G: Guarded<E::Part>> Look for Reader<'_, E, G> {
     fn get(&self, key: &[u8], at: At) -> Option<Kv> {
         let key = Hashed { key, hash: super::hash(key, self.hash_seed) };
         let part = |hash, look: Show<'_, E::Part>| self.guarded.part(hash, look);
-        self.engine.read(&self.snapshot, &part, key, self.revision_of(at))
+        self.engine.read(&part, key, self.revision_of(at))
     }
 
     fn scan(&self, from: &[u8], end: Option<&[u8]>, at: At, visit: &mut dyn FnMut(Kv) -> Flow) {
-        self.engine.read_scan(&self.snapshot, from, end, self.revision_of(at), visit);
+        self.engine.scan(from, end, At::Revision(self.revision_of(at)), visit);
     }
 }
 
@@ -66,12 +65,11 @@ pub(super) fn answer<E: Engine>(
     loop {
         // Before the revision: a compaction in between is then noticed below, whatever it covers.
         let compacted = publication.compacted();
-        let (snapshot, revision) = engine.snapshot(publication.published());
-        publication.wait_for(revision);
-        let reader = Reader { engine, snapshot, revision, guarded, hash_seed: *hash_seed };
+        let revision = publication.published();
+        let reader = Reader { engine, revision, guarded, hash_seed: *hash_seed };
         let bounds = Bounds { current: revision, compacted };
         let mut revision = revision;
-        // The lease table is shown as of the newest publication, perhaps newer than the snapshot.
+        // The lease table is shown as of the newest publication, perhaps newer than that.
         let mut show_leases = |show: &mut dyn FnMut(&Leases)| {
             guarded.leases(&mut |leases| {
                 revision = publication.published();

@@ -17,7 +17,7 @@ const STRIPES: usize = 8;
 
 /// Bytes of one version.
 pub(super) fn of_version(kv: &Kv) -> u64 {
-    of_version_with(kv.key().len() + kv.value().len())
+    of_version_with(kv.key().len() + kv.value_bytes())
 }
 
 /// Bytes of a version whose key and value have so many together.

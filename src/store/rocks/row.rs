@@ -3,131 +3,87 @@
 //!
 //! | key | value |
 //! |---|---|
-//! | `k` key | the newest version of the key, or its tombstone |
-//! | `r` main sub | every version and tombstone by revision, until it is compacted |
+//! | `r` main sub | every version and tombstone by revision, until it is forgotten |
 //! | `l` lease | its time to live |
 //! | `a` kind member | an alarm; nothing |
-//! | `m` | revision, compaction, how far old versions are deleted, applied position, bytes of all versions |
+//! | `s` | where the store stands: revision, compaction, applied position |
+//! | `m` | the number of the format, one byte |
 //!
-//! A row names the revision of the version before it, so that versions of a key form a chain: nothing is moved when a
-//! key is overwritten, and what was written in order is read in order when a watch resumes. It also says how large that one is, so that
-//! whoever forgets it need not look.
+//! The first format had at `m` where the store stood, from which programs of then see that they cannot read this one; the newest version
+//! of each key once more at `k` key; and in each row what came before it. Such rows are read, and stay as they are.
 
 use crate::model::{Alarm, AlarmKind, LeaseId, MainRevision, Position, Revision};
 use crate::store::kv::{Kv, Written};
-use crate::store::size;
 
-pub(super) const META: &[u8] = b"m";
+pub(super) const FORMAT: &[u8] = b"m";
+pub(super) const PRESENT_FORMAT: u8 = 2;
+pub(super) const FIRST_FORMAT_KEYS: u8 = b'k';
+pub(super) const META: &[u8] = b"s";
 pub(super) const ALARMS: u8 = b'a';
 pub(super) const LEASES: u8 = b'l';
-pub(super) const KEYS: u8 = b'k';
-/// First byte after that of keys: where walking over keys ends.
-pub(super) const KEYS_END: u8 = KEYS + 1;
 const REVISIONS: u8 = b'r';
 
-/// Numbers before the key: create, main, sub, version, lease, main and sub of the version before, length of the key, bytes of the version
-/// before.
-const HEAD_BYTES: usize = 8 + 8 + 4 + 8 + 8 + 8 + 4 + 4 + 4;
-/// Set in the length of the key if the bytes of the version before follow. Rows of before there were any have neither.
-const SAYS_BYTES_BEFORE: u32 = 1 << 31;
+/// Numbers before the key: create, main, sub, version, lease, length of the key.
+const HEAD_BYTES: usize = 8 + 8 + 4 + 8 + 8 + 4;
+/// Set in the sub revision of a row that says nothing of the version before.
+const IS_ALONE: u32 = 1 << 31;
+/// Set in the length of the key, in the first format, if the bytes of the version before follow.
+pub(super) const SAYS_BYTES_BEFORE: u32 = 1 << 31;
 
-/// What is kept of a version.
-#[derive(Clone, Debug)]
-pub(super) struct Row {
-    pub(super) kv: Kv,
-    pub(super) before: Before,
-}
-
-/// What a row says of the version or tombstone before it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Before {
-    /// Main 0 if there is none.
-    pub(super) revision: Revision,
-    /// Of its key and value together, if it is a version and its successor says so. Of a tombstone nobody says it: it may be forgotten
-    /// before it has a successor.
-    pub(super) bytes: Option<u32>,
-}
-
-/// A row as it lies in the database, without a copy of its key and value.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct RowView<'a> {
+/// A version or tombstone as it lies in the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Row<'a> {
     pub(super) written: Written,
-    pub(super) before: Before,
     pub(super) key: &'a [u8],
-    value: &'a [u8],
+    pub(super) value: &'a [u8],
 }
 
-impl Row {
-    pub(super) fn revision(&self) -> Revision {
-        Revision { main: self.kv.modified(), sub: self.kv.sub() }
+impl<'a> Row<'a> {
+    /// Of a version that is settled.
+    pub(super) fn of(kv: &'a Kv, value: &'a [u8]) -> Row<'a> {
+        Row { written: kv.written(), key: kv.key(), value }
     }
 
-    /// As its successor names it.
-    pub(super) fn as_before(&self) -> Before {
-        let bytes = (self.kv.key().len() + self.kv.value().len()) as u32;
-        Before { revision: self.revision(), bytes: (!self.kv.is_tombstone()).then_some(bytes) }
-    }
-
-    pub(super) fn to_bytes(&self) -> Vec<u8> {
-        let (key, value) = (self.kv.key(), self.kv.value());
-        let mut bytes = Vec::with_capacity(HEAD_BYTES + key.len() + value.len());
-        let length = key.len() as u32 | self.before.bytes.map_or(0, |_| SAYS_BYTES_BEFORE);
-        let mut number = |number: &[u8]| bytes.extend_from_slice(number);
-        number(&self.kv.create().to_le_bytes());
-        number(&self.kv.modified().to_le_bytes());
-        number(&self.kv.sub().to_le_bytes());
-        number(&self.kv.version().to_le_bytes());
-        number(&self.kv.lease().to_le_bytes());
-        number(&self.before.revision.main.to_le_bytes());
-        number(&self.before.revision.sub.to_le_bytes());
-        number(&length.to_le_bytes());
-        if let Some(before) = self.before.bytes {
-            number(&before.to_le_bytes());
-        }
+    pub(super) fn append_to(&self, bytes: &mut Vec<u8>) {
+        let Row { written, key, value } = *self;
+        bytes.reserve(HEAD_BYTES + key.len() + value.len());
+        bytes.extend_from_slice(&written.create.to_le_bytes());
+        bytes.extend_from_slice(&written.modified.to_le_bytes());
+        bytes.extend_from_slice(&(written.sub | IS_ALONE).to_le_bytes());
+        bytes.extend_from_slice(&written.version.to_le_bytes());
+        bytes.extend_from_slice(&written.lease.to_le_bytes());
+        bytes.extend_from_slice(&(key.len() as u32).to_le_bytes());
         bytes.extend_from_slice(key);
         bytes.extend_from_slice(value);
-        bytes
     }
 
     /// The row in `bytes`; none if they are not one.
-    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Row> {
-        let RowView { written, before, key, value } = RowView::from_bytes(bytes)?;
-        Some(Row { kv: Kv::new(key, value, written), before })
-    }
-}
-
-impl<'a> RowView<'a> {
-    /// The row in `bytes`; none if they are not one.
-    pub(super) fn from_bytes(bytes: &'a [u8]) -> Option<RowView<'a>> {
+    pub(super) fn from_bytes(bytes: &'a [u8]) -> Option<Row<'a>> {
         let mut rest = bytes;
         let create = number(&mut rest)?;
         let modified = number(&mut rest)?;
         let sub = small(&mut rest)?;
         let version = number(&mut rest)?;
         let lease = number(&mut rest)?;
-        let revision = Revision { main: number(&mut rest)?, sub: small(&mut rest)? };
-        let length = small(&mut rest)?;
-        let bytes = match length & SAYS_BYTES_BEFORE {
-            0 => None,
-            _ => Some(small(&mut rest)?),
+        let length = match sub & IS_ALONE {
+            0 => length_in_first_format(&mut rest)?,
+            _ => small(&mut rest)?,
         };
-        let (key, value) = rest.split_at_checked((length & !SAYS_BYTES_BEFORE) as usize)?;
-        let written = Written { create, modified, version, lease, sub };
-        Some(RowView { written, before: Before { revision, bytes }, key, value })
+        let (key, value) = rest.split_at_checked(length as usize)?;
+        let written = Written { create, modified, version, lease, sub: sub & !IS_ALONE };
+        Some(Row { written, key, value })
     }
+}
 
-    pub(super) fn revision(&self) -> Revision {
-        Revision { main: self.written.modified, sub: self.written.sub }
+/// The length of the key, behind main and sub of the version before and perhaps before its bytes.
+fn length_in_first_format(rest: &mut &[u8]) -> Option<u32> {
+    number(rest)?;
+    small(rest)?;
+    let length = small(rest)?;
+    if length & SAYS_BYTES_BEFORE != 0 {
+        small(rest)?;
     }
-
-    pub(super) fn is_tombstone(&self) -> bool {
-        self.written.version == 0
-    }
-
-    /// As [`size::of_version`].
-    pub(super) fn bytes_of_version(&self) -> u64 {
-        size::of_version_with(self.key.len() + self.value.len())
-    }
+    Some(length & !SAYS_BYTES_BEFORE)
 }
 
 fn number(rest: &mut &[u8]) -> Option<i64> {
@@ -142,15 +98,22 @@ fn small(rest: &mut &[u8]) -> Option<u32> {
     Some(u32::from_le_bytes(*number))
 }
 
-/// Where the newest version of `key` lies.
-pub(super) fn place_of_key(key: &[u8]) -> Vec<u8> {
-    [&[KEYS], key].concat()
+/// Where the version of `revision` lies; places ascend with revisions.
+pub(super) fn place_of_revision(revision: Revision) -> [u8; 13] {
+    let mut place = [REVISIONS; 13];
+    place[1..9].copy_from_slice(&revision.main.to_be_bytes());
+    place[9..].copy_from_slice(&revision.sub.to_be_bytes());
+    place
 }
 
-/// Where the version of `revision` lies; places ascend with revisions.
-pub(super) fn place_of_revision(revision: Revision) -> Vec<u8> {
-    let main = revision.main.to_be_bytes();
-    [&[REVISIONS], main.as_slice(), revision.sub.to_be_bytes().as_slice()].concat()
+/// Where the versions of the revisions in `from..=to` begin, and where they have ended.
+pub(super) fn places_of_revisions(from: MainRevision, to: MainRevision) -> (Vec<u8>, Vec<u8>) {
+    let first = place_of_revision(Revision { main: from, sub: 0 }).to_vec();
+    let end = match to.checked_add(1) {
+        Some(main) => place_of_revision(Revision { main, sub: 0 }).to_vec(),
+        None => vec![REVISIONS + 1],
+    };
+    (first, end)
 }
 
 /// Where lease `id` lies.
@@ -182,24 +145,16 @@ pub(super) fn alarm_at(place: &[u8]) -> Option<Alarm> {
 pub(super) struct Meta {
     pub(super) revision: MainRevision,
     pub(super) compacted: MainRevision,
-    /// What was superseded up to this revision is deleted.
-    pub(super) forgotten: MainRevision,
     pub(super) position: Position,
-    /// Bytes of the versions that are there; none where they have yet to be counted.
-    pub(super) held: Option<u64>,
 }
 
 impl Meta {
     pub(super) fn to_bytes(self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(44);
-        for number in [self.revision, self.compacted, self.forgotten] {
-            bytes.extend_from_slice(&number.to_le_bytes());
-        }
+        let mut bytes = Vec::with_capacity(28);
+        bytes.extend_from_slice(&self.revision.to_le_bytes());
+        bytes.extend_from_slice(&self.compacted.to_le_bytes());
         bytes.extend_from_slice(&self.position.index.to_le_bytes());
         bytes.extend_from_slice(&self.position.offset.to_le_bytes());
-        if let Some(held) = self.held {
-            bytes.extend_from_slice(&held.to_le_bytes());
-        }
         bytes
     }
 
@@ -208,17 +163,32 @@ impl Meta {
         Some(Meta {
             revision: number(&mut rest)?,
             compacted: number(&mut rest)?,
-            forgotten: number(&mut rest)?,
-            position: Position { index: number(&mut rest)? as u64, offset: small(&mut rest)? },
-            held: number(&mut rest).map(i64::cast_unsigned),
+            position: position(&mut rest)?,
         })
     }
+
+    /// There it also said how far old versions were deleted, and perhaps their bytes.
+    pub(super) fn from_first_format(bytes: &[u8]) -> Option<Meta> {
+        let mut rest = bytes;
+        let (revision, compacted) = (number(&mut rest)?, number(&mut rest)?);
+        number(&mut rest)?;
+        Some(Meta { revision, compacted, position: position(&mut rest)? })
+    }
+}
+
+fn position(rest: &mut &[u8]) -> Option<Position> {
+    Some(Position { index: number(rest)?.cast_unsigned(), offset: small(rest)? })
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::format::tests::row_of_first_format;
     use super::*;
     use proptest::prelude::*;
+
+    fn written((create, modified, version, lease): (i64, i64, i64, i64), sub: u32) -> Written {
+        Written { create, modified, version, lease, sub: sub & !IS_ALONE }
+    }
 
     proptest! {
         #[test]
@@ -226,22 +196,25 @@ mod tests {
             key in any::<Vec<u8>>(),
             value in any::<Vec<u8>>(),
             numbers in any::<(i64, i64, i64, i64)>(),
-            before in any::<(i64, u32, Option<u32>)>(),
             sub in any::<u32>(),
         ) {
-            let (create, modified, version, lease) = numbers;
-            let written = Written { create, modified, version, lease, sub };
-            let revision = Revision { main: before.0, sub: before.1 };
-            let before = Before { revision, bytes: before.2 };
-            let row = Row { kv: Kv::new(&key, value, written), before };
-            let bytes = row.to_bytes();
-            let back = Row::from_bytes(&bytes).unwrap();
-            prop_assert_eq!(back.kv.key_value(), row.kv.key_value());
-            prop_assert_eq!((back.revision(), back.before), (row.revision(), row.before));
-            let view = RowView::from_bytes(&bytes).unwrap();
-            prop_assert_eq!(view.bytes_of_version(), size::of_version(&row.kv));
-            prop_assert_eq!(view.revision(), row.revision());
-            prop_assert_eq!((view.key, view.is_tombstone()), (row.kv.key(), row.kv.is_tombstone()));
+            let row = Row { written: written(numbers, sub), key: &key, value: &value };
+            let mut bytes = Vec::new();
+            row.append_to(&mut bytes);
+            prop_assert_eq!(Row::from_bytes(&bytes), Some(row));
+        }
+
+        #[test]
+        fn rows_of_the_first_format_are_read(
+            key in any::<Vec<u8>>(),
+            value in any::<Vec<u8>>(),
+            numbers in any::<(i64, i64, i64, i64)>(),
+            sub in any::<u32>(),
+            before in any::<(i64, u32, Option<u32>)>(),
+        ) {
+            let row = Row { written: written(numbers, sub), key: &key, value: &value };
+            let bytes = row_of_first_format(row, before);
+            prop_assert_eq!(Row::from_bytes(&bytes), Some(row));
         }
 
         #[test]
@@ -249,12 +222,16 @@ mod tests {
             let of = |(main, sub)| Revision { main, sub };
             let places = place_of_revision(of(a)).cmp(&place_of_revision(of(b)));
             prop_assert_eq!(places, of(a).cmp(&of(b)));
+            let (first, end) = places_of_revisions(a.0, b.0);
+            let place = place_of_revision(of(a)).to_vec();
+            prop_assert_eq!(first <= place && place < end, a.0 <= b.0);
         }
 
         #[test]
         fn any_bytes_are_a_row_or_none(bytes in any::<Vec<u8>>()) {
             let _ = Row::from_bytes(&bytes);
             let _ = Meta::from_bytes(&bytes);
+            let _ = Meta::from_first_format(&bytes);
         }
     }
 
@@ -263,11 +240,8 @@ mod tests {
         for id in [1, -5, i64::MAX] {
             assert_eq!(lease_at(&place_of_lease(id)), Some(id));
         }
-        let position = Position { index: 7, offset: 9 };
-        for held in [None, Some(u64::MAX)] {
-            let meta = Meta { revision: 4, compacted: 3, forgotten: 2, position, held };
-            assert_eq!(Meta::from_bytes(&meta.to_bytes()), Some(meta));
-        }
+        let meta = Meta { revision: 4, compacted: 3, position: Position { index: 7, offset: 9 } };
+        assert_eq!(Meta::from_bytes(&meta.to_bytes()), Some(meta));
         let alarm = Alarm { kind: AlarmKind::Corrupt, member: 7 };
         assert_eq!(alarm_at(&place_of_alarm(alarm)), Some(alarm));
         assert_eq!((alarm_at(&place_of_lease(7)), alarm_at(META)), (None, None));

@@ -9,22 +9,17 @@
 
 use super::ahead::Group;
 use super::engine::{Commit, Engine, Hashed, Show, Tend};
+use super::history::{FORGET_TOGETHER, Forgotten, History};
+use super::index::Index;
 use super::kv::Kv;
 use super::look::{At, Flow};
+use super::record::Record;
 use super::size::{self, Striped};
 use crate::measure::lock::Visit;
 use crate::measure::stage::Probe;
 use crate::model::MainRevision;
 use hashbrown::HashTable;
-use smallvec::SmallVec;
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicI64, Ordering};
-
-mod index;
-mod record;
-
-use index::Index;
-use record::Record;
 
 /// Keys in memory.
 pub(super) struct Memory {
@@ -34,31 +29,17 @@ pub(super) struct Memory {
     held: Striped,
 }
 
-/// Old versions that are forgotten in one go. Most of what forgetting takes is waiting for memory, and waiting for many at once takes
-/// hardly longer than for one.
-const FORGET_TOGETHER: usize = 16;
-
 /// Goes one after the other when all are forgotten: then the part's lock is let go for a moment.
 const GOES_AT_ONCE: usize = 64;
 
 /// Writes to a part from one go to the next, at most: fewer than a go forgets, so that a backlog shrinks.
 const WRITES_PER_GO: usize = 8;
 
-/// As many as are dealt with in one go.
-type Together<T> = SmallVec<[T; FORGET_TOGETHER]>;
-
 /// The keys of one shard.
 #[derive(Default)]
 pub(super) struct Part {
     records: HashTable<Record>,
-    /// Versions and tombstones written here, oldest first; those before the compaction are on their way out.
-    written: VecDeque<Write>,
-}
-
-/// A version and the record it went to: found again without a search, which is most of what forgetting costs.
-struct Write {
-    kv: Kv,
-    record: Record,
+    written: History,
 }
 
 impl Memory {
@@ -74,38 +55,24 @@ impl Memory {
 
     /// Looks at the oldest versions that were written to `part`, a go of them, as far as the compaction covers them; says whether it
     /// may cover more. `stripe`: where bytes are counted.
-    ///
-    /// Step by step for all of them, not one after the other: the loads of a step do not depend on each other, so that the processor
-    /// waits for all of them at once.
     fn forget(&self, part: &mut Part, stripe: u64) -> bool {
         let compacted = self.compacted.load(Ordering::Relaxed);
-        let oldest = part.written.iter().take(FORGET_TOGETHER);
-        let due = oldest.take_while(|write| write.kv.modified() < compacted).count();
-        let writes: Together<Write> = part.written.drain(..due).collect();
-        writes.iter().for_each(|write| write.record.prefetch());
-        let mut gone = Together::new();
-        let mut dead = Together::<&Write>::new();
-        for write in &writes {
-            if write.record.forget(compacted, &mut gone) {
-                dead.push(write);
-            }
-        }
-        for Write { kv, record } in dead {
-            if part.remove(self.hash(kv.key()), record) {
-                self.index.remove(record);
-                gone.push(record.newest());
+        let Forgotten { looked_at, mut gone, dead } = part.written.forget(compacted);
+        for write in dead {
+            if part.remove(self.hash(write.kv.key()), &write.record) {
+                self.index.remove(&write.record);
+                gone.push(write.record.newest());
             }
         }
         // Freeing waits for memory, too.
         gone.iter().for_each(Kv::prefetch_value);
         self.held.subtract(stripe, gone.iter().map(size::of_version).sum());
-        due == FORGET_TOGETHER
+        looked_at == FORGET_TOGETHER
     }
 }
 
 impl Engine for Memory {
     type Part = Part;
-    type Snapshot<'a> = ();
     const EVALUATE_NS: f64 = 800.0;
     const PREFETCHES: bool = true;
 
@@ -157,18 +124,13 @@ impl Engine for Memory {
                 record
             }
         };
-        part.written.push_back(Write { kv, record });
+        part.written.push(kv, record);
     }
 
     fn commit(&self, _: &Commit<'_>) {}
 
-    fn snapshot(&self, published: MainRevision) -> ((), MainRevision) {
-        ((), published)
-    }
-
     fn read(
         &self,
-        (): &(),
         part: &dyn Fn(u64, Show<'_, Part>),
         key: Hashed<'_>,
         revision: MainRevision,
@@ -176,17 +138,6 @@ impl Engine for Memory {
         let mut found = None;
         part(key.hash, &mut |part| found = self.get(part, key, At::Revision(revision)));
         found
-    }
-
-    fn read_scan(
-        &self,
-        (): &(),
-        from: &[u8],
-        end: Option<&[u8]>,
-        revision: MainRevision,
-        visit: &mut dyn FnMut(Kv) -> Flow,
-    ) {
-        self.scan(from, end, At::Revision(revision), visit);
     }
 
     fn compact(&self, revision: MainRevision) {
@@ -214,14 +165,12 @@ impl Engine for Memory {
     ) -> Vec<Kv> {
         let mut changes = Vec::new();
         each_part(&mut |part| {
-            let first = part.written.partition_point(|write| write.kv.modified() < from);
-            let after = part.written.partition_point(|write| write.kv.modified() <= to);
-            changes.extend(part.written.range(first..after).map(|write| write.kv.clone()));
+            changes.extend(part.written.between(from, to).cloned());
         });
         changes
     }
 
-    fn versions(&self, (): &(), revision: MainRevision, visit: &mut dyn FnMut(&Kv) -> bool) {
+    fn versions(&self, revision: MainRevision, visit: &mut dyn FnMut(&Kv) -> bool) {
         let mut versions = Vec::new();
         self.index.scan(&[], None, &mut |record| {
             record.each(&mut |kv| {

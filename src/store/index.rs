@@ -1,11 +1,11 @@
 //! Every record in the order of the keys. Walking an interval takes O(log n) to find its first key and O(1) for each
 //! next one.
 
+use super::kv::{Kv, Written};
+use super::look::Flow;
 use super::record::Record;
 use crate::measure::lock::{MeasuredGuard, MeasuredMutex, MeasuredRwLock, Visit};
 use crate::measure::stage::Probe;
-use crate::store::kv::{Kv, Written};
-use crate::store::look::Flow;
 use std::cmp::Ordering;
 use std::collections::{BTreeSet, VecDeque};
 use std::ops::Bound;

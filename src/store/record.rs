@@ -2,10 +2,10 @@
 //! writes holds the shard's lock too. The key itself is only in its versions: whoever looks at a record goes on to the
 //! newest one anyway, and there are as many records as keys.
 
+use super::ahead::prefetch;
+use super::kv::Kv;
+use super::look::At;
 use crate::model::MainRevision;
-use crate::store::ahead::prefetch;
-use crate::store::kv::Kv;
-use crate::store::look::At;
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use triomphe::Arc;
@@ -82,6 +82,17 @@ impl Record {
         is_of_it
     }
 
+    /// Puts an equal version in the place of `kv`, if it is here, and says whether it is.
+    #[cfg(feature = "rocksdb")]
+    pub(super) fn replace(&self, kv: &Kv, by: &Kv) -> bool {
+        let mut versions = self.versions();
+        let Versions { newest, older } = &mut *versions;
+        // From the newest on: it was written a moment ago.
+        let mut newest_first = std::iter::once(newest).chain(older.iter_mut().rev());
+        let present = newest_first.find(|present| present.is_same(kv));
+        present.map(|present| *present = by.clone()).is_some()
+    }
+
     /// Has it brought into the caches, and does not wait for it.
     pub(super) fn prefetch(&self) {
         prefetch(&*self.0);
@@ -137,6 +148,14 @@ impl Older {
                 }
             },
             Older::Many(many) => many.push_back(kv),
+        }
+    }
+
+    #[cfg(feature = "rocksdb")]
+    fn iter_mut(&mut self) -> Box<dyn DoubleEndedIterator<Item = &mut Kv> + '_> {
+        match self {
+            Older::Few(few) => Box::new(few.iter_mut().flatten()),
+            Older::Many(many) => Box::new(many.iter_mut()),
         }
     }
 
