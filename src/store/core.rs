@@ -5,7 +5,8 @@ use super::appliers::Appliers;
 use super::effects::{AlarmChange, Effects, LeaseChange};
 use super::engine::{Engine, Hashed, Kept, Show, Tend};
 use super::evaluate::{State, Turn, evaluate};
-use super::image::Compactions;
+use super::footprint::looks_back;
+use super::image::{Compactions, Held};
 use super::kv::{Kv, STAMP};
 use super::look::{At, Flow, Look};
 use super::publication::{Around, Pending, Publication};
@@ -127,6 +128,7 @@ impl<E: Engine> Core<E> {
         known: MainRevision,
         locked: &mut impl Locked<E::Part>,
     ) -> Effects {
+        let _past = self.hold_past(&request);
         let bounds = Bounds { current: known, compacted: self.publication.compacted() };
         self.evaluate(request, locked, Turn { stamp: STAMP, bounds })
     }
@@ -157,8 +159,15 @@ impl<E: Engine> Core<E> {
         request: Request,
         locked: &mut impl Locked<E::Part>,
     ) -> Effects {
+        let _past = self.hold_past(&request);
         let bounds = self.settled_bounds();
         self.evaluate(request, locked, Turn { stamp: bounds.current + 1, bounds })
+    }
+
+    /// Whoever compacts meanwhile, what `request` may look at is not forgotten before this is dropped. Taken before its bounds: a
+    /// compaction that is not in them waits.
+    fn hold_past(&self, request: &Request) -> Option<Held<'_, E>> {
+        looks_back(request).then(|| self.compactions.hold(&self.engine))
     }
 
     /// Evaluates one request of a batch, the `number`-th of those that are evaluated side by side.

@@ -58,6 +58,23 @@ pub(super) fn footprint(
     collector.finish()
 }
 
+/// Whether something in `request` is read as of a revision that it names.
+pub(super) fn looks_back(request: &Request) -> bool {
+    match request {
+        Request::Range(range) => range.revision > 0,
+        Request::Txn(txn) => some_op_looks_back(txn),
+        _ => false,
+    }
+}
+
+fn some_op_looks_back(txn: &Txn) -> bool {
+    txn.success.iter().chain(&txn.failure).any(|op| match op {
+        RequestOp::Range(range) => range.revision > 0,
+        RequestOp::Txn(inner) => some_op_looks_back(inner),
+        RequestOp::Put(_) | RequestOp::DeleteRange(_) => false,
+    })
+}
+
 impl<F: Fn(&[u8]) -> u32> Collector<F> {
     fn interval(&mut self, interval: &Interval) {
         match interval.is_point() {

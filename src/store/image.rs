@@ -42,14 +42,14 @@ pub enum ImageError {
     Store(#[from] Box<StoreError>),
 }
 
-/// Compactions that wait for images being written.
+/// Compactions that wait for images being written, and for transactions that read the past.
 pub(super) struct Compactions {
     state: MeasuredMutex<Waiting>,
 }
 
 #[derive(Debug, Default)]
 struct Waiting {
-    images: u32,
+    holders: u32,
     /// The newest that waits, 0 if none.
     due: MainRevision,
 }
@@ -65,30 +65,40 @@ impl Compactions {
         visit("compaction", &self.state);
     }
 
-    /// Lets the engine forget up to `revision`, now or when no image needs it any more.
+    /// Lets the engine forget up to `revision`, now or when nobody needs it any more.
     pub(super) fn compact(&self, engine: &impl Engine, revision: MainRevision) {
         failpoint::pass("store::forget");
         let mut state = self.state();
-        match state.images {
+        match state.holders {
             0 => engine.compact(revision),
             _ => state.due = state.due.max(revision),
         }
     }
 
-    fn hold(&self) {
-        self.state().images += 1;
-    }
-
-    fn release(&self, engine: &impl Engine) {
-        let mut state = self.state();
-        state.images -= 1;
-        if state.images == 0 && state.due > 0 {
-            engine.compact(std::mem::take(&mut state.due));
-        }
+    /// Has `engine` forget nothing more until what this gives is dropped.
+    pub(super) fn hold<'a, E: Engine>(&'a self, engine: &'a E) -> Held<'a, E> {
+        self.state().holders += 1;
+        Held { compactions: self, engine }
     }
 
     fn state(&self) -> MeasuredGuard<'_, Waiting> {
         self.state.lock()
+    }
+}
+
+/// Somebody who looks at what a compaction would let go.
+pub(super) struct Held<'a, E: Engine> {
+    compactions: &'a Compactions,
+    engine: &'a E,
+}
+
+impl<E: Engine> Drop for Held<'_, E> {
+    fn drop(&mut self) {
+        let mut state = self.compactions.state();
+        state.holders -= 1;
+        if state.holders == 0 && state.due > 0 {
+            self.engine.compact(std::mem::take(&mut state.due));
+        }
     }
 }
 
@@ -99,7 +109,7 @@ pub(super) fn write<E: Engine>(
     to: &mut dyn Write,
     held: &mut dyn FnMut(),
 ) -> io::Result<()> {
-    core.compactions.hold();
+    let compactions = core.compactions.hold(&core.engine);
     let mut leases = Vec::new();
     guarded.leases(&mut |table| leases = table.granted());
     let compacted = core.publication.compacted();
@@ -117,7 +127,7 @@ pub(super) fn write<E: Engine>(
         }
         outcome.is_ok()
     });
-    core.compactions.release(&core.engine);
+    drop(compactions);
     outcome?;
     failpoint::may_fail("image::end")?;
     out.write_all(&END.to_le_bytes())?;

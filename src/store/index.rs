@@ -45,7 +45,7 @@ impl Index {
 
     /// Takes a record out.
     pub(super) fn remove(&self, dead: &Record) {
-        self.sort_fresh();
+        self.sort();
         let dead = ByKey(dead.clone());
         self.sorted.write().remove(&dead);
     }
@@ -57,7 +57,7 @@ impl Index {
         end: Option<&[u8]>,
         visit: &mut dyn FnMut(&Record) -> Flow,
     ) {
-        self.sort_fresh();
+        self.sort();
         let mut first = Bound::Included(ByKey::probe(from));
         let end = end.map_or(Bound::Unbounded, |end| Bound::Excluded(ByKey::probe(end)));
         while let Some(records) = self.stride(&first, &end) {
@@ -83,7 +83,7 @@ impl Index {
 
     /// Sorts in what is in the list now, a stride at a time. What was taken from the list and is not in the index yet is behind the
     /// index's lock, which whoever looks for it needs: nobody finds a key in neither.
-    fn sort_fresh(&self) {
+    pub(super) fn sort(&self) {
         let mut left = self.fresh().len();
         while left > 0 {
             let mut sorted = self.sorted.write();

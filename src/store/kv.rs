@@ -96,6 +96,11 @@ impl Kv {
         }
     }
 
+    #[cfg(all(test, feature = "rocksdb"))]
+    pub(super) fn is_shelved(&self) -> bool {
+        matches!(self.numbers().value, Value::Shelved(_))
+    }
+
     /// Its numbers as they are now.
     pub(super) fn written(&self) -> Written {
         Written {

@@ -1,5 +1,5 @@
 //! The versions of one key. Its own small lock lets an interval be read without the locks of the shards it crosses; who
-//! writes holds the shard's lock too. The key itself is only in its versions: whoever looks at a record goes on to the
+//! adds a version or takes the record out holds the lock of the table that it is in, too. The key itself is only in its versions: whoever looks at a record goes on to the
 //! newest one anyway, and there are as many records as keys.
 
 use super::ahead::prefetch;

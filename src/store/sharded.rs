@@ -270,8 +270,7 @@ impl<E: Engine, L: Layout> Sharded<E, L> {
         Answer { response, locked, applied }
     }
 
-    /// Touches no key, so it needs no shard: versions are forgotten later, under the lock of their shard, and whoever reads
-    /// the past within a transaction holds that lock.
+    /// Touches no key, so it needs no shard: versions are forgotten later, and not while a transaction reads the past.
     fn compact(&self, revision: MainRevision, position: Position, pending: &mut Pending) -> Answer {
         let locked = self.shards.probe.now();
         let response = self.core.compact(revision, position, pending);

@@ -2,7 +2,7 @@
 
 use super::{failed, row, row::Meta};
 use crate::store::StoreError;
-use rocksdb::{DB, WriteBatch, WriteOptions};
+use rocksdb::{DB, IteratorMode, WriteBatch, WriteOptions};
 use std::path::Path;
 
 /// How the store stands that is in `db`, which has the present format from then on.
@@ -12,6 +12,12 @@ pub(super) fn bring_up_to_date(db: &DB, folder: &Path) -> Result<Meta, StoreErro
     let foreign = || StoreError::Foreign(folder.to_path_buf());
     match get(row::FORMAT)?.as_deref() {
         None => {
+            let mut rows = db.iterator(IteratorMode::Start);
+            match rows.next() {
+                None => {}
+                Some(Ok(_)) => return Err(foreign()),
+                Some(Err(error)) => return Err(failed(error)),
+            }
             db.put(row::FORMAT, [row::PRESENT_FORMAT]).map_err(failed)?;
             Ok(Meta::default())
         }
@@ -124,6 +130,11 @@ pub(super) mod tests {
         assert!(of(&[row::PRESENT_FORMAT + 1]).contains("of a later version of kvbench"));
         assert!(of(b"something else").contains("not of kvbench"));
         assert!(of(b"").contains("not of kvbench"));
+
+        let other = TempDir::new().unwrap();
+        DB::open(&options(), other.path()).unwrap().put(b"r", b"a row").unwrap();
+        let refused = store::open(on_disk(), other.path(), Probe::off()).err().unwrap();
+        assert!(refused.to_string().contains("not of kvbench"), "{refused}");
     }
 
     /// What programs of the first format wrote.

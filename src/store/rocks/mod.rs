@@ -41,8 +41,10 @@ const FORGET_PER_WRITE: usize = 2;
 const FORGET_AT_ONCE: usize = 32 * FORGET_TOGETHER;
 /// Read at once when all rows are read, bytes.
 const READ_AHEAD_BYTES: usize = 2 << 20;
-/// Versions of an image in one write batch.
-const LOAD_TOGETHER: usize = 256;
+/// Of an image, in one write batch, and one version more.
+const LOAD_BYTES: usize = 1 << 20;
+/// Versions whose values are let go of before readers may look at keys again.
+const SHELVE_TOGETHER: usize = 64;
 
 /// Keys in memory, values in RocksDB.
 pub(super) struct RocksDb {
@@ -161,8 +163,8 @@ impl RocksDb {
         let mut batch = WriteBatch::default();
         let kept = super::image::read(from, &mut |kv| {
             add_rows(&mut batch, std::iter::once(&kv));
-            match batch.len() {
-                ..LOAD_TOGETHER => Ok(()),
+            match batch.size_in_bytes() {
+                ..LOAD_BYTES => Ok(()),
                 _ => db.write_opt(std::mem::take(&mut batch), &unlogged).map_err(failed),
             }
         })?;
@@ -225,6 +227,8 @@ impl RocksDb {
     ) -> impl Iterator<Item = Kv> + use<> {
         let Forgotten { mut gone, dead, .. } = forgotten;
         if !dead.is_empty() {
+            // That may take long, and readers need the lock.
+            self.order.sort();
             let mut keys = self.keys();
             for write in dead {
                 let dead = &write.record;
@@ -243,14 +247,17 @@ impl RocksDb {
 
     /// Notes what was written, and lets go of the values.
     fn shelve(&self, changes: &[Change], history: &mut History) {
-        let keys = self.keys();
-        for Change { kv, .. } in changes {
-            let bytes = kv.value_bytes() as u32;
-            let shelved = Kv::shelved(kv.key(), bytes, kv.written(), &self.shelf);
-            let hash = self.hash(kv.key());
-            let is_of_it = |entry: &Entry| entry.hash == hash && entry.record.replace(kv, &shelved);
-            let entry = keys.find(hash, is_of_it).expect("what is committed was added");
-            history.push(shelved, entry.record.clone());
+        for some in changes.chunks(SHELVE_TOGETHER) {
+            let keys = self.keys();
+            for Change { kv, .. } in some {
+                let bytes = kv.value_bytes() as u32;
+                let shelved = Kv::shelved(kv.key(), bytes, kv.written(), &self.shelf);
+                let hash = self.hash(kv.key());
+                let is_of_it =
+                    |entry: &Entry| entry.hash == hash && entry.record.replace(kv, &shelved);
+                let entry = keys.find(hash, is_of_it).expect("what is committed was added");
+                history.push(shelved, entry.record.clone());
+            }
         }
     }
 
@@ -427,8 +434,8 @@ impl Engine for RocksDb {
     }
 
     fn compact(&self, revision: MainRevision) {
-        // Release: who finds a row gone then sees why.
-        self.values.compacted.store(revision, Ordering::Release);
+        // Release: who finds a row gone then sees why. The newest, whoever is late.
+        self.values.compacted.fetch_max(revision, Ordering::Release);
     }
 
     fn defragment(&self, _: &mut dyn FnMut(Tend<'_, ()>)) {
@@ -502,5 +509,89 @@ fn add_lease(batch: &mut WriteBatch, change: LeaseChange) {
             batch.put(row::place_of_lease(id), ttl_s.to_le_bytes());
         }
         LeaseChange::Revoked { id } => batch.delete(row::place_of_lease(id)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Position;
+    use crate::store::kv::Written;
+    use tempfile::TempDir;
+
+    fn engine(folder: &TempDir) -> RocksDb {
+        let opened = RocksDb::open(folder.path(), StateSync::RaftLogOnly, 5, Probe::off());
+        opened.unwrap().0
+    }
+
+    fn version(key: &[u8], value: &[u8], modified: MainRevision, version: i64) -> Kv {
+        let create = modified + 1 - version;
+        Kv::new(key, value, Written { create, modified, version, lease: 0, sub: 0 })
+    }
+
+    fn keep(engine: &RocksDb, kvs: &[Kv], compacted: MainRevision) {
+        kvs.iter().for_each(|kv| engine.add(&mut (), engine.hash(kv.key()), kv.clone()));
+        let changes: Vec<_> = kvs.iter().map(|kv| Change { kv: kv.clone(), prev: None }).collect();
+        let revision = kvs.last().map_or(compacted, Kv::modified);
+        let position = Position::default();
+        let alarm = AlarmChange::None;
+        engine.commit(&Commit {
+            changes: &changes,
+            leases: &[],
+            alarm,
+            revision,
+            compacted,
+            position,
+        });
+    }
+
+    fn seen(engine: &RocksDb, key: &[u8], revision: MainRevision) -> Kv {
+        let key = Hashed { key, hash: engine.hash(key) };
+        engine.get(&(), key, At::Revision(revision)).unwrap()
+    }
+
+    #[test]
+    fn values_leave_memory_when_they_are_kept() {
+        let folder = TempDir::new().unwrap();
+        let engine = engine(&folder);
+        let kvs: Vec<_> = (0..2 * SHELVE_TOGETHER as i64)
+            .map(|at| version(format!("{}", at / 2).as_bytes(), b"a value", 2 + at, 1 + at % 2))
+            .collect();
+        keep(&engine, &kvs, 0);
+        for kv in &kvs {
+            let shelved = seen(&engine, kv.key(), kv.modified());
+            assert!(shelved.is_shelved() && !kv.is_shelved(), "{shelved:?}");
+            assert_eq!(shelved.key_value(), kv.key_value());
+            let taken_down = shelved.taken_down();
+            assert!(!taken_down.is_shelved() && taken_down.key_value() == kv.key_value());
+        }
+    }
+
+    #[test]
+    fn a_version_that_a_compaction_has_overtaken_has_no_value() {
+        let folder = TempDir::new().unwrap();
+        let engine = engine(&folder);
+        let kvs = [version(b"k", b"old", 2, 1), version(b"k", b"newer", 3, 2)];
+        keep(&engine, &kvs, 0);
+        let (old, newer) = (seen(&engine, b"k", 2), seen(&engine, b"k", 3));
+        keep(&engine, &[version(b"other", b"", 4, 1)], 0);
+        keep(&engine, &[], 4);
+        engine.compact(4);
+        assert_eq!(old.value().as_ref(), b"old", "it is compacted and not forgotten");
+        engine.defragment(&mut |_| {});
+        assert_eq!((old.value().as_ref(), newer.value().as_ref()), (&b""[..], &b"newer"[..]));
+        let others = size::of_version_with(b"other".len());
+        assert_eq!(engine.held_bytes(), size::of_version_with(b"knewer".len()) + others);
+    }
+
+    #[test]
+    #[should_panic(expected = "the database holds what was written to it")]
+    fn a_row_that_is_gone_without_a_compaction_is_no_empty_value() {
+        let folder = TempDir::new().unwrap();
+        let engine = engine(&folder);
+        keep(&engine, &[version(b"k", b"value", 2, 1)], 0);
+        let kv = seen(&engine, b"k", 2);
+        engine.values.db.delete(row::place_of_revision(kv.revision())).unwrap();
+        let _ = kv.value();
     }
 }
