@@ -477,6 +477,7 @@ fn workers_in_memory() {
 #[cfg(feature = "rocksdb")]
 mod rocksdb {
     use super::*;
+    use kvbench::model::OpResponse;
     use kvbench::store::StateSync;
 
     const ENGINE: EngineKind = EngineKind::RocksDb { state_sync: StateSync::RaftLogOnly };
@@ -526,6 +527,70 @@ mod rocksdb {
             Ok(Body::Range(found)) => found.count,
             other => panic!("{other:?}"),
         }
+    }
+
+    const ROUNDS: usize = 60;
+
+    /// One reads an old version within a transaction that writes, while one compacts to the next version and others write, so that old
+    /// ones are forgotten: it finds the version or is refused.
+    #[test]
+    fn a_transaction_reads_the_past_whoever_forgets_it() {
+        let engine = EngineKind::RocksDb { state_sync: StateSync::PerOp };
+        let path = PathKind::Sharded { shards: SHARDS, workers: 1 };
+        let config = Config { engine, ..Config::in_memory(path) };
+        let folder = tempfile::tempdir().unwrap();
+        let store = &*store::open(config, folder.path(), Probe::off()).unwrap();
+        let mut found = 0;
+        for _ in 0..ROUNDS {
+            let old = apply(store, Request::put("k", "value")).revision;
+            let newer = apply(store, Request::put("k", "newer")).revision;
+            thread::scope(|threads| {
+                threads.spawn(move || apply(store, Request::Compact { revision: newer }));
+                for putter in 0..PUTTERS {
+                    threads.spawn(move || apply(store, Request::put(format!("{putter}"), "x")));
+                }
+                let read = (0..PUTTERS).map(|_| threads.spawn(move || value_at(store, old)));
+                for read in read.collect::<Vec<_>>() {
+                    match read.join().unwrap() {
+                        Ok(value) => {
+                            assert_eq!(value.as_deref(), Some(&b"value"[..]));
+                            found += 1;
+                        }
+                        Err(refusal) => assert_eq!(refusal, Refusal::Compacted),
+                    }
+                }
+            });
+        }
+        assert!(found > 0, "no transaction was as early as the compaction");
+    }
+
+    fn apply(store: &dyn ApplyPath, request: Request) -> Response {
+        let mut answers = Vec::new();
+        let command = Command { position: Position::default(), request };
+        store.apply(&mut vec![command], &mut answers);
+        answers.remove(0).response
+    }
+
+    /// Reads in one transaction, so that it takes longer than the commits of others.
+    const READS: usize = 2_000;
+
+    /// The value of `k` at `revision`, as a transaction that writes reads it, again and again.
+    fn value_at(store: &dyn ApplyPath, revision: MainRevision) -> Result<Option<Vec<u8>>, Refusal> {
+        let range = Range { interval: Interval::point(b"k"), revision, ..Range::default() };
+        let marker = Put { key: b"marker".to_vec(), ..Put::default() };
+        let mut success = vec![RequestOp::Range(range); READS];
+        success.push(RequestOp::Put(marker));
+        let txn = Txn { success, ..Txn::default() };
+        let Body::Txn { responses, .. } = apply(store, Request::Txn(txn)).result? else {
+            panic!("a transaction answers as one");
+        };
+        let value = |response: &OpResponse| match &response.body {
+            Body::Range(found) => found.kvs.first().map(|kv| kv.value.clone()),
+            other => panic!("{other:?}"),
+        };
+        let values: Vec<_> = responses[..READS].iter().map(value).collect();
+        assert!(values.iter().all(|value| *value == values[0]), "it changed meanwhile");
+        Ok(values[0].clone())
     }
 
     #[test]
