@@ -200,7 +200,7 @@ impl RocksDb {
         record
     }
 
-    /// Deletes some of what the compaction covers and says whether there may be more: looks at so many writes, a go at least.
+    /// Deletes some of what the compaction covers and says whether there may be more: looks at so many writes, in whole goes.
     fn forget(&self, batch: &mut WriteBatch, history: &mut History, at_least: usize) -> bool {
         let compacted = self.values.compacted.load(Ordering::Relaxed);
         let mut looked_at = 0;
