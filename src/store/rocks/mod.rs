@@ -129,16 +129,14 @@ impl RocksDb {
     fn find_versions(&self) -> Result<(), rocksdb::Error> {
         let mut history = History::default();
         let mut held = 0;
-        let (first, end) = row::places_of_revisions(0, MainRevision::MAX);
-        let mut rows = rows_between(&self.values.db, first, end, ReadFor::Everything);
-        while let Some(bytes) = rows.value() {
-            let Row { written, key, value } = Row::from_bytes(bytes).expect(HOLDS);
-            let kv = Kv::shelved(key, value.len() as u32, written, &self.shelf);
+        let all = (0, MainRevision::MAX);
+        each_row(&self.values.db, all, ReadFor::Everything, &mut |row| {
+            let bytes = row.value.len() as u32;
+            let kv = Kv::shelved(row.key, bytes, row.written, &self.shelf);
             held += size::of_version(&kv);
-            history.push(kv.clone(), self.enter(self.hash(key), kv));
-            rows.next();
-        }
-        rows.status()?;
+            history.push(kv.clone(), self.enter(self.hash(row.key), kv));
+            true
+        })?;
         self.held.store(held, Ordering::Relaxed);
         self.kept.lock().history = history;
         Ok(())
@@ -335,8 +333,14 @@ enum ReadFor {
     Everything,
 }
 
-/// The rows whose places lie in `from..end`, ascending.
-fn rows_between(db: &DB, from: Vec<u8>, end: Vec<u8>, what: ReadFor) -> rocksdb::DBRawIterator<'_> {
+/// Shows the rows of the revisions in `from..=to`, ascending, until `visit` says no.
+fn each_row(
+    db: &DB,
+    (from, to): (MainRevision, MainRevision),
+    what: ReadFor,
+    visit: &mut dyn FnMut(Row<'_>) -> bool,
+) -> Result<(), rocksdb::Error> {
+    let (first, end) = row::places_of_revisions(from, to);
     let mut options = ReadOptions::default();
     options.set_iterate_upper_bound(end);
     if what == ReadFor::Everything {
@@ -344,27 +348,14 @@ fn rows_between(db: &DB, from: Vec<u8>, end: Vec<u8>, what: ReadFor) -> rocksdb:
         options.set_readahead_size(READ_AHEAD_BYTES);
     }
     let mut rows = db.raw_iterator_opt(options);
-    rows.seek(from);
-    rows
-}
-
-/// Shows the versions of the revisions in `from..=to` until `visit` says no.
-fn each_version(
-    db: &DB,
-    (from, to): (MainRevision, MainRevision),
-    what: ReadFor,
-    visit: &mut dyn FnMut(Kv) -> bool,
-) {
-    let (first, end) = row::places_of_revisions(from, to);
-    let mut rows = rows_between(db, first, end, what);
+    rows.seek(first);
     while let Some(bytes) = rows.value() {
-        let Row { written, key, value } = Row::from_bytes(bytes).expect(HOLDS);
-        if !visit(Kv::new(key, value, written)) {
-            return;
+        if !visit(Row::from_bytes(bytes).expect(HOLDS)) {
+            return Ok(());
         }
         rows.next();
     }
-    rows.status().expect(READS);
+    rows.status()
 }
 
 impl Engine for RocksDb {
@@ -461,16 +452,18 @@ impl Engine for RocksDb {
         to: MainRevision,
     ) -> Vec<Kv> {
         let mut changes = Vec::new();
-        each_version(&self.values.db, (from, to), ReadFor::Some, &mut |kv| {
-            changes.push(kv);
+        let read = each_row(&self.values.db, (from, to), ReadFor::Some, &mut |row| {
+            changes.push(Kv::from(row));
             true
         });
+        read.expect(READS);
         changes
     }
 
     fn versions(&self, revision: MainRevision, visit: &mut dyn FnMut(&Kv) -> bool) {
         let all = (0, revision);
-        each_version(&self.values.db, all, ReadFor::Everything, &mut |kv| visit(&kv));
+        each_row(&self.values.db, all, ReadFor::Everything, &mut |row| visit(&Kv::from(row)))
+            .expect(READS);
     }
 
     fn visit_locks(&self, visit: Visit<'_>) {

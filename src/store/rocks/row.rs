@@ -75,6 +75,12 @@ impl<'a> Row<'a> {
     }
 }
 
+impl From<Row<'_>> for Kv {
+    fn from(Row { written, key, value }: Row<'_>) -> Kv {
+        Kv::new(key, value, written)
+    }
+}
+
 /// The length of the key, behind main and sub of the version before and perhaps before its bytes.
 fn length_in_first_format(rest: &mut &[u8]) -> Option<u32> {
     number(rest)?;
