@@ -1,6 +1,6 @@
 //! What starting again costs: time and memory of a node that held a million keys, from its log alone, and from an image with the rest of the
-//! log behind it. Each case runs three times, each time in a process of its own that wrote nothing, so that time and memory are those of a
-//! restart alone; the table shows the median and the extremes.
+//! log behind it; and what the first range takes then, since keys may not be in order yet. Each case runs three times, each time in a
+//! process of its own that wrote nothing, so that time and memory are those of a restart alone; the table shows the median and the extremes.
 //!
 //! `cargo bench --features rocksdb --bench restart`; `-- 100000` for another number of keys.
 
@@ -8,7 +8,7 @@
 
 use kvbench::clock::Clock;
 use kvbench::measure::stage::Probe;
-use kvbench::model::Request;
+use kvbench::model::{Interval, Range, Request};
 use kvbench::node::{Compaction, Config, Node, Peers};
 use kvbench::raft::{self, ApplyOn, Batch, Fsync, Group, ImagePolicy, Propose, Publish, Reads};
 use kvbench::store::{self, EngineKind, PathKind};
@@ -29,6 +29,8 @@ struct Restart {
     seconds: f64,
     /// Most memory of the process, until it answered.
     peak_kib: u64,
+    /// From then until a range of a few keys was answered.
+    first_range_seconds: f64,
 }
 
 fn main() {
@@ -42,8 +44,8 @@ fn main() {
     let keys: u64 = asked.unwrap_or(KEYS);
     println!("{keys} keys of 16 B, values of {VALUE_BYTES} B");
     println!(
-        "{:24} {:>8} {:>8} {:>8} {:>12} {:>12} {:>12}",
-        "s until it answers", "median", "least", "most", "folder MB", "peak MB", "most MB"
+        "{:16} {:>20} {:>20} {:>10} {:>16}",
+        "", "s until it answers", "s of a first range", "folder MB", "peak MB"
     );
     for (name, engine) in engines() {
         for (begun, images) in [("log", false), ("image", true)] {
@@ -52,22 +54,24 @@ fn main() {
             let bytes = size(folder.path());
             let restarts: Vec<_> =
                 (0..ROUNDS).map(|_| restart(name, folder.path(), keys)).collect();
-            let mut seconds: Vec<_> = restarts.iter().map(|restart| restart.seconds).collect();
-            seconds.sort_by(f64::total_cmp);
-            let mut peaks: Vec<_> = restarts.iter().map(|restart| restart.peak_kib).collect();
-            peaks.sort_unstable();
             println!(
-                "{:24} {:>8.2} {:>8.2} {:>8.2} {:>12} {:>12} {:>12}",
+                "{:16} {:>20} {:>20} {:>10} {:>16}",
                 format!("{name}, {begun}"),
-                seconds[ROUNDS / 2],
-                seconds[0],
-                seconds[ROUNDS - 1],
+                spread(&restarts, 2, |restart| restart.seconds),
+                spread(&restarts, 2, |restart| restart.first_range_seconds),
                 bytes >> 20,
-                peaks[ROUNDS / 2] >> 10,
-                peaks[ROUNDS - 1] >> 10
+                spread(&restarts, 0, |restart| (restart.peak_kib >> 10) as f64)
             );
         }
     }
+}
+
+/// Median and extremes of what `value` says.
+fn spread(restarts: &[Restart], decimals: usize, value: fn(&Restart) -> f64) -> String {
+    let mut values: Vec<_> = restarts.iter().map(value).collect();
+    values.sort_by(f64::total_cmp);
+    let (least, median, most) = (values[0], values[values.len() / 2], values[values.len() - 1]);
+    format!("{median:.decimals$} [{least:.decimals$}, {most:.decimals$}]")
 }
 
 fn engines() -> Vec<(&'static str, EngineKind)> {
@@ -104,7 +108,7 @@ fn fill(engine: EngineKind, folder: &Path, keys: u64, image: bool) {
     let node = start(engine, folder);
     for first in (0..keys).step_by(AT_ONCE as usize) {
         let last = keys.min(first + AT_ONCE);
-        let put = |key| Request::put(format!("{key:016x}"), vec![0x6b; VALUE_BYTES]);
+        let put = |number| Request::put(key(number), vec![0x6b; VALUE_BYTES]);
         let puts: Vec<Request> = (first..last).map(put).collect();
         assert!(node.call_all(&puts).iter().all(Result::is_ok));
     }
@@ -120,6 +124,11 @@ fn fill(engine: EngineKind, folder: &Path, keys: u64, image: bool) {
     }
 }
 
+/// Keys come in no order, as those of real loads: an odd factor gives each number another place among all of 64 bits.
+fn key(number: u64) -> String {
+    format!("{:016x}", number.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+}
+
 /// Files that are not finished.
 fn parts(folder: &Path) -> usize {
     let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
@@ -133,12 +142,13 @@ fn restart(engine: &str, folder: &Path, keys: u64) -> Restart {
     let output = command.output().expect("the process starts");
     let said = String::from_utf8_lossy(&output.stdout);
     let words: Vec<_> = said.split_whitespace().collect();
-    let [seconds, peak_kib] = words[..] else {
+    let [seconds, peak_kib, first_range] = words[..] else {
         panic!("{said}{}", String::from_utf8_lossy(&output.stderr));
     };
     Restart {
         seconds: seconds.parse().expect("seconds"),
         peak_kib: peak_kib.parse().expect("a number of KiB"),
+        first_range_seconds: first_range.parse().expect("seconds"),
     }
 }
 
@@ -148,9 +158,14 @@ fn start_again(engine: &str, folder: &Path, keys: u64) {
     let clock = Clock::start();
     let node = start(known.expect("an engine of this build").1, folder);
     let (seconds, peak) = (clock.now().as_secs_f64(), peak_kib());
+    let clock = Clock::start();
+    let interval = Interval::between("8000", "80001");
+    let range = Request::Range(Range { interval, ..Range::default() });
+    assert!(node.call_all(&[range]).iter().all(Result::is_ok));
+    let first_range = clock.now().as_secs_f64();
     // Afterwards: it reads everything.
     assert_eq!(node.digest().keys, keys);
-    println!("{seconds} {peak}");
+    println!("{seconds} {peak} {first_range}");
 }
 
 fn size(folder: &Path) -> u64 {

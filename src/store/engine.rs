@@ -47,6 +47,9 @@ pub(super) trait Engine: Send + Sync + 'static {
     /// Makes `kv` the newest version of its key.
     fn add(&self, part: &mut Self::Part, hash: u64, kv: Kv);
 
+    /// Has all keys in order, so that no request waits for that. Said once what was kept is back.
+    fn sort(&self);
+
     /// Keeps what was done since the last commit. Called in the order of revisions, by one thread at a time, before
     /// readers may see it. Not keeping it is no option: a failure ends the process.
     fn commit(&self, commit: &Commit<'_>);

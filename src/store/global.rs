@@ -77,6 +77,7 @@ impl<E: Engine> GlobalMutex<E> {
         for kv in &kept.versions {
             core.engine.add(&mut part, core.hash(kv.key()), kv.clone());
         }
+        core.engine.sort();
         let state = State { part, leases: Leases::of(kept) };
         GlobalMutex { core, state: MeasuredMutex::new(state, probe), probe }
     }

@@ -5,7 +5,7 @@
 //! New keys wait in a list and enter the index when an interval is next walked: a load without ranges does not pay for
 //! the order.
 //!
-//! Caveat: nothing is kept across a restart; the log is replayed.
+//! Caveats: nothing is kept across a restart; the log is replayed. Who walks first after a million new keys sorts them, 0.4 s.
 
 use super::ahead::Group;
 use super::engine::{Commit, Engine, Hashed, Show, Tend};
@@ -125,6 +125,10 @@ impl Engine for Memory {
             }
         };
         part.written.push(kv, record);
+    }
+
+    fn sort(&self) {
+        self.index.sort();
     }
 
     fn commit(&self, _: &Commit<'_>) {}

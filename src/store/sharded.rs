@@ -195,6 +195,7 @@ impl<E: Engine, L: Layout> Sharded<E, L> {
         let shards = ShardLocks::new(shards, || core.engine.part(), Leases::of(kept), probe);
         let store = Sharded { core, shards };
         versions.into_iter().for_each(|kv| store.fill(kv));
+        store.core.engine.sort();
         store
     }
 

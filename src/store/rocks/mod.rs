@@ -391,6 +391,10 @@ impl Engine for RocksDb {
         self.enter(hash, kv);
     }
 
+    fn sort(&self) {
+        self.order.sort();
+    }
+
     fn commit(&self, commit: &Commit<'_>) {
         let mut progress = self.kept.lock();
         let Progress { meta, history } = &mut *progress;
