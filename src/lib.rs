@@ -6,6 +6,7 @@ pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod failpoint;
+pub mod gather;
 pub mod host;
 pub mod load;
 pub mod measure;

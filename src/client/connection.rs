@@ -3,6 +3,7 @@
 use super::ClientError;
 use super::grpc::{frame, only};
 use super::tls::{Tls, connector};
+use crate::gather::Gathered;
 use crate::rpc::etcdserverpb::{AuthenticateRequest, AuthenticateResponse};
 use bytes::{Bytes, BytesMut};
 use h2::RecvStream;
@@ -194,7 +195,7 @@ where
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .enable_push(false);
-    let (streams, connection) = builder.handshake(stream).await?;
+    let (streams, connection) = builder.handshake(Gathered::new(stream)).await?;
     // It ends when the last user of the connection has gone; why it broke, each call is told.
     tokio::spawn(async move {
         let _ = connection.await;

@@ -2,8 +2,8 @@
 
 use super::authority::Blanking;
 use super::lanes::{Lane, Place};
-use super::turn::Turns;
 use crate::failpoint;
+use crate::gather::Gathered;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -117,10 +117,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
 /// A client's connection, with its place.
 pub(super) struct Connection {
-    stream: Box<dyn Stream>,
+    stream: Gathered<Box<dyn Stream>>,
     blanking: Blanking,
-    /// Before what comes next is sent.
-    turns: Turns,
     /// Until its first word.
     silence: Option<Pin<Box<Sleep>>>,
     _slot: OwnedSemaphorePermit,
@@ -130,20 +128,8 @@ pub(super) struct Connection {
 impl Connection {
     fn new(stream: Box<dyn Stream>, slot: OwnedSemaphorePermit, place: Place) -> Connection {
         let silence = Some(Box::pin(sleep(FIRST_WORD)));
-        let (blanking, turns) = (Blanking::new(), Turns::default());
-        Connection { stream, blanking, turns, silence, _slot: slot, _place: place }
-    }
-
-    /// Sends once it is its turn.
-    fn poll_in_turn(
-        &mut self,
-        cx: &mut Context<'_>,
-        send: impl FnOnce(Pin<&mut Box<dyn Stream>>, &mut Context<'_>) -> Poll<io::Result<usize>>,
-    ) -> Poll<io::Result<usize>> {
-        ready!(self.turns.poll_come(cx));
-        let sent = ready!(send(Pin::new(&mut self.stream), cx));
-        self.turns.end();
-        Poll::Ready(sent)
+        let (stream, blanking) = (Gathered::new(stream), Blanking::new());
+        Connection { stream, blanking, silence, _slot: slot, _place: place }
     }
 }
 
@@ -174,19 +160,7 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.poll_in_turn(cx, |stream, cx| stream.poll_write(cx, bytes))
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.poll_in_turn(cx, |stream, cx| stream.poll_write_vectored(cx, slices))
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -34,7 +34,6 @@ mod quota;
 mod routes;
 mod tally;
 mod tls;
-mod turn;
 mod watching;
 
 pub use identity::{Identity, cluster_id, member_id};

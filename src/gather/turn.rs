@@ -30,7 +30,8 @@ struct Turn {
 
 impl Turns {
     /// Ready once the turn has come; the task is woken then. However often it is polled for other reasons, it comes no sooner.
-    pub(super) fn poll_come(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// `is_asked_again`: by a task that has not run for another reason since it asked last.
+    pub(super) fn poll_come(&mut self, cx: &mut Context<'_>, is_asked_again: bool) -> Poll<()> {
         if self.spared > 0 {
             return Poll::Ready(());
         }
@@ -46,7 +47,7 @@ impl Turns {
         match self.now.has_come.load(Ordering::Acquire) {
             true => Poll::Ready(()),
             false => {
-                self.has_company |= was_awaited;
+                self.has_company |= was_awaited && !is_asked_again;
                 Poll::Pending
             }
         }
@@ -90,7 +91,7 @@ mod tests {
                     for round in 0..2 {
                         poll_fn(|cx| {
                             waiter.register(cx.waker());
-                            turns.poll_come(cx)
+                            turns.poll_come(cx, false)
                         })
                         .await;
                         turns.end();
@@ -117,7 +118,7 @@ mod tests {
             for _ in 0..34 {
                 let mut has_waited = false;
                 poll_fn(|cx| {
-                    let come = turns.poll_come(cx);
+                    let come = turns.poll_come(cx, false);
                     has_waited |= come.is_pending();
                     come
                 })
