@@ -122,6 +122,7 @@ fn compile_protos() -> Result<(), Box<dyn Error>> {
     let descriptors = PathBuf::from(std::env::var("OUT_DIR")?).join("descriptors.bin");
     std::fs::write(descriptors, protos.encode_file_descriptor_set())?;
     tonic_prost_build::configure()
+        .codec_path("crate::rpc::Codec")
         .emit_rerun_if_changed(false)
         .compile_fds(protos.file_descriptor_set())?;
     Ok(())
