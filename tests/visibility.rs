@@ -479,6 +479,7 @@ mod rocksdb {
     use super::*;
     use kvbench::model::OpResponse;
     use kvbench::store::StateSync;
+    use std::sync::mpsc;
 
     const ENGINE: EngineKind = EngineKind::RocksDb { state_sync: StateSync::RaftLogOnly };
     const SEEDS: u64 = 5;
@@ -530,9 +531,11 @@ mod rocksdb {
     }
 
     const ROUNDS: usize = 60;
+    const TRANSACTIONS: usize = 4;
 
-    /// One reads an old version within a transaction that writes, while one compacts to the next version and others write, so that old
-    /// ones are forgotten: it finds the version or is refused.
+    /// Some read an old version within transactions that write, while one compacts to the next version and others write, so that old
+    /// ones are forgotten: each finds the version or is refused. The compaction waits for none, one, two or three of them, so that
+    /// there are some before it and some beside it on any machine.
     #[test]
     fn a_transaction_reads_the_past_whoever_forgets_it() {
         let engine = EngineKind::RocksDb { state_sync: StateSync::PerOp };
@@ -541,17 +544,25 @@ mod rocksdb {
         let folder = tempfile::tempdir().unwrap();
         let store = &*store::open(config, folder.path(), Probe::off()).unwrap();
         let mut found = 0;
-        for _ in 0..ROUNDS {
+        for round in 0..ROUNDS {
             let old = apply(store, Request::put("k", "value")).revision;
             let newer = apply(store, Request::put("k", "newer")).revision;
+            let (done, answered) = mpsc::channel();
             thread::scope(|threads| {
-                threads.spawn(move || apply(store, Request::Compact { revision: newer }));
+                for _ in 0..TRANSACTIONS {
+                    let done = done.clone();
+                    threads.spawn(move || done.send(value_at(store, old)).unwrap());
+                }
+                // One that panics answers nothing; nobody waits for it then.
+                drop(done);
                 for putter in 0..PUTTERS {
                     threads.spawn(move || apply(store, Request::put(format!("{putter}"), "x")));
                 }
-                let read = (0..PUTTERS).map(|_| threads.spawn(move || value_at(store, old)));
-                for read in read.collect::<Vec<_>>() {
-                    match read.join().unwrap() {
+                let mut answers: Vec<_> = answered.iter().take(round % TRANSACTIONS).collect();
+                apply(store, Request::Compact { revision: newer });
+                answers.extend(answered.iter().take(TRANSACTIONS - answers.len()));
+                for answer in answers {
+                    match answer {
                         Ok(value) => {
                             assert_eq!(value.as_deref(), Some(&b"value"[..]));
                             found += 1;
