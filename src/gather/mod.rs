@@ -4,6 +4,8 @@
 
 mod turn;
 
+pub use turn::wake_after_ready_tasks;
+
 use bytes::{Buf, BytesMut};
 use std::io;
 use std::pin::Pin;
@@ -17,8 +19,9 @@ const WAITING_MAX: usize = 64 << 10;
 /// Room that a connection keeps while nothing waits, bytes.
 const ROOM_KEPT: usize = 16 << 10;
 
-/// A stream whose bytes go out in turns. A flush before its turn says that it is done, though nothing is sent yet: the turn wakes
-/// the task that flushed, which has to flush again whenever it runs, as the tasks of HTTP/2 connections do.
+/// A stream whose bytes go out in turns, the first that are flushed at once. A later flush before its turn says that it is done, though
+/// nothing is sent yet: the turn wakes the task that flushed, which has to flush again whenever it runs, as the tasks of HTTP/2
+/// connections do once both sides have said their first word. That task is one that was spawned: tokio may forget the wakers of others.
 pub struct Gathered<S> {
     stream: S,
     waiting: BytesMut,
@@ -30,7 +33,7 @@ pub struct Gathered<S> {
 impl<S> Gathered<S> {
     /// Nothing waits yet.
     pub fn new(stream: S) -> Gathered<S> {
-        let (waiting, turns) = (BytesMut::new(), Turns::default());
+        let (waiting, turns) = (BytesMut::new(), Turns::new());
         Gathered { stream, waiting, turns, has_flushed: false }
     }
 }
@@ -45,7 +48,8 @@ impl<S: AsyncWrite + Unpin> Gathered<S> {
             }
         }
         self.turns.end();
-        if self.waiting.capacity() > ROOM_KEPT {
+        // Its capacity is what is left behind the bytes that were sent: not a word on how large it is.
+        if self.waiting.try_reclaim(ROOM_KEPT + 1) {
             self.waiting = BytesMut::new();
         }
         Poll::Ready(Ok(()))
@@ -168,10 +172,11 @@ mod tests {
     }
 
     #[test]
-    fn what_several_say_goes_out_in_one_call() {
+    fn what_several_say_goes_out_in_one_call_but_for_the_first_word() {
         let runtime = Builder::new_current_thread().build().unwrap();
         let noted = runtime.block_on(async {
             let (give, frames) = mpsc::channel(1);
+            give.send(b"settings".to_vec()).await.unwrap();
             let connection = tokio::spawn(connection(Gathered::new(Noted::default()), frames));
             for task in 0..20 {
                 let give = give.clone();
@@ -181,7 +186,7 @@ mod tests {
             connection.await.unwrap()
         });
         let whole: Vec<u8> = (0..20).flat_map(|task| vec![task; 2_000]).collect();
-        assert_eq!(noted.calls, [whole]);
+        assert_eq!(noted.calls, [b"settings".to_vec(), whole]);
     }
 
     #[test]
@@ -195,7 +200,10 @@ mod tests {
             stream.shutdown().await.unwrap();
             assert_eq!(stream.stream.calls.concat(), large);
             assert!(stream.stream.calls.len() <= 5);
-            assert!(stream.waiting.capacity() <= ROOM_KEPT, "a quiet connection is a small one");
+            assert!(
+                !stream.waiting.try_reclaim(ROOM_KEPT + 1),
+                "a quiet connection is a small one"
+            );
         });
     }
 

@@ -10,8 +10,14 @@ use std::task::{Context, Poll, Wake, Waker};
 /// Turns that a task is spared after one in which nobody had anything to add: with few clients waiting is for nothing.
 const SPARED: u8 = 15;
 
-/// Turns of one task, one after the other: each comes once the runtime has run what was ready.
-#[derive(Default)]
+/// Wakes once the runtime has run the tasks that are ready now, or, if there is no end of them, after some sixty; at once on a thread that
+/// is no runtime's worker.
+pub fn wake_after_ready_tasks(waker: &Waker) {
+    // The runtime keeps the waker until then; whether this yields does not matter, since nobody waits for it.
+    let _ = pin!(tokio::task::yield_now()).poll(&mut Context::from_waker(waker));
+}
+
+/// Turns of one task, one after the other: each comes once the runtime has run what was ready. The first comes at once.
 pub(super) struct Turns {
     now: Arc<Turn>,
     is_awaited: bool,
@@ -29,6 +35,10 @@ struct Turn {
 }
 
 impl Turns {
+    pub(super) fn new() -> Turns {
+        Turns { now: Arc::default(), is_awaited: false, has_company: false, spared: 1 }
+    }
+
     /// Ready once the turn has come; the task is woken then. However often it is polled for other reasons, it comes no sooner.
     /// `is_asked_again`: by a task that has not run for another reason since it asked last.
     pub(super) fn poll_come(&mut self, cx: &mut Context<'_>, is_asked_again: bool) -> Poll<()> {
@@ -40,9 +50,7 @@ impl Turns {
         if !self.is_awaited {
             (self.is_awaited, self.has_company) = (true, false);
             self.now.has_come.store(false, Ordering::Relaxed);
-            // The runtime wakes whom this leaves there once nobody is ready any more, or has had to wait for long.
-            let waker = Waker::from(self.now.clone());
-            let _ = pin!(tokio::task::yield_now()).poll(&mut Context::from_waker(&waker));
+            wake_after_ready_tasks(&Waker::from(self.now.clone()));
         }
         match self.now.has_come.load(Ordering::Acquire) {
             true => Poll::Ready(()),
@@ -53,10 +61,11 @@ impl Turns {
         }
     }
 
-    /// The turn was used.
+    /// The turn was used, or not waited for any longer.
     pub(super) fn end(&mut self) {
+        let has_come = self.is_awaited && self.now.has_come.load(Ordering::Relaxed);
         self.spared = match self.spared {
-            0 if !self.has_company => SPARED,
+            0 if has_come && !self.has_company => SPARED,
             spared => spared.saturating_sub(1),
         };
         self.is_awaited = false;
@@ -87,7 +96,8 @@ mod tests {
             let sender = tokio::spawn({
                 let (said, waiter) = (said.clone(), waiter.clone());
                 async move {
-                    let mut turns = Turns::default();
+                    let mut turns = Turns::new();
+                    turns.end();
                     for round in 0..2 {
                         poll_fn(|cx| {
                             waiter.register(cx.waker());
@@ -109,12 +119,12 @@ mod tests {
         assert_eq!(places, [5, 11], "{said:?}");
     }
 
-    /// Who is alone waits once in sixteen times.
+    /// Who is alone waits once in sixteen times, and never at first.
     #[test]
     fn who_is_alone_is_spared_most_turns() {
         let runtime = Builder::new_current_thread().build().unwrap();
         let waits = runtime.block_on(async {
-            let (mut turns, mut waits) = (Turns::default(), Vec::new());
+            let (mut turns, mut waits) = (Turns::new(), Vec::new());
             for _ in 0..34 {
                 let mut has_waited = false;
                 poll_fn(|cx| {
@@ -129,7 +139,28 @@ mod tests {
             waits
         });
         let at: Vec<usize> = (0..waits.len()).filter(|at| waits[*at]).collect();
-        assert_eq!(at, [0, 16, 32]);
+        assert_eq!(at, [1, 17, 33]);
+    }
+
+    /// As one does that has more to say than may wait.
+    #[test]
+    fn who_does_not_wait_for_the_turn_is_spared_none() {
+        let runtime = Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let mut turns = Turns::new();
+            for _ in 0..3 {
+                turns.end();
+                let come = poll_fn(|cx| Poll::Ready(turns.poll_come(cx, false))).await;
+                assert!(come.is_pending());
+            }
+        });
+    }
+
+    #[test]
+    fn without_a_runtime_nobody_waits() {
+        let turn = Arc::new(Turn::default());
+        wake_after_ready_tasks(&Waker::from(turn.clone()));
+        assert!(turn.has_come.load(Ordering::Acquire));
     }
 
     fn spawn_one(

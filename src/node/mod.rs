@@ -2,6 +2,7 @@
 
 use crate::clock::Clock;
 use crate::failpoint;
+use crate::gather::wake_after_ready_tasks;
 use crate::measure::lock::Visit;
 use crate::measure::pipeline::{PipelineCounts, PipelineMeter};
 use crate::measure::spans::SpanCounts;
@@ -21,6 +22,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
+use std::task::Waker;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -333,16 +335,18 @@ fn wait_for_all(answers: Vec<Answered>) -> Vec<Outcome> {
     answers.into_iter().map(wait).collect()
 }
 
-/// Leaves a request, as bytes, where the pipeline finds it.
+/// Leaves a request, as bytes, where the pipeline finds it. A pipeline that sleeps is woken by a write at once, and by reads once for all
+/// that the runtime's ready tasks leave: they need no disk that could begin meanwhile.
 fn leave(
-    inbox: &Inbox<Response, Reply>,
+    inbox: &Arc<Inbox<Response, Reply>>,
     request: &Request,
     bytes: Vec<u8>,
     reply: oneshot::Sender<Outcome>,
 ) {
-    match request.is_write() {
-        true => inbox.write(bytes, Reply(reply)),
-        false => inbox.read(bytes, Reply(reply)),
+    if request.is_write() {
+        inbox.write(bytes, Reply(reply));
+    } else if inbox.leave_read(bytes, Reply(reply)) {
+        wake_after_ready_tasks(&Waker::from(inbox.clone()));
     }
 }
 

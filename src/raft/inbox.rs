@@ -6,14 +6,15 @@ use super::refusals::{Refusals, Refused};
 use super::transport::{Door, MemberId, Received, Report};
 use super::{Delivered, Rejected, Waiter};
 use crate::failpoint;
-use crate::measure::lock::{MeasuredMutex, Visit};
+use crate::measure::lock::{MeasuredGuard, MeasuredMutex, Visit};
 use crate::measure::stage::{Probe, Timeline};
 use crate::units::Nanos;
 use std::io;
 use std::marker::PhantomData;
 use std::path::PathBuf;
-use std::sync::Condvar;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar};
+use std::task::Wake;
 
 /// Most that may wait, here and taken but not yet proposed or read; more is refused. The bound keeps memory and waiting in check while the
 /// log is slow or there is no quorum: by number alone, the largest requests there may be would fill 96 GiB. etcd's bound of 5000 is another
@@ -23,6 +24,9 @@ const BACKLOG_MAX: Backlog = Backlog { requests: 1 << 16, bytes: 256 << 20 };
 
 /// Most messages of other members that may wait; more are dropped, which the raft library makes good.
 const MESSAGES_MAX: usize = 1 << 13;
+
+/// Reads that wake the loop at once after one that waited for others and remained alone: with few clients waiting is for nothing.
+const SPARED: u8 = 15;
 
 /// Requests, and the bytes of their commands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -136,6 +140,8 @@ struct State<W> {
     backlog: Backlog,
     /// True while the loop sleeps and must be woken.
     sleeping: bool,
+    /// Reads whose wake-up waits for nobody.
+    spared: u8,
     /// True once nothing is taken in any more.
     closed: bool,
 }
@@ -197,7 +203,8 @@ impl<R, W: Waiter<R>> Inbox<R, W> {
 
     fn bounded(probe: Probe, most: Backlog) -> Inbox<R, W> {
         let backlog = Backlog::default();
-        let state = State { news: News::none(), backlog, sleeping: false, closed: false };
+        let state =
+            State { news: News::none(), backlog, sleeping: false, spared: 0, closed: false };
         Inbox {
             state: MeasuredMutex::new(state, probe),
             wake: Condvar::new(),
@@ -212,12 +219,31 @@ impl<R, W: Waiter<R>> Inbox<R, W> {
 
     /// Submits a command for the log. `waiter` is answered once it was applied, or refused at once.
     pub fn write(&self, command: Vec<u8>, waiter: W) {
-        self.submit(command, waiter, |news| &mut news.writes);
+        if let Some(state) = self.submit(command, waiter, |news| &mut news.writes) {
+            self.wake_loop(state);
+        }
     }
 
     /// Submits a query that needs no log entry; it sees every write answered before.
     pub fn read(&self, query: Vec<u8>, waiter: W) {
-        self.submit(query, waiter, |news| &mut news.reads);
+        if let Some(state) = self.submit(query, waiter, |news| &mut news.reads) {
+            self.wake_loop(state);
+        }
+    }
+
+    /// As [`Inbox::read`], but if it says true, the loop sleeps, and the caller wakes it: by the inbox as a waker, soon, once for
+    /// all that it leaves meanwhile. The loop looks by itself at its next tick.
+    #[must_use]
+    pub fn leave_read(&self, query: Vec<u8>, waiter: W) -> bool {
+        let Some(mut state) = self.submit(query, waiter, |news| &mut news.reads) else {
+            return false;
+        };
+        if !state.sleeping || state.spared == 0 {
+            return state.sleeping;
+        }
+        state.spared -= 1;
+        self.wake_loop(state);
+        false
     }
 
     /// What was refused of other members.
@@ -230,12 +256,13 @@ impl<R, W: Waiter<R>> Inbox<R, W> {
         visit("inbox", &self.state);
     }
 
+    /// Takes a request in, or answers why not.
     fn submit(
         &self,
         command: Vec<u8>,
         waiter: W,
         queue: impl Fn(&mut News<W>) -> &mut Vec<Submission<W>>,
-    ) {
+    ) -> Option<MeasuredGuard<'_, State<W>>> {
         let timeline = Timeline::submitted(self.probe.now());
         failpoint::pass("inbox::submit");
         let mut state = self.state.lock();
@@ -247,16 +274,32 @@ impl<R, W: Waiter<R>> Inbox<R, W> {
         };
         if let Some(rejected) = refused {
             drop(state);
-            return waiter.answer(Err::<Delivered<R>, _>(rejected));
+            waiter.answer(Err::<Delivered<R>, _>(rejected));
+            return None;
         }
         let submission = Submission { command, timeline, waiter };
         state.backlog.add(Backlog::of(&submission));
         queue(&mut state.news).push(submission);
-        let must_wake = std::mem::take(&mut state.sleeping);
-        drop(state);
-        if must_wake {
+        Some(state)
+    }
+
+    fn wake_loop(&self, mut state: MeasuredGuard<'_, State<W>>) {
+        if std::mem::take(&mut state.sleeping) {
+            drop(state);
             self.wake.notify_one();
         }
+    }
+
+    /// For reads that were left, unless the loop was woken for another reason and has taken them.
+    fn wake_for_reads(&self) {
+        let mut state = self.state.lock();
+        if state.news.reads.is_empty() {
+            return;
+        }
+        if state.sleeping && state.backlog.requests == 1 {
+            state.spared = SPARED;
+        }
+        self.wake_loop(state);
     }
 
     /// Asks for something; `reply` hears what became of it, or is dropped if the pipeline ends.
@@ -345,6 +388,12 @@ impl<R, W: Waiter<R>> Inbox<R, W> {
     }
 }
 
+impl<R: 'static, W: Waiter<R>> Wake for Inbox<R, W> {
+    fn wake(self: Arc<Self>) {
+        self.wake_for_reads();
+    }
+}
+
 /// Ends the member if the thread that holds it panics: what that thread was there for would never be done again, and nobody would know.
 pub struct StopOnPanic<'a, R, W: Waiter<R>>(pub &'a Inbox<R, W>);
 
@@ -359,7 +408,8 @@ impl<R, W: Waiter<R>> Drop for StopOnPanic<'_, R, W> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::{Arc, Mutex};
+    use std::sync::Mutex;
+    use std::task::Waker;
 
     /// Notes which of its kind were refused.
     struct Noted(Arc<Mutex<Vec<Rejected>>>);
@@ -387,6 +437,23 @@ mod tests {
         }
     }
 
+    impl Full {
+        /// As the loop does when there is nothing.
+        fn fall_asleep(&self) {
+            drop(self.inbox.take(Backlog::default()));
+            self.inbox.state.lock().sleeping = true;
+        }
+
+        fn is_asleep(&self) -> bool {
+            self.inbox.state.lock().sleeping
+        }
+
+        /// Whether the loop is to be woken for it.
+        fn leave(&self) -> bool {
+            self.inbox.leave_read(vec![0; 1], Noted(self.refused.clone()))
+        }
+    }
+
     #[test]
     fn bytes_are_bounded_here_and_while_they_wait_elsewhere() {
         let full = Full::new(Backlog { requests: 100, bytes: 1_000 });
@@ -407,6 +474,73 @@ mod tests {
         assert_eq!(full.inbox.take(Backlog::default()).writes.len(), 1);
         full.inbox.still_waiting(Backlog::default());
         assert_eq!(full.write(1_000), 4, "all of it is free again");
+    }
+
+    /// An inbox whose loop sleeps, whatever the threads of the host are doing.
+    fn asleep() -> Full {
+        let full = Full::new(BACKLOG_MAX);
+        full.fall_asleep();
+        full
+    }
+
+    #[test]
+    fn who_leaves_many_wakes_the_loop_once() {
+        let full = asleep();
+        assert!(full.leave() && full.leave(), "it is for whoever leaves them to wake it");
+        assert!(full.is_asleep());
+        full.inbox.wake_for_reads();
+        assert!(!full.is_asleep() && !full.leave(), "awake, it needs nobody");
+        full.fall_asleep();
+        assert!(full.leave(), "nobody was alone, so nobody is spared");
+    }
+
+    #[test]
+    fn who_leaves_one_alone_wakes_the_loop_at_once_the_next_times() {
+        let full = asleep();
+        assert!(full.leave());
+        full.inbox.wake_for_reads();
+        for _ in 0..SPARED {
+            full.fall_asleep();
+            assert!(!full.leave() && !full.is_asleep(), "woken at once");
+        }
+        full.fall_asleep();
+        assert!(full.leave(), "others may come");
+    }
+
+    #[test]
+    fn who_comes_too_late_lets_the_loop_sleep() {
+        let full = asleep();
+        assert!(full.leave());
+        full.write(1);
+        full.fall_asleep();
+        full.inbox.wake_for_reads();
+        assert!(full.is_asleep(), "what was left is taken already");
+        assert!(full.leave(), "and nobody was alone");
+    }
+
+    #[test]
+    fn the_inbox_is_a_waker_of_a_loop_that_sleeps() {
+        let inbox = Arc::new(asleep().inbox);
+        inbox.state.lock().sleeping = false;
+        std::thread::scope(|threads| {
+            threads.spawn(|| inbox.wait(Nanos::from_millis(3_600_000)));
+            while !inbox.state.lock().sleeping {
+                std::thread::yield_now();
+            }
+            assert!(inbox.leave_read(vec![0; 1], Noted(Arc::default())));
+            Waker::from(inbox.clone()).wake();
+        });
+        assert!(!inbox.state.lock().sleeping);
+    }
+
+    #[test]
+    fn who_submits_wakes_the_loop() {
+        let full = asleep();
+        full.write(1);
+        assert!(!full.is_asleep());
+        full.fall_asleep();
+        full.inbox.read(vec![0; 1], Noted(full.refused.clone()));
+        assert!(!full.is_asleep());
     }
 
     #[test]
