@@ -703,7 +703,10 @@ fn transfers_keep_the_money() {
     let text = text.replace("layer = \"store\"", "layer = \"raft\"\nfsync = \"off\"");
     let desk = Desk::new(&text.replace("[2]", "[8]").replace("@2", "@8"));
     let mut process = assert_cmd::Command::new(KVBENCH);
-    process.timeout(PROCESS_MAX).args(desk.run_args(&[])).assert().code(0).stderr("");
+    // On a busy host the ratio may be wrong or undecided, which is not what is asked here; a failed check would end with 4.
+    let ran = process.timeout(PROCESS_MAX).args(desk.run_args(&[])).assert();
+    let code = ran.stderr("").get_output().status.code();
+    assert!(matches!(code, Some(0 | 1 | 3)), "{code:?}");
     let run = desk.record();
     let check = run.checks.iter().find(|check| check.id == "bank");
     assert!(check.is_some_and(|check| check.passed), "{:?}", run.checks);
