@@ -19,6 +19,7 @@ use std::error::Error;
 use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex};
+use std::task::Waker;
 use std::time::Duration;
 
 /// Far beyond what any wait here takes; a pipeline that hangs fails the test in place of blocking it.
@@ -325,7 +326,7 @@ fn a_stopped_pipeline_refuses_at_once() {
         drop(pipeline);
         let (post, answers) = channel();
         inbox.write(b"late".to_vec(), Post(post.clone()));
-        inbox.read(b"late".to_vec(), Post(post));
+        assert!(!inbox.read(b"late".to_vec(), Post(post)), "nobody is there to be woken");
         assert_eq!(wait(&answers), Err(Rejected::Stopped));
         assert_eq!(wait(&answers), Err(Rejected::Stopped));
     }
@@ -340,7 +341,9 @@ fn a_stop_answers_reads_that_still_wait() {
     pipeline.inbox().write(STOP.to_vec(), Post(post));
     machine.until_stopped();
     let (post, read) = channel();
-    pipeline.inbox().read(b"query".to_vec(), Post(post));
+    if pipeline.inbox().read(b"query".to_vec(), Post(post)) {
+        Waker::from(pipeline.inbox().clone()).wake();
+    }
     std::thread::scope(|scope| {
         scope.spawn(move || drop(pipeline));
         let answer = read.recv_timeout(PATIENCE);

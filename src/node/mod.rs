@@ -336,7 +336,7 @@ fn wait_for_all(answers: Vec<Answered>) -> Vec<Outcome> {
 }
 
 /// Leaves a request, as bytes, where the pipeline finds it. A pipeline that sleeps is woken by a write at once, and by reads once for all
-/// that the runtime's ready tasks leave: they need no disk that could begin meanwhile.
+/// that the runtime's ready tasks ask: they need no disk that could begin meanwhile.
 fn leave(
     inbox: &Arc<Inbox<Response, Reply>>,
     request: &Request,
@@ -345,7 +345,7 @@ fn leave(
 ) {
     if request.is_write() {
         inbox.write(bytes, Reply(reply));
-    } else if inbox.leave_read(bytes, Reply(reply)) {
+    } else if inbox.read(bytes, Reply(reply)) {
         wake_after_ready_tasks(&Waker::from(inbox.clone()));
     }
 }

@@ -224,17 +224,10 @@ impl<R, W: Waiter<R>> Inbox<R, W> {
         }
     }
 
-    /// Submits a query that needs no log entry; it sees every write answered before.
-    pub fn read(&self, query: Vec<u8>, waiter: W) {
-        if let Some(state) = self.submit(query, waiter, |news| &mut news.reads) {
-            self.wake_loop(state);
-        }
-    }
-
-    /// As [`Inbox::read`], but if it says true, the loop sleeps, and the caller wakes it: by the inbox as a waker, soon, once for
-    /// all that it leaves meanwhile. The loop looks by itself at its next tick.
+    /// Submits a query that needs no log entry; it sees every write answered before. If this says true, the loop sleeps, and the caller
+    /// wakes it: by the inbox as a waker, soon, once for all that it asks meanwhile. The loop looks by itself at its next tick.
     #[must_use]
-    pub fn leave_read(&self, query: Vec<u8>, waiter: W) -> bool {
+    pub fn read(&self, query: Vec<u8>, waiter: W) -> bool {
         let Some(mut state) = self.submit(query, waiter, |news| &mut news.reads) else {
             return false;
         };
@@ -290,7 +283,7 @@ impl<R, W: Waiter<R>> Inbox<R, W> {
         }
     }
 
-    /// For reads that were left, unless the loop was woken for another reason and has taken them.
+    /// For reads, unless the loop was woken for another reason and has taken them.
     fn wake_for_reads(&self) {
         let mut state = self.state.lock();
         if state.news.reads.is_empty() {
@@ -449,8 +442,8 @@ mod tests {
         }
 
         /// Whether the loop is to be woken for it.
-        fn leave(&self) -> bool {
-            self.inbox.leave_read(vec![0; 1], Noted(self.refused.clone()))
+        fn read(&self) -> bool {
+            self.inbox.read(vec![0; 1], Noted(self.refused.clone()))
         }
     }
 
@@ -460,7 +453,7 @@ mod tests {
         assert_eq!(full.write(600), 0);
         assert_eq!(full.write(400), 0, "exactly full");
         assert_eq!(full.write(1), 1);
-        full.inbox.read(vec![0; 1], Noted(full.refused.clone()));
+        assert!(!full.read());
         assert_eq!(
             *full.refused.lock().unwrap(),
             [Rejected::Overloaded(2), Rejected::Overloaded(2)]
@@ -484,38 +477,38 @@ mod tests {
     }
 
     #[test]
-    fn who_leaves_many_wakes_the_loop_once() {
+    fn who_reads_much_wakes_the_loop_once() {
         let full = asleep();
-        assert!(full.leave() && full.leave(), "it is for whoever leaves them to wake it");
+        assert!(full.read() && full.read(), "it is for whoever reads to wake it");
         assert!(full.is_asleep());
         full.inbox.wake_for_reads();
-        assert!(!full.is_asleep() && !full.leave(), "awake, it needs nobody");
+        assert!(!full.is_asleep() && !full.read(), "awake, it needs nobody");
         full.fall_asleep();
-        assert!(full.leave(), "nobody was alone, so nobody is spared");
+        assert!(full.read(), "nobody was alone, so nobody is spared");
     }
 
     #[test]
-    fn who_leaves_one_alone_wakes_the_loop_at_once_the_next_times() {
+    fn who_reads_alone_wakes_the_loop_at_once_the_next_times() {
         let full = asleep();
-        assert!(full.leave());
+        assert!(full.read());
         full.inbox.wake_for_reads();
         for _ in 0..SPARED {
             full.fall_asleep();
-            assert!(!full.leave() && !full.is_asleep(), "woken at once");
+            assert!(!full.read() && !full.is_asleep(), "woken at once");
         }
         full.fall_asleep();
-        assert!(full.leave(), "others may come");
+        assert!(full.read(), "others may come");
     }
 
     #[test]
     fn who_comes_too_late_lets_the_loop_sleep() {
         let full = asleep();
-        assert!(full.leave());
+        assert!(full.read());
         full.write(1);
         full.fall_asleep();
         full.inbox.wake_for_reads();
-        assert!(full.is_asleep(), "what was left is taken already");
-        assert!(full.leave(), "and nobody was alone");
+        assert!(full.is_asleep(), "what was asked is taken already");
+        assert!(full.read(), "and nobody was alone");
     }
 
     #[test]
@@ -527,19 +520,16 @@ mod tests {
             while !inbox.state.lock().sleeping {
                 std::thread::yield_now();
             }
-            assert!(inbox.leave_read(vec![0; 1], Noted(Arc::default())));
+            assert!(inbox.read(vec![0; 1], Noted(Arc::default())));
             Waker::from(inbox.clone()).wake();
         });
         assert!(!inbox.state.lock().sleeping);
     }
 
     #[test]
-    fn who_submits_wakes_the_loop() {
+    fn a_write_wakes_the_loop_at_once() {
         let full = asleep();
         full.write(1);
-        assert!(!full.is_asleep());
-        full.fall_asleep();
-        full.inbox.read(vec![0; 1], Noted(full.refused.clone()));
         assert!(!full.is_asleep());
     }
 
