@@ -31,6 +31,8 @@ pub fn slot_of(duration: Nanos) -> Nanos {
 pub struct Series {
     slot: Nanos,
     slots: Vec<Slot>,
+    /// Where the last instant lay: the next one mostly lies there, too, and to see that takes no division.
+    last: usize,
 }
 
 /// What happened in one slot.
@@ -56,7 +58,7 @@ impl Series {
             };
             Some(Slot { done, times })
         });
-        Some(Series { slot, slots: slots.collect::<Option<_>>()? })
+        Some(Series { slot, slots: slots.collect::<Option<_>>()?, last: 0 })
     }
 
     /// One operation, fired and done so long after the span began; it took `time`. All calls name the same slot.
@@ -67,11 +69,14 @@ impl Series {
     }
 
     fn at(&mut self, instant: Nanos) -> &mut Slot {
-        let index = (instant.0 / self.slot.0) as usize;
-        if index >= self.slots.len() {
-            self.slots.resize_with(index + 1, Slot::default);
+        let begin = self.last as u64 * self.slot.0;
+        if instant.0.wrapping_sub(begin) >= self.slot.0 {
+            self.last = (instant.0 / self.slot.0) as usize;
         }
-        &mut self.slots[index]
+        if self.last >= self.slots.len() {
+            self.slots.resize_with(self.last + 1, Slot::default);
+        }
+        &mut self.slots[self.last]
     }
 
     /// Takes in what others saw in the same span.
