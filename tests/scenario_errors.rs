@@ -331,7 +331,6 @@ fn arms_and_ladder_are_checked() {
         let to = format!("[arms.after]\napply = \"global-mutex\"\n[ladder]\n{steps}");
         one_mistake("[arms.after]", &to, 7, expected);
     };
-    ladder("steps = []", "ladder.steps is empty");
     ladder("steps = [{}]", "this step changes nothing");
     ladder("steps = [{ apply = \"sharded\" }]", "this step changes nothing");
     ladder("steps = [{ shards = 4 }]", "apply is sharded, not global-mutex, shards is 4, not 512");
@@ -884,6 +883,13 @@ fn the_flagship_attributes_its_gain() {
     ];
     assert_eq!(arms, expected);
     assert_eq!(scenario.phases[0].clients, [1, 10, 50, 100]);
+}
+
+#[test]
+fn a_ladder_can_be_left_out_without_editing_the_file() {
+    let scenario = parse("put_parallel.toml", FLAGSHIP, &with_set(&["ladder.steps=[]"])).unwrap();
+    let arms: Vec<_> = scenario.arms.iter().map(|arm| arm.name.as_str()).collect();
+    assert_eq!(arms, ["before", "after"]);
 }
 
 /// The sync of the engine has rungs of its own, so that neither batches nor shards are credited with it.

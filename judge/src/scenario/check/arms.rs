@@ -183,7 +183,7 @@ fn report_layers(
     }
 }
 
-/// The states after each step, each with its step.
+/// The states after each step, each with its step. No steps at all are as no ladder: an override cannot take a section away.
 fn ladder<'a>(
     field: &Field<'a>,
     before: &System,
@@ -199,12 +199,9 @@ fn ladder<'a>(
     let items = steps.list(findings).unwrap_or_default();
     if items.len() > STEPS_MAX {
         let message =
-            format!("{} has {} steps; allowed: 1 to {STEPS_MAX}", steps.name, items.len());
+            format!("{} has {} steps; allowed: at most {STEPS_MAX}", steps.name, items.len());
         findings.wrong(steps.place, message, "");
         return Steps::default();
-    }
-    if items.is_empty() && matches!(steps.value, crate::scenario::raw::Value::List(_)) {
-        findings.wrong(steps.place, format!("{} is empty", steps.name), "leave [ladder] out");
     }
     let mut state = before.clone();
     let mut states = Vec::new();
