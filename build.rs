@@ -19,6 +19,9 @@ const PROTOS: [&str; 10] = [
     "agent.proto",
 ];
 
+/// Of `google.protobuf.FieldDescriptorProto.Type`.
+const TYPE_BYTES: i32 = 12;
+
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=.git/HEAD");
     println!("cargo::rerun-if-changed=.git/logs/HEAD");
@@ -121,10 +124,19 @@ fn compile_protos() -> Result<(), Box<dyn Error>> {
     protos.include_imports(true).open_files(PROTOS)?;
     let descriptors = PathBuf::from(std::env::var("OUT_DIR")?).join("descriptors.bin");
     std::fs::write(descriptors, protos.encode_file_descriptor_set())?;
+    let mut described = protos.file_descriptor_set();
+    // What is sent to many watchers is laid out once, elsewhere: to the code that is made here an event is its bytes, which are the same.
+    let messages = described.file.iter_mut().flat_map(|file| &mut file.message_type);
+    for message in messages.filter(|message| message.name() == "WatchResponse") {
+        for field in message.field.iter_mut().filter(|field| field.name() == "events") {
+            (field.r#type, field.type_name) = (Some(TYPE_BYTES), None);
+        }
+    }
     tonic_prost_build::configure()
+        .bytes(".etcdserverpb.WatchResponse.events")
         .codec_path("crate::rpc::Codec")
         .emit_rerun_if_changed(false)
-        .compile_fds(protos.file_descriptor_set())?;
+        .compile_fds(described)?;
     Ok(())
 }
 

@@ -107,7 +107,7 @@ impl Watching {
     pub async fn next(&mut self) -> Result<WatchNews, ClientError> {
         loop {
             if let Some(answer) = self.frames.next::<WatchResponse>()? {
-                return Ok(news(answer));
+                return news(answer);
             }
             match next_chunk(&mut self.answers).await? {
                 Some(chunk) => self.frames.add(&chunk),
@@ -134,23 +134,23 @@ fn asked(what: RequestUnion) -> WatchRequest {
     WatchRequest { request_union: Some(what) }
 }
 
-fn news(answer: WatchResponse) -> WatchNews {
+fn news(answer: WatchResponse) -> Result<WatchNews, ClientError> {
     let watch = answer.watch_id;
     if answer.canceled {
-        return WatchNews::Ended { watch, compact_revision: answer.compact_revision };
+        return Ok(WatchNews::Ended { watch, compact_revision: answer.compact_revision });
     }
     if answer.created {
-        return WatchNews::Created { watch };
+        return Ok(WatchNews::Created { watch });
     }
     if answer.events.is_empty() {
-        return WatchNews::Progress { revision: answer.header.unwrap_or_default().revision };
+        return Ok(WatchNews::Progress { revision: answer.header.unwrap_or_default().revision });
     }
     let (mut revision, mut sub) = (0, 0);
     let events = answer.events.into_iter().map(|event| {
-        let event = event_from(event, 0);
+        let event = event_from(event, 0)?;
         sub = if event.kv.mod_revision == revision { sub + 1 } else { 0 };
         revision = event.kv.mod_revision;
-        Event { sub, ..event }
+        Ok(Event { sub, ..event })
     });
-    WatchNews::Events { watch, events: events.collect() }
+    Ok(WatchNews::Events { watch, events: events.collect::<Result<_, ClientError>>()? })
 }

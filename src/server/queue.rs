@@ -3,13 +3,13 @@
 
 use super::context::{Context, unexpected};
 use crate::model::{
-    Body, Compare, CompareResult, Event, EventKind, Interval, KeyValue, LeaseId, MainRevision,
-    Operand, Put, Range, RangeResult, Request, RequestOp, SortOrder, SortTarget, Txn,
+    Body, Compare, CompareResult, EventKind, Interval, KeyValue, LeaseId, MainRevision, Operand,
+    Put, Range, RangeResult, Request, RequestOp, SortOrder, SortTarget, Txn,
 };
 use crate::node::Node;
 use crate::rpc::Failure;
 use crate::rpc::etcdserverpb::ResponseHeader;
-use crate::store::{WatchResponse, WatchSpec, Watcher, watch};
+use crate::store::{SharedEvent, WatchResponse, WatchSpec, Watcher, watch};
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -150,7 +150,7 @@ async fn gone(context: &Context, key: Vec<u8>, revision: MainRevision) {
 /// The changes of some keys, one by one.
 pub(super) struct Changes {
     watcher: Watcher,
-    waiting: VecDeque<Arc<Event>>,
+    waiting: VecDeque<Arc<SharedEvent>>,
 }
 
 impl Changes {
@@ -161,7 +161,7 @@ impl Changes {
     }
 
     /// The next one; none if a compaction took it.
-    pub(super) async fn next(&mut self) -> Option<Arc<Event>> {
+    pub(super) async fn next(&mut self) -> Option<Arc<SharedEvent>> {
         loop {
             if let Some(event) = self.waiting.pop_front() {
                 return Some(event);

@@ -67,7 +67,7 @@ pub use image::{ImageError, check_image, position_of_image};
 pub use seeded::{SeededBug, open_seeded};
 pub use watch::{
     BUFFER_BYTES_MAX, BUFFER_EVENTS_MAX, FRAGMENT_BYTES_MAX, HISTORY_REVISIONS_MAX, Present,
-    WatchCounts, WatchHub, WatchLimits, WatchResponse, WatchSpec, Watcher, watch,
+    SharedEvent, WatchCounts, WatchHub, WatchLimits, WatchResponse, WatchSpec, Watcher, watch,
 };
 
 /// The levers of a store.

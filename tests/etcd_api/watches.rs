@@ -1,13 +1,14 @@
 //! Watches over the wire.
 
 use crate::served::{Client, served, sleep};
+use kvbench::model::{Event, EventKind};
 use kvbench::rpc::etcdserverpb::watch_create_request::FilterType;
 use kvbench::rpc::etcdserverpb::watch_request::RequestUnion;
 use kvbench::rpc::etcdserverpb::{
     CompactionRequest, DeleteRangeRequest, WatchCancelRequest, WatchCreateRequest,
     WatchProgressRequest, WatchRequest, WatchResponse,
 };
-use kvbench::rpc::mvccpb::event::EventType;
+use kvbench::rpc::event_from;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
@@ -47,8 +48,11 @@ fn all() -> WatchCreateRequest {
 }
 
 fn keys(response: &WatchResponse) -> Vec<String> {
-    let key = |event: &kvbench::rpc::mvccpb::Event| event.kv.clone().unwrap().key;
-    response.events.iter().map(|event| String::from_utf8(key(event)).unwrap()).collect()
+    events(response).into_iter().map(|event| String::from_utf8(event.kv.key).unwrap()).collect()
+}
+
+fn events(response: &WatchResponse) -> Vec<Event> {
+    response.events.iter().map(|event| event_from(event.clone(), 0).unwrap()).collect()
 }
 
 #[test]
@@ -64,12 +68,12 @@ fn the_past_and_the_present_are_told_in_order() {
         client.put("b", "3").await;
         let put = stream.next().await;
         assert_eq!(put.header.as_ref().unwrap().revision, 4);
-        assert_eq!(put.events[0].prev_kv.as_ref().unwrap().value, b"2");
+        assert_eq!(events(&put)[0].prev_kv.as_ref().unwrap().value, b"2");
         let delete = DeleteRangeRequest { key: vec![0], range_end: vec![0], prev_kv: false };
         client.kv.clone().delete_range(delete).await.unwrap();
         let deleted = stream.next().await;
         assert_eq!(keys(&deleted), ["a", "b"]);
-        assert!(deleted.events.iter().all(|event| event.r#type() == EventType::Delete));
+        assert!(events(&deleted).iter().all(|event| event.kind == EventKind::Delete));
     });
 }
 
@@ -122,7 +126,7 @@ fn a_watch_from_what_is_compacted_is_created_and_cancelled() {
         let cancelled = stream.next().await;
         assert_eq!((cancelled.canceled, cancelled.compact_revision), (true, 4));
         stream.create(WatchCreateRequest { start_revision: 4, ..all() }).await;
-        assert_eq!(stream.next().await.events[0].kv.as_ref().unwrap().mod_revision, 4);
+        assert_eq!(events(&stream.next().await)[0].kv.mod_revision, 4);
     });
 }
 
@@ -155,7 +159,7 @@ fn filters_leave_out_and_fragments_split() {
         client.put("k", "v").await;
         let delete = DeleteRangeRequest { key: b"k".into(), ..DeleteRangeRequest::default() };
         client.kv.clone().delete_range(delete).await.unwrap();
-        assert_eq!(stream.next().await.events[0].r#type(), EventType::Delete);
+        assert_eq!(events(&stream.next().await)[0].kind, EventKind::Delete);
         let large = "x".repeat(1_000_000);
         for key in ["a", "b", "c"] {
             client.put(key, &large).await;

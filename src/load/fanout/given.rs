@@ -1,7 +1,6 @@
 //! The revisions that one watcher was given, held against those that there were.
 
 use crate::model::{Event, MainRevision};
-use std::borrow::Borrow;
 
 /// The revisions that one watcher was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,11 +23,15 @@ impl Given {
     }
 
     /// The events of one revision came. Revisions have no holes, and who watches everything gets each of them.
-    pub(super) fn take<E: Borrow<Event>>(&mut self, revision: MainRevision, events: &[E]) {
-        let is_whole = events.iter().enumerate().all(|(place, event)| {
-            let event: &Event = event.borrow();
-            event.kv.mod_revision == revision && event.sub as usize == place
-        });
+    pub(super) fn take<'a>(
+        &mut self,
+        revision: MainRevision,
+        events: impl IntoIterator<Item = &'a Event>,
+    ) {
+        let is_whole = events
+            .into_iter()
+            .enumerate()
+            .all(|(place, event)| event.kv.mod_revision == revision && event.sub as usize == place);
         self.misplaced += u64::from(revision < self.next || !is_whole);
         self.revisions += u64::from(revision >= self.next);
         self.next = self.next.max(revision + 1);

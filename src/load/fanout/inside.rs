@@ -83,7 +83,7 @@ impl Reader {
             match self.watcher.poll_next(cx) {
                 Poll::Pending => return,
                 Poll::Ready(WatchResponse::Events { revision, events, .. }) => {
-                    self.given.take(revision, &events);
+                    self.given.take(revision, events.iter().map(|event| &***event));
                 }
                 Poll::Ready(WatchResponse::Progress { revision }) => {
                     self.reached = Some((revision, clock.now()));

@@ -8,7 +8,8 @@ use crate::rpc::etcdserverpb::watch_request::RequestUnion;
 use crate::rpc::etcdserverpb::{WatchCreateRequest, WatchRequest, WatchResponse};
 use crate::rpc::{Failure, as_go_says, event_to};
 use crate::server::context::Context;
-use crate::store::{self, WatchSpec, watch};
+use crate::store::{self, SharedEvent, WatchSpec, watch};
+use bytes::Bytes;
 use prost::Message;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -131,7 +132,7 @@ impl Session {
     fn tell(&mut self, id: i64, response: store::WatchResponse) {
         match response {
             store::WatchResponse::Events { revision, events, fragment } => {
-                let events = events.iter().map(|event| event_to(event)).collect();
+                let events = encoded(&events);
                 let told = WatchResponse { events, fragment, ..self.response(id, revision) };
                 self.tell_events(id, told);
             }
@@ -156,8 +157,8 @@ impl Session {
         while !told.fragment && bytes < TOGETHER_BYTES {
             match self.watches.ready(id) {
                 Some(store::WatchResponse::Events { revision, events, fragment: false }) => {
-                    let events: Vec<_> = events.iter().map(|event| event_to(event)).collect();
-                    bytes += events.iter().map(Message::encoded_len).sum::<usize>();
+                    let events = encoded(&events);
+                    bytes += events.iter().map(Bytes::len).sum::<usize>();
                     told.events.extend(events);
                     told.header = Some(self.context.header(revision));
                 }
@@ -199,6 +200,11 @@ impl Session {
         let header = Some(self.context.header(revision));
         WatchResponse { header, watch_id, ..WatchResponse::default() }
     }
+}
+
+/// On the wire; who is told first lays them out for all.
+fn encoded(events: &[Arc<SharedEvent>]) -> Vec<Bytes> {
+    events.iter().map(|event| event.encoded(event_to)).collect()
 }
 
 /// What the store is to watch. A watch from now on begins after `revision`. An empty key means the smallest there is, as

@@ -9,23 +9,26 @@
 //! out above the published revision: so what it takes is complete. And the hub stays locked until the revision is
 //! published: so a watcher that holds that lock and has read up to the published revision has missed nothing.
 
-use crate::model::{Event, Interval, MainRevision};
+use crate::model::{Interval, MainRevision};
 use std::sync::Arc;
 
 mod hub;
 mod index;
 mod seat;
+mod shared;
 #[cfg(test)]
 mod tests;
 mod watcher;
 
 pub use hub::{Present, WatchCounts, WatchHub};
+pub use shared::SharedEvent;
 pub use watcher::{Watcher, watch};
 
 /// Most events that wait for a reader; a reader that leaves more goes back to the history.
 pub const BUFFER_EVENTS_MAX: usize = 8192;
 
-/// Most bytes of events that wait for a reader (16 MiB), counted once for each watcher although they are shared.
+/// Most bytes of events that wait for a reader (16 MiB), counted once for each watcher although they are shared. One that another watcher
+/// was sent has its bytes on the wire besides.
 pub const BUFFER_BYTES_MAX: usize = 16 << 20;
 
 /// Most bytes of events in one response that may be split (etcd's default request size: 1.5 MiB).
@@ -85,7 +88,7 @@ pub enum WatchResponse {
         /// Which revision.
         revision: MainRevision,
         /// At least one.
-        events: Vec<Arc<Event>>,
+        events: Vec<Arc<SharedEvent>>,
         /// Whether the next response has more of this revision.
         fragment: bool,
     },

@@ -1,6 +1,6 @@
 //! What a watcher and the publisher share: a bounded buffer of events, and a way to wake the reader.
 
-use super::{WatchLimits, WatchResponse, WatchSpec};
+use super::{SharedEvent, WatchLimits, WatchResponse, WatchSpec};
 use crate::measure::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use crate::model::{Event, KeyValue, MainRevision};
 use crate::store::core::event;
@@ -24,7 +24,7 @@ pub(super) struct Seat {
 
 struct State {
     /// By revision, then by place in it. What is above the published revision may be incomplete.
-    events: VecDeque<Arc<Event>>,
+    events: VecDeque<Arc<SharedEvent>>,
     bytes: usize,
     /// Whether the publisher puts events here.
     joined: bool,
@@ -43,8 +43,8 @@ pub(super) struct Shared<'a> {
     change: &'a Change,
     /// As of the revision before.
     prev: Option<&'a Kv>,
-    without_prev: Option<Arc<Event>>,
-    with_prev: Option<Arc<Event>>,
+    without_prev: Option<Arc<SharedEvent>>,
+    with_prev: Option<Arc<SharedEvent>>,
 }
 
 /// What became of a change at a seat.
@@ -72,11 +72,11 @@ impl<'a> Shared<'a> {
         Shared { change, prev, without_prev: None, with_prev: None }
     }
 
-    fn event(&mut self, spec: &WatchSpec) -> Arc<Event> {
+    fn event(&mut self, spec: &WatchSpec) -> Arc<SharedEvent> {
         let kv = &self.change.kv;
         let prev = self.prev.filter(|_| spec.prev_kv);
         let made = if prev.is_some() { &mut self.with_prev } else { &mut self.without_prev };
-        made.get_or_insert_with(|| Arc::new(event(kv, prev.map(Kv::key_value)))).clone()
+        made.get_or_insert_with(|| Arc::new(event(kv, prev.map(Kv::key_value)).into())).clone()
     }
 }
 
@@ -153,7 +153,7 @@ impl Seat {
     /// before it reads more.
     pub(super) fn fill(&self, events: impl Iterator<Item = Event>, next: MainRevision) {
         let mut state = self.state();
-        events.for_each(|event| state.push(Arc::new(event)));
+        events.for_each(|event| state.push(Arc::new(event.into())));
         state.next = next;
     }
 
@@ -210,7 +210,7 @@ impl State {
         self.events.len() < limits.buffer_events && self.bytes + size(event) <= limits.buffer_bytes
     }
 
-    fn push(&mut self, event: Arc<Event>) {
+    fn push(&mut self, event: Arc<SharedEvent>) {
         self.bytes += size(&event);
         self.events.push_back(event);
     }

@@ -4,7 +4,7 @@ use super::*;
 use crate::clock::Clock;
 use crate::measure::stage::Probe;
 use crate::model::{
-    DeleteRange, EventKind, MainRevision, Position, Put, Request, RequestOp, Response, Txn,
+    DeleteRange, Event, EventKind, MainRevision, Position, Put, Request, RequestOp, Response, Txn,
 };
 use crate::store::{self, ApplyPath, Command, PathKind};
 use crate::units::Nanos;

@@ -4,7 +4,7 @@ use super::nemesis::{self, Fault};
 use super::system::{Called, Came, End, System, Told, Way};
 use crate::clock::Clock;
 use crate::measure::stage::Probe;
-use crate::model::{MainRevision, Request};
+use crate::model::{Event, MainRevision, Request};
 use crate::node::{Config, Node, NodeError, Peers};
 use crate::raft::{Group, ImagePolicy, MemberId, Network, Rejected, Role, Status, Timing};
 use crate::seed::Seed;
@@ -233,7 +233,8 @@ impl Way for Inside<'_> {
     fn told(&mut self, watch: &mut Watcher) -> Option<Told> {
         match watch.next(WAIT.into())? {
             WatchResponse::Events { revision, events, .. } => {
-                Some(Told::Events(vec![(revision, events)]))
+                let events = events.iter().map(|event| Arc::new(Event::clone(event)));
+                Some(Told::Events(vec![(revision, events.collect())]))
             }
             WatchResponse::Progress { revision } => Some(Told::Progress(revision)),
             WatchResponse::Cancelled { .. } => None,
