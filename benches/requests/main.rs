@@ -5,31 +5,22 @@
 //!
 //! Caveats: what is asked again and again is in the caches, so these are lower bounds; what applying costs on a store that is not is in `apply`.
 
-use criterion::{BatchSize, Criterion, Throughput};
-use kvbench::clock::Clock;
-use kvbench::measure::pipeline::PipelineMeter;
+use criterion::{BatchSize, Criterion};
 use kvbench::measure::stage::Probe;
 use kvbench::model::{
-    Body, Compare, CompareResult, Event, EventKind, Interval, KeyValue, Operand, Position, Put,
-    Range, RangeResult, Request, RequestOp, Txn, codec,
+    Body, Compare, CompareResult, Interval, KeyValue, MainRevision, Operand, Position, Put, Range,
+    Request, RequestOp, Txn, codec,
 };
-use kvbench::raft::{
-    self, ApplyOn, Batch, Delivered, Executed, Fsync, Group, Medium, Nobody, Pipeline, Propose,
-    Publish, Reads, Rejected, StateMachine, Waiter,
-};
-use kvbench::rpc::{self, etcdserverpb as wire};
+use kvbench::rpc::etcdserverpb as wire;
 use kvbench::scenario;
 use kvbench::seed::Seed;
 use kvbench::store::{self, ApplyPath, Command, EngineKind, PathKind, StateSync};
-use kvbench::units::Nanos;
 use kvbench::workload::Workload;
-use prost::Message;
-use std::error::Error;
 use std::hint::black_box;
-use std::io::{self, Read, Write};
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+
+mod log;
+mod messages;
 
 const KEYS: u64 = 10_000;
 const VALUE_BYTES: usize = 256;
@@ -37,13 +28,17 @@ const VALUE_BYTES: usize = 256;
 const RANGE_KEYS: u64 = 100;
 /// Keys that a transaction compares and writes.
 const TXN_KEYS: u64 = 2;
+/// Revisions of history that are kept: what was overwritten before is forgotten with the writes, as in a server.
+const HISTORY: MainRevision = 10_000;
+/// Requests from one compaction to the next.
+const COMPACT_EVERY: u64 = 1_000;
 
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     streams(&mut criterion);
     codecs(&mut criterion);
-    messages(&mut criterion);
-    log(&mut criterion);
+    messages::messages(&mut criterion);
+    log::log(&mut criterion);
     stores(&mut criterion);
     criterion.final_summary();
 }
@@ -75,152 +70,6 @@ fn codecs(criterion: &mut Criterion) {
     }
 }
 
-/// The bytes of requests, answers and events on the wire, to and from what the store takes and gives.
-fn messages(criterion: &mut Criterion) {
-    let asked = Put { key: key(7), value: value(), ..Put::default() };
-    let bytes = wire::PutRequest::from(asked.clone()).encode_to_vec();
-    criterion.bench_function("message/encode/put request", |bencher| {
-        let make = || asked.clone();
-        bencher.iter_batched(
-            make,
-            |put| wire::PutRequest::from(put).encode_to_vec(),
-            BatchSize::SmallInput,
-        );
-    });
-    criterion.bench_function("message/decode/put request", |bencher| {
-        bencher.iter(|| {
-            Put::from(wire::PutRequest::decode(black_box(&bytes[..])).expect("it was encoded"))
-        });
-    });
-    let answer = || rpc::put(header(), None);
-    criterion.bench_function("message/encode/put answer", |bencher| {
-        bencher.iter(|| black_box(answer()).encode_to_vec());
-    });
-    for keys in [1, RANGE_KEYS] {
-        let kvs: Vec<KeyValue> = (0..keys).map(key_value).collect();
-        let found = RangeResult { kvs, more: false, count: keys as i64 };
-        let mut of_keys = criterion.benchmark_group("message");
-        of_keys.throughput(Throughput::Elements(keys));
-        of_keys.bench_function(format!("encode/range answer of {keys}"), |bencher| {
-            let make = || found.clone();
-            bencher.iter_batched(
-                make,
-                |found| rpc::range(header(), found).encode_to_vec(),
-                BatchSize::SmallInput,
-            );
-        });
-        let bytes = rpc::range(header(), found.clone()).encode_to_vec();
-        of_keys.bench_function(format!("decode/range answer of {keys}"), |bencher| {
-            bencher.iter(|| {
-                RangeResult::from(
-                    wire::RangeResponse::decode(black_box(&bytes[..])).expect("it was encoded"),
-                )
-            });
-        });
-    }
-    let event = Event { kind: EventKind::Put, kv: key_value(7), prev_kv: None, sub: 0 };
-    criterion.bench_function("message/encode/event", |bencher| {
-        bencher.iter(|| rpc::event_to(black_box(&event)));
-    });
-}
-
-/// So many requests submitted at once to a member alone, whose log is not synced, until the last is answered: the inbox, batches, entries
-/// and their bytes, the Ready loop, answers. Its state machine does nothing.
-fn log(criterion: &mut Criterion) {
-    for (name, propose, at_once) in [
-        ("an entry each", Propose::Pipelined, 100),
-        ("batched", Propose::Batched(Batch::default()), 1),
-        ("batched", Propose::Batched(Batch::default()), 100),
-        ("batched", Propose::Batched(Batch::default()), 1_000),
-    ] {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let member = alone(folder.path(), propose);
-        let (answered, answers) = channel();
-        let bytes = codec::encode(&put(7));
-        let mut of_log = criterion.benchmark_group("log");
-        of_log.throughput(Throughput::Elements(at_once));
-        of_log.bench_function(format!("{name}/{at_once} at once"), |bencher| {
-            bencher.iter(|| write_all(&member, &bytes, at_once, &answered, &answers));
-        });
-    }
-}
-
-fn write_all(
-    member: &Pipeline<(), Told>,
-    bytes: &[u8],
-    count: u64,
-    answered: &Sender<()>,
-    answers: &Receiver<()>,
-) {
-    for _ in 0..count {
-        member.inbox().write(bytes.to_vec(), Told(answered.clone()));
-    }
-    for _ in 0..count {
-        answers.recv().expect("a sender is here");
-    }
-}
-
-/// A member of a group of one.
-fn alone(folder: &Path, propose: Propose) -> Pipeline<(), Told> {
-    let setup = raft::Setup {
-        config: raft::Config {
-            propose,
-            apply_on: ApplyOn::RaftThread,
-            publish: Publish::Ready,
-            fsync: Fsync::Off,
-            reads: Reads::Index,
-        },
-        group: Group::alone(),
-        log: &folder.join("log"),
-        images: &folder.join("images"),
-        medium: Medium::default(),
-        transport: Arc::new(Nobody),
-        meter: Arc::new(PipelineMeter::default()),
-        seed: Seed(1),
-        clock: Clock::start(),
-        probe: Probe::off(),
-    };
-    raft::start(setup, Arc::new(Idle)).expect("it starts")
-}
-
-/// Knows nothing and does nothing.
-struct Idle;
-
-impl StateMachine for Idle {
-    type Reply = ();
-
-    fn apply(&self, commands: &[raft::Command<'_>]) -> Vec<Executed<()>> {
-        commands.iter().map(|_| done()).collect()
-    }
-
-    fn read(&self, _: &[u8]) -> Executed<()> {
-        done()
-    }
-
-    fn write_image(&self, _: &mut dyn Write, held: &mut dyn FnMut()) -> io::Result<()> {
-        held();
-        Ok(())
-    }
-
-    fn load_image(&self, _: &mut dyn Read) -> Result<(), Box<dyn Error + Send + Sync>> {
-        Ok(())
-    }
-}
-
-fn done() -> Executed<()> {
-    Executed { reply: (), locked: Nanos::ZERO, applied: Nanos::ZERO }
-}
-
-struct Told(Sender<()>);
-
-impl Waiter<()> for Told {
-    fn answer(self, outcome: Result<Delivered<()>, Rejected>) {
-        outcome.expect("nothing is refused here");
-        // Nobody waits any more once the bench is over.
-        let _ = self.0.send(());
-    }
-}
-
 /// One request after the other on a store that holds its keys.
 fn stores(criterion: &mut Criterion) {
     let mut engines = vec![("memory", EngineKind::Memory)];
@@ -236,7 +85,7 @@ fn stores(criterion: &mut Criterion) {
             let config = store::Config { engine, ..store::Config::in_memory(path) };
             let store = store::open(config, folder.path(), Probe::off()).expect("it opens");
             filled(&*store);
-            let mut next = numbers();
+            let (mut next, mut asked) = (numbers(), 0);
             for (kind, make) in [
                 ("put", put as fn(u64) -> Request),
                 ("get", get),
@@ -247,7 +96,13 @@ fn stores(criterion: &mut Criterion) {
                     &format!("store/{engine_name}/{path_name}/{kind}"),
                     |bencher| {
                         bencher.iter_batched(
-                            || make(next()),
+                            || {
+                                asked += 1;
+                                if asked % COMPACT_EVERY == 0 {
+                                    compact(&*store);
+                                }
+                                make(next())
+                            },
                             |request| ask(&*store, request),
                             BatchSize::SmallInput,
                         );
@@ -262,6 +117,21 @@ fn filled(store: &dyn ApplyPath) {
     let mut answers = Vec::new();
     let command = |number| Command { position: Position::default(), request: put(number) };
     store.apply(&mut (0..KEYS).map(command).collect(), &mut answers);
+}
+
+/// Has what is older than the history forgotten, which is done with the writes that follow.
+fn compact(store: &dyn ApplyPath) {
+    let revision = store.published() - HISTORY;
+    if revision > 0 {
+        // Between reads there is nothing new to compact, which is refused.
+        store.apply(
+            &mut vec![Command {
+                position: Position::default(),
+                request: Request::Compact { revision },
+            }],
+            &mut Vec::new(),
+        );
+    }
 }
 
 /// Writes are applied, reads are answered beside them.
