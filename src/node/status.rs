@@ -4,7 +4,7 @@ use super::{LeaseTimes, Node};
 use crate::model::{
     Alarm, Body, Interval, MainRevision, Range, RangeResult, Refusal, Request, Response, validate,
 };
-use crate::store::WatchCounts;
+use crate::store::{HeldRange, WatchCounts};
 
 impl Node {
     /// Newest revision a reader may name.
@@ -25,6 +25,14 @@ impl Node {
         match validate(request) {
             Ok(()) => self.store().read(request).response,
             Err(refusal) => Response { revision: self.revision(), result: Err(refusal) },
+        }
+    }
+
+    /// Finds what `range` asks for in the state as this node has it, and holds on to it; with it the revision of that state.
+    pub fn hold(&self, range: &Range) -> (MainRevision, Result<HeldRange, Refusal>) {
+        match validate(&Request::Range(range.clone())) {
+            Ok(()) => self.store().hold(range),
+            Err(refusal) => (self.revision(), Err(refusal)),
         }
     }
 

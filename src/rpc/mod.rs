@@ -12,7 +12,10 @@ mod wire;
 pub use alarm::{alarm_kind, alarm_request, alarm_text};
 pub use event::{event_from, event_to};
 pub use failure::{Failure, as_go_says, refusal};
-pub use response::{compaction, delete_range, lease_grant, lease_revoke, op_from, put, range, txn};
+pub use response::{
+    compaction, delete_range, lease_grant, lease_revoke, op_from, put, range, range_head,
+    range_key, range_key_bytes, range_tail, txn,
+};
 pub use wire::{
     Codec, DESCRIPTORS, authpb, etcdserverpb, kvbenchpb, mvccpb, v3electionpb, v3lockpb,
 };

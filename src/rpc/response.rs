@@ -8,6 +8,10 @@ use super::etcdserverpb::{
 };
 use super::mvccpb;
 use crate::model::{Body, KeyValue, LeaseId, OpResponse, RangeResult};
+use prost::{Message, length_delimiter_len};
+
+/// Of a field whose number is below 16.
+const TAG_BYTES: usize = 1;
 
 /// The answer to a put.
 pub fn put(header: ResponseHeader, prev_kv: Option<KeyValue>) -> PutResponse {
@@ -18,6 +22,28 @@ pub fn put(header: ResponseHeader, prev_kv: Option<KeyValue>) -> PutResponse {
 pub fn range(header: ResponseHeader, result: RangeResult) -> RangeResponse {
     let RangeResult { kvs, more, count } = result;
     RangeResponse { header: Some(header), kvs: to_wire(kvs), more, count }
+}
+
+/// What comes before the keys in the bytes of a range's answer.
+pub fn range_head(header: ResponseHeader) -> Vec<u8> {
+    RangeResponse { header: Some(header), ..RangeResponse::default() }.encode_to_vec()
+}
+
+/// One of its keys there.
+pub fn range_key(kv: KeyValue) -> Vec<u8> {
+    RangeResponse { kvs: vec![kv.into()], ..RangeResponse::default() }.encode_to_vec()
+}
+
+/// How many bytes [`range_key`] has of a key whose value of `value_bytes` was left out.
+pub fn range_key_bytes(without_value: KeyValue, value_bytes: usize) -> usize {
+    let field = |bytes: usize| TAG_BYTES + length_delimiter_len(bytes) + bytes;
+    let value = if value_bytes == 0 { 0 } else { field(value_bytes) };
+    field(mvccpb::KeyValue::from(without_value).encoded_len() + value)
+}
+
+/// What comes behind the keys.
+pub fn range_tail(more: bool, count: i64) -> Vec<u8> {
+    RangeResponse { more, count, ..RangeResponse::default() }.encode_to_vec()
 }
 
 /// The answer to a deletion.

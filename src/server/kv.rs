@@ -1,8 +1,10 @@
 //! Reading and writing keys.
 
 use super::context::{Context, unexpected};
+use super::pieces::Pieces;
 use crate::model::{Body, Range, Request, RequestOp, Txn};
 use crate::rpc;
+use crate::rpc::Failure;
 use crate::rpc::etcdserverpb::kv_server::Kv;
 use crate::rpc::etcdserverpb::{
     CompactionRequest, CompactionResponse, DeleteRangeRequest, DeleteRangeResponse, PutRequest,
@@ -21,6 +23,32 @@ impl KvService {
     async fn read(&self, request: Request, here: bool) -> Result<(ResponseHeader, Body), Status> {
         if here { self.0.ask_here(&request) } else { self.0.call(request).await }
     }
+
+    /// Looks on a thread of its own, at the state as this node has it once it has what was committed, so that neither the log nor a
+    /// connection waits while a million keys are found.
+    async fn range_in_pieces(&self, range: Range) -> Answer<RangeResponse> {
+        if !range.serializable {
+            self.0.catch_up().await?;
+        }
+        let context = self.0.clone();
+        let looking = tokio::task::spawn_blocking(move || {
+            let (revision, held) = context.node.hold(&range);
+            Pieces::of(held?, |at| context.header(at), revision)
+        });
+        let pieces = looking.await.map_err(|_| Status::from(Failure::Stopped))??;
+        let mut answer = Response::new(RangeResponse::default());
+        answer.extensions_mut().insert(Arc::new(pieces));
+        Ok(answer)
+    }
+}
+
+/// Most keys that are answered for in one piece, however long their values are.
+const KEYS_TOGETHER: i64 = 128;
+
+/// Whether it can find more keys than a message should have that is laid out as a whole.
+fn may_be_large(range: &Range) -> bool {
+    let is_limited = (1..=KEYS_TOGETHER).contains(&range.limit);
+    !(range.interval.is_point() || range.count_only || is_limited)
 }
 
 /// Whether every step may be behind. A transaction without steps may not.
@@ -34,6 +62,9 @@ fn is_serializable(txn: &Txn) -> bool {
 impl Kv for KvService {
     async fn range(&self, request: tonic::Request<RangeRequest>) -> Answer<RangeResponse> {
         let range = Range::try_from(request.into_inner())?;
+        if may_be_large(&range) {
+            return self.range_in_pieces(range).await;
+        }
         let here = range.serializable;
         match self.read(Request::Range(range), here).await? {
             (header, Body::Range(result)) => Ok(Response::new(rpc::range(header, result))),

@@ -28,6 +28,7 @@ mod listen;
 mod lock;
 mod maintenance;
 mod metrics;
+mod pieces;
 mod profiling;
 mod queue;
 mod quota;

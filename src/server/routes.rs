@@ -8,6 +8,7 @@ use super::kv::KvService;
 use super::lease::LeaseService;
 use super::lock::LockService;
 use super::maintenance::MaintenanceService;
+use super::pieces::InPieces;
 use super::tally::{Counted, Tally};
 use super::watching::WatchService;
 use super::{Config, ServerError, health};
@@ -100,8 +101,9 @@ pub(super) fn routes(context: &Arc<Context>) -> Result<Routes, ServerError> {
             );)*
         };
     }
+    let kv = KvServer::new(KvService(shared())).max_decoding_message_size(MESSAGE_BYTES_MAX);
+    routes = routes.add_service(InPieces(kv));
     add! {
-        KvServer(KvService(shared()));
         WatchServer(WatchService(shared()));
         LeaseServer(LeaseService(shared()));
         MaintenanceServer(MaintenanceService(shared()));

@@ -10,15 +10,15 @@ use super::image::{Compactions, Held};
 use super::kv::{Kv, STAMP};
 use super::look::{At, Flow, Look};
 use super::publication::{Around, Pending, Publication};
-use super::range::Bounds;
+use super::range::{Bounds, HeldRange};
 use super::reading::{self, Guarded};
 use super::{Answer, Command, Digest, Dump, size};
 use crate::failpoint;
 use crate::measure::lock::Visit;
 use crate::measure::stage::Probe;
 use crate::model::{
-    Body, Event, EventKind, Interval, KeyValue, LeaseId, MainRevision, Position, Range, Request,
-    Response,
+    Body, Event, EventKind, Interval, KeyValue, LeaseId, MainRevision, Position, Range, Refusal,
+    Request, Response,
 };
 use crate::units::Nanos;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -294,6 +294,14 @@ impl<E: Engine> Core<E> {
 
     pub(super) fn read(&self, request: &Request, guarded: &impl Guarded<E::Part>) -> Response {
         reading::answer(request, self, guarded)
+    }
+
+    pub(super) fn hold(
+        &self,
+        range: &Range,
+        guarded: &impl Guarded<E::Part>,
+    ) -> (MainRevision, Result<HeldRange, Refusal>) {
+        reading::hold(range, self, guarded)
     }
 
     /// The changes in `from..=to` as watchers see them, or the compaction that took some of them.

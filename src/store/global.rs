@@ -6,13 +6,14 @@ use super::core::{Core, Locked};
 use super::engine::{Engine, Kept};
 use super::leases::Leases;
 use super::publication::Pending;
+use super::range::HeldRange;
 use super::reading::Guarded;
 use super::watch::WatchHub;
 use super::{Answer, ApplyPath, Command, Digest, Dump, image};
 use crate::failpoint;
 use crate::measure::lock::{MeasuredGuard, MeasuredMutex, Visit};
 use crate::measure::stage::Probe;
-use crate::model::{Event, LeaseId, MainRevision, Position, Request, Response};
+use crate::model::{Event, LeaseId, MainRevision, Position, Range, Refusal, Request, Response};
 use std::io::{self, Write};
 
 /// All keys behind one mutex.
@@ -158,6 +159,10 @@ impl<E: Engine> ApplyPath for GlobalMutex<E> {
         let response = self.core.read(request, &state);
         let applied = state.leave();
         Answer { response, locked, applied }
+    }
+
+    fn hold(&self, range: &Range) -> (MainRevision, Result<HeldRange, Refusal>) {
+        self.core.hold(range, &self.state.lock())
     }
 
     fn applied(&self) -> Position {

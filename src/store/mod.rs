@@ -16,7 +16,7 @@
 use crate::measure::lock::Visit;
 use crate::measure::stage::Probe;
 use crate::model::{
-    Alarm, Event, KeyValue, LeaseStatus, MainRevision, Position, Request, Response,
+    Alarm, Event, KeyValue, LeaseStatus, MainRevision, Position, Range, Refusal, Request, Response,
 };
 use crate::units::Nanos;
 use std::io::{self, Read, Write};
@@ -63,6 +63,7 @@ mod watch;
 
 pub use calibration::Calibration;
 pub use image::{ImageError, check_image, position_of_image};
+pub use range::HeldRange;
 #[cfg(feature = "seeded-bugs")]
 pub use seeded::{SeededBug, open_seeded};
 pub use watch::{
@@ -304,6 +305,10 @@ pub trait ApplyPath: Send + Sync {
     /// # Panics
     /// If it is a write.
     fn read(&self, request: &Request) -> Answer;
+
+    /// Finds what `range` asks for at the newest published revision, which is told with it, and holds on to it where it lies: a large
+    /// answer can then be made piece by piece.
+    fn hold(&self, range: &Range) -> (MainRevision, Result<HeldRange, Refusal>);
 
     /// The last command whose effects are kept; after a restart, what the engine had kept. Waits for a publication that
     /// is under way.

@@ -21,7 +21,7 @@ use super::layout::Layout;
 use super::leases::Leases;
 use super::pool::{Job, Pool};
 use super::prepare::{Prepared, prepare};
-use super::range::Bounds;
+use super::range::{Bounds, HeldRange};
 use super::sharded::{Batch, LockedShards, Sharded};
 use super::tickets::Tickets;
 use super::watch::WatchHub;
@@ -29,7 +29,7 @@ use super::{Answer, ApplyPath, Calibration, Command, Digest, Dump, Parallelism, 
 use crate::failpoint;
 use crate::measure::lock::{MeasuredGuard, MeasuredMutex, Visit};
 use crate::measure::stage::Probe;
-use crate::model::{Event, LeaseId, MainRevision, Position, Request};
+use crate::model::{Event, LeaseId, MainRevision, Position, Range, Refusal, Request};
 use crate::units::Nanos;
 use smallvec::SmallVec;
 use std::io::{self, Write};
@@ -303,6 +303,10 @@ impl<E: Engine, L: Layout> ApplyPath for Parallel<E, L> {
 
     fn read(&self, request: &Request) -> Answer {
         self.serial.read(request)
+    }
+
+    fn hold(&self, range: &Range) -> (MainRevision, Result<HeldRange, Refusal>) {
+        self.serial.hold(range)
     }
 
     fn applied(&self) -> Position {

@@ -14,6 +14,44 @@ pub(super) struct Found {
     count: i64,
 }
 
+/// What a range found, where the store has it: a pointer for each key, and nothing is copied of what lies in memory. What compactions
+/// forget meanwhile stays as long as this is held. Values that an engine keeps on disk are read when it is made.
+#[derive(Debug)]
+pub struct HeldRange(Found);
+
+impl HeldRange {
+    /// Keys it found, as far as its limit went.
+    pub fn len(&self) -> usize {
+        self.0.kvs.len()
+    }
+
+    /// Whether it found none.
+    pub fn is_empty(&self) -> bool {
+        self.0.kvs.is_empty()
+    }
+
+    /// Whether there are more than its limit let through.
+    pub fn more(&self) -> bool {
+        self.0.more
+    }
+
+    /// Keys of the interval, whatever the limit and filters.
+    pub fn count(&self) -> i64 {
+        self.0.count
+    }
+
+    /// A copy of what it found at `place`.
+    pub fn key_value(&self, place: usize) -> KeyValue {
+        self.0.shown(&self.0.kvs[place])
+    }
+
+    /// Each key with its numbers, and how long the value is that belongs to it, bytes.
+    pub fn lengths(&self) -> impl Iterator<Item = (KeyValue, usize)> {
+        let value_bytes = |kv: &Kv| if self.0.keys_only { 0 } else { kv.value_bytes() };
+        self.0.kvs.iter().map(move |kv| (kv.without_value(), value_bytes(kv)))
+    }
+}
+
 /// The revisions that may be named in a request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
@@ -127,8 +165,16 @@ impl Found {
 
     /// As the client gets it; stamps must be settled.
     pub(super) fn result(self) -> RangeResult {
-        let show = if self.keys_only { Kv::without_value } else { Kv::key_value };
-        let kvs: Vec<KeyValue> = self.kvs.iter().map(show).collect();
+        let kvs: Vec<KeyValue> = self.kvs.iter().map(|kv| self.shown(kv)).collect();
         RangeResult { kvs, more: self.more, count: self.count }
+    }
+
+    /// For a client that gets it by and by; stamps must be settled.
+    pub(super) fn held(self) -> HeldRange {
+        HeldRange(self)
+    }
+
+    fn shown(&self, kv: &Kv) -> KeyValue {
+        if self.keys_only { kv.without_value() } else { kv.key_value() }
     }
 }

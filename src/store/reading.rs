@@ -7,7 +7,7 @@ use super::engine::{Engine, Hashed, Show};
 use super::kv::Kv;
 use super::leases::Leases;
 use super::look::{At, Flow, Look};
-use super::range::{self, Bounds};
+use super::range::{self, Bounds, HeldRange};
 use crate::model::{
     Body, MainRevision, OpResponse, Range, Refusal, Request, RequestOp, Response, Txn,
 };
@@ -60,15 +60,10 @@ pub(super) fn answer<E: Engine>(
     core: &Core<E>,
     guarded: &impl Guarded<E::Part>,
 ) -> Response {
-    let Core { engine, publication, hash_seed, .. } = core;
     assert!(!request.is_write(), "only what changes nothing goes around the log");
-    loop {
-        // Before the revision: a compaction in between is then noticed below, whatever it covers.
-        let compacted = publication.compacted();
-        let revision = publication.published();
-        let reader = Reader { engine, revision, guarded, hash_seed: *hash_seed };
-        let bounds = Bounds { current: revision, compacted };
-        let mut revision = revision;
+    let publication = &core.publication;
+    at_one_revision(core, guarded, |reader, bounds| {
+        let mut revision = bounds.current;
         // The lease table is shown as of the newest publication, perhaps newer than that.
         let mut show_leases = |show: &mut dyn FnMut(&Leases)| {
             guarded.leases(&mut |leases| {
@@ -77,8 +72,8 @@ pub(super) fn answer<E: Engine>(
             });
         };
         let result = match request {
-            Request::Range(range) => read_range(&reader, range, bounds).map(Body::Range),
-            Request::Txn(txn) => read_txn(&reader, txn, bounds),
+            Request::Range(range) => read_range(reader, range, bounds).map(Body::Range),
+            Request::Txn(txn) => read_txn(reader, txn, bounds),
             Request::LeaseTimeToLive { id, keys } => {
                 let mut status = None;
                 show_leases(&mut |leases| status = Some(leases.status(*id, *keys)));
@@ -92,9 +87,37 @@ pub(super) fn answer<E: Engine>(
             Request::Alarms => Ok(Body::Alarms(core.alarms.list())),
             _ => unreachable!("writes were refused"),
         };
-        // If a compaction overtook the reader, what it read may have gaps: read again, at a newer revision.
-        if publication.compacted() == bounds.compacted {
-            return Response { revision, result };
+        Response { revision, result }
+    })
+}
+
+/// Finds what `range` asks for and holds on to it; with it the revision at which it was looked.
+pub(super) fn hold<E: Engine>(
+    range: &Range,
+    core: &Core<E>,
+    guarded: &impl Guarded<E::Part>,
+) -> (MainRevision, Result<HeldRange, Refusal>) {
+    at_one_revision(core, guarded, |reader, bounds| {
+        let at = bounds.at(range.revision, At::Now);
+        (bounds.current, at.map(|at| range::find(reader, range, at).held()))
+    })
+}
+
+/// What `read` makes of the newest published revision. It is asked again if a compaction overtook it: what it read may have gaps.
+fn at_one_revision<E: Engine, G: Guarded<E::Part>, T>(
+    core: &Core<E>,
+    guarded: &G,
+    mut read: impl FnMut(&Reader<'_, E, G>, Bounds) -> T,
+) -> T {
+    let Core { engine, publication, hash_seed, .. } = core;
+    loop {
+        // Before the revision: a compaction in between is then noticed below, whatever it covers.
+        let compacted = publication.compacted();
+        let revision = publication.published();
+        let reader = Reader { engine, revision, guarded, hash_seed: *hash_seed };
+        let told = read(&reader, Bounds { current: revision, compacted });
+        if publication.compacted() == compacted {
+            return told;
         }
     }
 }

@@ -11,13 +11,14 @@ use super::kv::Kv;
 use super::layout::Layout;
 use super::leases::Leases;
 use super::publication::Pending;
+use super::range::HeldRange;
 use super::reading::Guarded;
 use super::watch::WatchHub;
 use super::{Answer, ApplyPath, Command, Digest, Dump, image};
 use crate::failpoint;
 use crate::measure::lock::{MeasuredGuard, MeasuredMutex, Visit};
 use crate::measure::stage::Probe;
-use crate::model::{Event, LeaseId, MainRevision, Position, Request, Response};
+use crate::model::{Event, LeaseId, MainRevision, Position, Range, Refusal, Request, Response};
 use crate::units::Nanos;
 use smallvec::SmallVec;
 use std::cell::Cell;
@@ -362,6 +363,12 @@ impl<E: Engine, L: Layout> ApplyPath for Sharded<E, L> {
             locked: lookups.first.get().unwrap_or(began),
             applied: lookups.last.get().unwrap_or_else(|| self.shards.probe.now()),
         }
+    }
+
+    fn hold(&self, range: &Range) -> (MainRevision, Result<HeldRange, Refusal>) {
+        let lookups =
+            Lookups { locks: &self.shards, first: Cell::new(None), last: Cell::new(None) };
+        self.core.hold(range, &lookups)
     }
 
     fn applied(&self) -> Position {

@@ -9,7 +9,9 @@ use kvbench::model::{
     Body, DeleteRange, Event, EventKind, Interval, KeyValue, MainRevision, OpResponse, Position,
     Put, Range, Refusal, Request, RequestOp, Response, Txn,
 };
-use kvbench::store::{self, Answer, ApplyPath, Command, Config, Digest, Dump, PathKind, WatchHub};
+use kvbench::store::{
+    self, Answer, ApplyPath, Command, Config, Digest, Dump, HeldRange, PathKind, WatchHub,
+};
 use kvbench::units::Nanos;
 use kvbench::verify::equivalence::difference_in;
 use kvbench::verify::equivalence::log_of;
@@ -312,6 +314,10 @@ impl ApplyPath for Seeded {
         }
         answer.response.revision += self.ahead.load(Ordering::SeqCst);
         answer
+    }
+
+    fn hold(&self, range: &Range) -> (MainRevision, Result<HeldRange, Refusal>) {
+        self.inner.hold(range)
     }
 
     fn applied(&self) -> Position {

@@ -64,6 +64,31 @@ fn a_range_is_sorted_limited_and_filtered_as_asked() {
     });
 }
 
+/// Such an answer comes in pieces, and its keys are found beside the log: it has to be as any other.
+#[test]
+fn a_large_range_is_whole_and_misses_no_write() {
+    served(|client| async move {
+        let value = "v".repeat(10_000);
+        for number in 0..300 {
+            client.put(&format!("k{number:03}"), &value).await;
+            if number % 50 == 0 {
+                let found = client.range(all()).await;
+                assert_eq!((found.kvs.len() as i64, found.count), (number + 1, number + 1));
+            }
+        }
+        let found = client.range(RangeRequest { limit: 200, ..all() }).await;
+        assert_eq!((found.kvs.len(), found.more, found.count), (200, true, 300));
+        assert_eq!(found.header.unwrap().revision, 301);
+        let keys = found.kvs.iter().map(|kv| String::from_utf8(kv.key.clone()).unwrap());
+        assert!(keys.eq((0..200).map(|number| format!("k{number:03}"))));
+        assert!(found.kvs.iter().all(|kv| kv.value == value.as_bytes()));
+        let future = RangeRequest { revision: 302, ..all() };
+        let refused = client.kv.clone().range(future).await.unwrap_err();
+        assert_eq!(refused.code(), Code::OutOfRange);
+        assert!(refused.message().contains("future revision"), "{refused}");
+    });
+}
+
 #[test]
 fn a_transaction_compares_and_does_all_or_nothing() {
     served(|client| async move {
