@@ -55,7 +55,7 @@ const SAMPLED: [Case; 2] = [
 ];
 
 /// Its `after` has the clocks, its `before` has none.
-const CLOCKED: [Case; 2] = [
+const CLOCKED: [Case; 3] = [
     Case {
         name: "the whole pipeline, 50 clients",
         scenario: "scenarios/instruments_cost.toml",
@@ -66,6 +66,12 @@ const CLOCKED: [Case; 2] = [
         name: "the whole pipeline, 1000 clients",
         scenario: "scenarios/instruments_cost.toml",
         set: &[],
+        clients: 1000,
+    },
+    Case {
+        name: "the whole pipeline, synced, 1000 clients",
+        scenario: "scenarios/instruments_cost.toml",
+        set: &["system.fsync=\"real\""],
         clients: 1000,
     },
 ];
