@@ -204,8 +204,8 @@ const LADDER: Section = Section {
     keys: &[
         key(
             "steps",
-            Is::List { of: &Is::Table(&LEVERS), least: 1, most: 16 },
-            "Levers that each step moves; the last has to arrive at after.",
+            Is::List { of: &Is::Table(&LEVERS), least: 0, most: 16 },
+            "Levers that each step moves; the last has to arrive at after. None: no ladder.",
         )
         .required(),
         key(
