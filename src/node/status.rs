@@ -28,12 +28,22 @@ impl Node {
         }
     }
 
-    /// Finds what `range` asks for in the state as this node has it, and holds on to it; with it the revision of that state.
-    pub fn hold(&self, range: &Range) -> (MainRevision, Result<HeldRange, Refusal>) {
-        match validate(&Request::Range(range.clone())) {
-            Ok(()) => self.store().hold(range),
-            Err(refusal) => (self.revision(), Err(refusal)),
+    /// Whether `range` has to walk over more than so many keys, as this node has them.
+    ///
+    /// # Errors
+    /// If nobody may ask that.
+    pub fn is_long(&self, range: &Range, keys: usize) -> Result<bool, Refusal> {
+        if range.interval.is_point() {
+            return Ok(false);
         }
+        validate(&Request::Range(range.clone()))?;
+        Ok(self.store().has_more_than(keys, &range.interval))
+    }
+
+    /// Finds what `range`, which is one that may be asked, asks for in the state as this node has it, and holds on to it; with it the
+    /// revision of that state.
+    pub fn hold(&self, range: &Range) -> (MainRevision, Result<HeldRange, Refusal>) {
+        self.store().hold(range)
     }
 
     /// Keys from `from` on as of `revision`, at most `limit`.

@@ -9,8 +9,9 @@ use crate::raft::{BadChange, Rejected, Role};
 use crate::rpc::Failure;
 use crate::rpc::etcdserverpb::ResponseHeader;
 use std::sync::Arc;
+use std::thread::available_parallelism;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tonic::Status;
 use tonic::transport::Channel;
 
@@ -34,6 +35,8 @@ pub(super) struct Context {
     /// The way to whoever leads; none for what another member sent on already.
     forwarding: Option<Arc<Forwarding>>,
     stopping: watch::Receiver<bool>,
+    /// Turns for who has to walk over many keys.
+    looks: Arc<Semaphore>,
 }
 
 impl Context {
@@ -46,7 +49,9 @@ impl Context {
         let forwarding = Forwarding::new(config.peer_security.clone(), REQUEST_TIMEOUT);
         let forwarding = Some(Arc::new(forwarding));
         let quota = config.quota;
-        Context { node, identity, progress_interval, quota, forwarding, stopping }
+        // Whoever asked may be gone and the look goes on, so that there are no more at once than can be done at once.
+        let looks = Arc::new(Semaphore::new(available_parallelism().map_or(1, usize::from)));
+        Context { node, identity, progress_interval, quota, forwarding, stopping, looks }
     }
 
     /// What services have that other members ask: they sent it to whom they took for the leader, and if that is wrong, sending it on
@@ -87,6 +92,12 @@ impl Context {
     pub(super) async fn catch_up(&self) -> Result<(), Status> {
         let nothing = Range { interval: Interval::point([0]), ..Range::default() };
         self.call(Request::Range(nothing)).await.map(|_| ())
+    }
+
+    /// Waits until there are few enough that walk over many keys. What this gives is kept as long as that takes.
+    pub(super) async fn turn_to_look(&self) -> Result<OwnedSemaphorePermit, Status> {
+        let turn = tokio::time::timeout(REQUEST_TIMEOUT, self.looks.clone().acquire_owned()).await;
+        turn.map_err(|_| Failure::Timeout)?.map_err(|_| Failure::Stopped.into())
     }
 
     /// Sends a request through the node, if there is room for what it brings.

@@ -24,32 +24,32 @@ impl KvService {
         if here { self.0.ask_here(&request) } else { self.0.call(request).await }
     }
 
-    /// Looks on a thread of its own, at the state as this node has it once it has what was committed, so that neither the log nor a
-    /// connection waits while a million keys are found.
+    /// Looks on a thread of its own, at the state as this node has it once it has what was committed, so that neither the raft thread nor a
+    /// connection's is busy while a million keys are found.
     async fn range_in_pieces(&self, range: Range) -> Answer<RangeResponse> {
         if !range.serializable {
             self.0.catch_up().await?;
         }
+        let turn = self.0.turn_to_look().await?;
         let context = self.0.clone();
         let looking = tokio::task::spawn_blocking(move || {
             let (revision, held) = context.node.hold(&range);
-            Pieces::of(held?, |at| context.header(at), revision)
+            let pieces = Pieces::of(held?, |at| context.header(at), revision);
+            drop(turn);
+            pieces
         });
-        let pieces = looking.await.map_err(|_| Status::from(Failure::Stopped))??;
+        let pieces = looking.await.map_err(|failed| match failed.is_panic() {
+            true => Status::internal("kvbench: the keys could not be looked for"),
+            false => Failure::Stopped.into(),
+        })??;
         let mut answer = Response::new(RangeResponse::default());
         answer.extensions_mut().insert(Arc::new(pieces));
         Ok(answer)
     }
 }
 
-/// Most keys that are answered for in one piece, however long their values are.
-const KEYS_TOGETHER: i64 = 128;
-
-/// Whether it can find more keys than a message should have that is laid out as a whole.
-fn may_be_large(range: &Range) -> bool {
-    let is_limited = (1..=KEYS_TOGETHER).contains(&range.limit);
-    !(range.interval.is_point() || range.count_only || is_limited)
-}
+/// Keys that a range may walk over on the thread that everybody waits for, and answer for in one piece.
+const KEYS_TOGETHER: usize = 128;
 
 /// Whether every step may be behind. A transaction without steps may not.
 fn is_serializable(txn: &Txn) -> bool {
@@ -62,7 +62,7 @@ fn is_serializable(txn: &Txn) -> bool {
 impl Kv for KvService {
     async fn range(&self, request: tonic::Request<RangeRequest>) -> Answer<RangeResponse> {
         let range = Range::try_from(request.into_inner())?;
-        if may_be_large(&range) {
+        if self.0.node.is_long(&range, KEYS_TOGETHER)? {
             return self.range_in_pieces(range).await;
         }
         let here = range.serializable;

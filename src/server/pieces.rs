@@ -59,25 +59,27 @@ impl Pieces {
         }
     }
 
-    /// The message, cut into pieces, and that all went well.
-    fn frames(self: Arc<Pieces>) -> impl Iterator<Item = Result<Frame<Bytes>, Infallible>> {
-        let mut next = BytesMut::with_capacity(PIECE_BYTES.min(PREFIX_BYTES + self.bytes as usize));
+    /// The message, cut into pieces, and that all went well. What was laid out is held no longer.
+    fn frames(self) -> impl Iterator<Item = Result<Frame<Bytes>, Infallible>> {
+        let Pieces { head, held, tail, bytes } = self;
+        let mut next = BytesMut::with_capacity(PIECE_BYTES.min(PREFIX_BYTES + bytes as usize));
         next.put_u8(0);
-        next.put_u32(self.bytes);
-        next.put_slice(&self.head);
-        let mut at = 0;
+        next.put_u32(bytes);
+        next.put_slice(&head);
+        let mut keys = held.into_key_values().map(range_key);
         let mut is_whole = false;
         let pieces = from_fn(move || {
             if is_whole {
                 return None;
             }
-            while at < self.held.len() && next.len() < PIECE_BYTES {
-                next.put_slice(&range_key(self.held.key_value(at)));
-                at += 1;
-            }
-            is_whole = at == self.held.len();
-            if is_whole {
-                next.put_slice(&self.tail);
+            while next.len() < PIECE_BYTES && !is_whole {
+                match keys.next() {
+                    Some(key) => next.put_slice(&key),
+                    None => {
+                        next.put_slice(&tail);
+                        is_whole = true;
+                    }
+                }
             }
             Some(next.split().freeze())
         });
@@ -118,10 +120,9 @@ where
 }
 
 fn in_pieces(mut answer: Response<Body>) -> Response<Body> {
-    match answer.extensions_mut().remove::<Arc<Pieces>>() {
-        Some(pieces) => answer.map(|_| Body::new(StreamBody::new(stream::iter(pieces.frames())))),
-        None => answer,
-    }
+    let Some(pieces) = answer.extensions_mut().remove::<Arc<Pieces>>() else { return answer };
+    let pieces = Arc::into_inner(pieces).expect("the answer alone had them");
+    answer.map(|_| Body::new(StreamBody::new(stream::iter(pieces.frames()))))
 }
 
 #[cfg(test)]
@@ -133,18 +134,19 @@ mod tests {
     use crate::store::{self, ApplyPath, Command, Config, EngineKind, PathKind, StateSync};
     use prost::Message;
     use std::path::Path;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     fn header(revision: MainRevision) -> ResponseHeader {
         ResponseHeader { cluster_id: 7, revision, ..ResponseHeader::default() }
     }
 
-    fn pieces(store: &dyn ApplyPath, range: &Range) -> Arc<Pieces> {
+    fn pieces(store: &dyn ApplyPath, range: &Range) -> Pieces {
         let (revision, held) = store.hold(range);
-        Arc::new(Pieces::of(held.unwrap(), header, revision).unwrap())
+        Pieces::of(held.unwrap(), header, revision).unwrap()
     }
 
     /// What is sent.
-    fn sent(pieces: Arc<Pieces>) -> Vec<Bytes> {
+    fn sent(pieces: Pieces) -> Vec<Bytes> {
         let mut frames: Vec<_> = pieces.frames().map(Result::unwrap).collect();
         let trailers = frames.pop().unwrap().into_trailers().unwrap();
         assert_eq!(trailers["grpc-status"], "0");
@@ -230,6 +232,30 @@ mod tests {
         }
     }
 
+    /// With the second look, at the latest, compactions wait; and none takes a key from it.
+    #[test]
+    fn a_look_ends_however_often_is_compacted() {
+        let folder = tempfile::tempdir().unwrap();
+        for store in stores(folder.path()) {
+            put_all(&*store, b'v');
+            let is_over = AtomicBool::new(false);
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    while !is_over.load(Ordering::Relaxed) {
+                        put_all(&*store, b'w');
+                        let revision = store.published();
+                        apply(&*store, std::iter::once(Request::Compact { revision }));
+                    }
+                });
+                for _ in 0..20 {
+                    let found = store.hold(&Range { keys_only: true, ..all() }).1.unwrap();
+                    assert_eq!((found.count(), found.into_key_values().count()), (400, 400));
+                }
+                is_over.store(true, Ordering::Relaxed);
+            });
+        }
+    }
+
     #[test]
     fn what_cannot_be_found_is_refused() {
         let folder = tempfile::tempdir().unwrap();
@@ -240,6 +266,8 @@ mod tests {
             assert_eq!(refusal(299), Some(Refusal::Compacted));
             assert_eq!(refusal(402), Some(Refusal::FutureRevision));
             assert_eq!(refusal(401), None);
+            assert!(store.has_more_than(399, &all().interval));
+            assert!(!store.has_more_than(400, &all().interval));
         }
     }
 }

@@ -304,6 +304,15 @@ impl<E: Engine> Core<E> {
         reading::hold(range, self, guarded)
     }
 
+    pub(super) fn has_more_than(
+        &self,
+        keys: usize,
+        interval: &Interval,
+        guarded: &impl Guarded<E::Part>,
+    ) -> bool {
+        reading::has_more_than(keys, interval, self, guarded)
+    }
+
     /// The changes in `from..=to` as watchers see them, or the compaction that took some of them.
     pub(super) fn events(
         &self,

@@ -13,7 +13,9 @@ use super::{Answer, ApplyPath, Command, Digest, Dump, image};
 use crate::failpoint;
 use crate::measure::lock::{MeasuredGuard, MeasuredMutex, Visit};
 use crate::measure::stage::Probe;
-use crate::model::{Event, LeaseId, MainRevision, Position, Range, Refusal, Request, Response};
+use crate::model::{
+    Event, Interval, LeaseId, MainRevision, Position, Range, Refusal, Request, Response,
+};
 use std::io::{self, Write};
 
 /// All keys behind one mutex.
@@ -159,6 +161,10 @@ impl<E: Engine> ApplyPath for GlobalMutex<E> {
         let response = self.core.read(request, &state);
         let applied = state.leave();
         Answer { response, locked, applied }
+    }
+
+    fn has_more_than(&self, keys: usize, interval: &Interval) -> bool {
+        self.core.has_more_than(keys, interval, &self.state.lock())
     }
 
     fn hold(&self, range: &Range) -> (MainRevision, Result<HeldRange, Refusal>) {

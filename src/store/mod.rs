@@ -16,7 +16,8 @@
 use crate::measure::lock::Visit;
 use crate::measure::stage::Probe;
 use crate::model::{
-    Alarm, Event, KeyValue, LeaseStatus, MainRevision, Position, Range, Refusal, Request, Response,
+    Alarm, Event, Interval, KeyValue, LeaseStatus, MainRevision, Position, Range, Refusal, Request,
+    Response,
 };
 use crate::units::Nanos;
 use std::io::{self, Read, Write};
@@ -305,6 +306,9 @@ pub trait ApplyPath: Send + Sync {
     /// # Panics
     /// If it is a write.
     fn read(&self, request: &Request) -> Answer;
+
+    /// Whether there are more than so many keys in `interval`; looks at one more at most.
+    fn has_more_than(&self, keys: usize, interval: &Interval) -> bool;
 
     /// Finds what `range` asks for at the newest published revision, which is told with it, and holds on to it where it lies: a large
     /// answer can then be made piece by piece.

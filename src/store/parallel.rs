@@ -29,7 +29,7 @@ use super::{Answer, ApplyPath, Calibration, Command, Digest, Dump, Parallelism, 
 use crate::failpoint;
 use crate::measure::lock::{MeasuredGuard, MeasuredMutex, Visit};
 use crate::measure::stage::Probe;
-use crate::model::{Event, LeaseId, MainRevision, Position, Range, Refusal, Request};
+use crate::model::{Event, Interval, LeaseId, MainRevision, Position, Range, Refusal, Request};
 use crate::units::Nanos;
 use smallvec::SmallVec;
 use std::io::{self, Write};
@@ -303,6 +303,10 @@ impl<E: Engine, L: Layout> ApplyPath for Parallel<E, L> {
 
     fn read(&self, request: &Request) -> Answer {
         self.serial.read(request)
+    }
+
+    fn has_more_than(&self, keys: usize, interval: &Interval) -> bool {
+        self.serial.has_more_than(keys, interval)
     }
 
     fn hold(&self, range: &Range) -> (MainRevision, Result<HeldRange, Refusal>) {

@@ -20,16 +20,6 @@ pub(super) struct Found {
 pub struct HeldRange(Found);
 
 impl HeldRange {
-    /// Keys it found, as far as its limit went.
-    pub fn len(&self) -> usize {
-        self.0.kvs.len()
-    }
-
-    /// Whether it found none.
-    pub fn is_empty(&self) -> bool {
-        self.0.kvs.is_empty()
-    }
-
     /// Whether there are more than its limit let through.
     pub fn more(&self) -> bool {
         self.0.more
@@ -40,9 +30,10 @@ impl HeldRange {
         self.0.count
     }
 
-    /// A copy of what it found at `place`.
-    pub fn key_value(&self, place: usize) -> KeyValue {
-        self.0.shown(&self.0.kvs[place])
+    /// A copy of each key in turn, which is held no longer then.
+    pub fn into_key_values(self) -> impl Iterator<Item = KeyValue> {
+        let Found { kvs, keys_only, .. } = self.0;
+        kvs.into_iter().map(move |kv| shown(&kv, keys_only))
     }
 
     /// Each key with its numbers, and how long the value is that belongs to it, bytes.
@@ -165,7 +156,7 @@ impl Found {
 
     /// As the client gets it; stamps must be settled.
     pub(super) fn result(self) -> RangeResult {
-        let kvs: Vec<KeyValue> = self.kvs.iter().map(|kv| self.shown(kv)).collect();
+        let kvs: Vec<KeyValue> = self.kvs.iter().map(|kv| shown(kv, self.keys_only)).collect();
         RangeResult { kvs, more: self.more, count: self.count }
     }
 
@@ -173,8 +164,8 @@ impl Found {
     pub(super) fn held(self) -> HeldRange {
         HeldRange(self)
     }
+}
 
-    fn shown(&self, kv: &Kv) -> KeyValue {
-        if self.keys_only { kv.without_value() } else { kv.key_value() }
-    }
+fn shown(kv: &Kv, keys_only: bool) -> KeyValue {
+    if keys_only { kv.without_value() } else { kv.key_value() }
 }

@@ -9,7 +9,7 @@ use super::leases::Leases;
 use super::look::{At, Flow, Look};
 use super::range::{self, Bounds, HeldRange};
 use crate::model::{
-    Body, MainRevision, OpResponse, Range, Refusal, Request, RequestOp, Response, Txn,
+    Body, Interval, MainRevision, OpResponse, Range, Refusal, Request, RequestOp, Response, Txn,
 };
 
 /// How a reader gets at what a path guards. Each call takes the lock it needs and gives it back, unless the path's one
@@ -62,7 +62,7 @@ pub(super) fn answer<E: Engine>(
 ) -> Response {
     assert!(!request.is_write(), "only what changes nothing goes around the log");
     let publication = &core.publication;
-    at_one_revision(core, guarded, |reader, bounds| {
+    let mut look = |reader: &Reader<'_, E, _>, bounds: Bounds| {
         let mut revision = bounds.current;
         // The lease table is shown as of the newest publication, perhaps newer than that.
         let mut show_leases = |show: &mut dyn FnMut(&Leases)| {
@@ -88,38 +88,69 @@ pub(super) fn answer<E: Engine>(
             _ => unreachable!("writes were refused"),
         };
         Response { revision, result }
-    })
+    };
+    loop {
+        let (bounds, response) = at_one_revision(core, guarded, &mut look);
+        // If a compaction overtook the reader, what it read may have gaps: read again, at a newer revision.
+        if publication.compacted() == bounds.compacted {
+            return response;
+        }
+    }
 }
 
-/// Finds what `range` asks for and holds on to it; with it the revision at which it was looked.
+/// Finds what `range` asks for and holds on to it; with it the revision at which it was looked. That may take long, and compactions may
+/// come faster: if one overtakes the look, the next one has them wait.
 pub(super) fn hold<E: Engine>(
     range: &Range,
     core: &Core<E>,
     guarded: &impl Guarded<E::Part>,
 ) -> (MainRevision, Result<HeldRange, Refusal>) {
-    at_one_revision(core, guarded, |reader, bounds| {
+    let mut look = |reader: &Reader<'_, E, _>, bounds: Bounds| {
         let at = bounds.at(range.revision, At::Now);
-        (bounds.current, at.map(|at| range::find(reader, range, at).held()))
-    })
+        at.map(|at| range::find(reader, range, at).held())
+    };
+    let (bounds, found) = at_one_revision(core, guarded, &mut look);
+    let looked_at = if range.revision > 0 { range.revision } else { bounds.current };
+    // A compaction takes nothing from who looks at its revision or at a later one.
+    if core.publication.compacted() <= looked_at || found.is_err() {
+        return (bounds.current, found);
+    }
+    let _waiting = core.compactions.hold(&core.engine);
+    let (bounds, found) = at_one_revision(core, guarded, &mut look);
+    (bounds.current, found)
 }
 
-/// What `read` makes of the newest published revision. It is asked again if a compaction overtook it: what it read may have gaps.
+/// Whether there are more than so many keys in `interval` now; looks at no more than that and one.
+pub(super) fn has_more_than<E: Engine>(
+    keys: usize,
+    interval: &Interval,
+    core: &Core<E>,
+    guarded: &impl Guarded<E::Part>,
+) -> bool {
+    let mut look = |reader: &Reader<'_, E, _>, _: Bounds| {
+        let mut seen = 0;
+        reader.each(interval, At::Now, &mut |_| {
+            seen += 1;
+            if seen > keys { Flow::Stop } else { Flow::On }
+        });
+        seen > keys
+    };
+    at_one_revision(core, guarded, &mut look).1
+}
+
+/// What `look` makes of the newest published revision, and the bounds that it had.
 fn at_one_revision<E: Engine, G: Guarded<E::Part>, T>(
     core: &Core<E>,
     guarded: &G,
-    mut read: impl FnMut(&Reader<'_, E, G>, Bounds) -> T,
-) -> T {
+    look: &mut impl FnMut(&Reader<'_, E, G>, Bounds) -> T,
+) -> (Bounds, T) {
     let Core { engine, publication, hash_seed, .. } = core;
-    loop {
-        // Before the revision: a compaction in between is then noticed below, whatever it covers.
-        let compacted = publication.compacted();
-        let revision = publication.published();
-        let reader = Reader { engine, revision, guarded, hash_seed: *hash_seed };
-        let told = read(&reader, Bounds { current: revision, compacted });
-        if publication.compacted() == compacted {
-            return told;
-        }
-    }
+    // Before the revision: a compaction in between is then noticed afterwards, whatever it covers.
+    let compacted = publication.compacted();
+    let revision = publication.published();
+    let reader = Reader { engine, revision, guarded, hash_seed: *hash_seed };
+    let bounds = Bounds { current: revision, compacted };
+    (bounds, look(&reader, bounds))
 }
 
 fn read_range(

@@ -18,7 +18,9 @@ use super::{Answer, ApplyPath, Command, Digest, Dump, image};
 use crate::failpoint;
 use crate::measure::lock::{MeasuredGuard, MeasuredMutex, Visit};
 use crate::measure::stage::Probe;
-use crate::model::{Event, LeaseId, MainRevision, Position, Range, Refusal, Request, Response};
+use crate::model::{
+    Event, Interval, LeaseId, MainRevision, Position, Range, Refusal, Request, Response,
+};
 use crate::units::Nanos;
 use smallvec::SmallVec;
 use std::cell::Cell;
@@ -159,6 +161,12 @@ struct Lookups<'a, P: Send, L: Layout> {
     locks: &'a ShardLocks<P, L>,
     first: Cell<Option<Nanos>>,
     last: Cell<Option<Nanos>>,
+}
+
+impl<'a, P: Send, L: Layout> Lookups<'a, P, L> {
+    fn new(locks: &'a ShardLocks<P, L>) -> Lookups<'a, P, L> {
+        Lookups { locks, first: Cell::new(None), last: Cell::new(None) }
+    }
 }
 
 impl<P: Send, L: Layout> Guarded<P> for Lookups<'_, P, L> {
@@ -354,8 +362,7 @@ impl<E: Engine, L: Layout> ApplyPath for Sharded<E, L> {
     }
 
     fn read(&self, request: &Request) -> Answer {
-        let lookups =
-            Lookups { locks: &self.shards, first: Cell::new(None), last: Cell::new(None) };
+        let lookups = Lookups::new(&self.shards);
         let began = if is_get(request) { Nanos::ZERO } else { self.shards.probe.now() };
         let response = self.core.read(request, &lookups);
         Answer {
@@ -365,10 +372,12 @@ impl<E: Engine, L: Layout> ApplyPath for Sharded<E, L> {
         }
     }
 
+    fn has_more_than(&self, keys: usize, interval: &Interval) -> bool {
+        self.core.has_more_than(keys, interval, &Lookups::new(&self.shards))
+    }
+
     fn hold(&self, range: &Range) -> (MainRevision, Result<HeldRange, Refusal>) {
-        let lookups =
-            Lookups { locks: &self.shards, first: Cell::new(None), last: Cell::new(None) };
-        self.core.hold(range, &lookups)
+        self.core.hold(range, &Lookups::new(&self.shards))
     }
 
     fn applied(&self) -> Position {

@@ -316,6 +316,10 @@ impl ApplyPath for Seeded {
         answer
     }
 
+    fn has_more_than(&self, keys: usize, interval: &Interval) -> bool {
+        self.inner.has_more_than(keys, interval)
+    }
+
     fn hold(&self, range: &Range) -> (MainRevision, Result<HeldRange, Refusal>) {
         self.inner.hold(range)
     }

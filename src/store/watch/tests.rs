@@ -72,7 +72,7 @@ fn everything(start_revision: MainRevision) -> WatchSpec {
 
 /// So little of everything that each limit is met.
 fn tight() -> WatchLimits {
-    WatchLimits { buffer_events: 6, buffer_bytes: 2000, fragment_bytes: 500, history_revisions: 3 }
+    WatchLimits { buffer_events: 6, buffer_bytes: 2400, fragment_bytes: 600, history_revisions: 3 }
 }
 
 /// Everything up to `last`, one list for each revision.
@@ -331,7 +331,7 @@ fn progress_is_told_when_there_is_nothing_else_to_tell() {
 #[test]
 fn a_large_revision_is_split_only_if_that_was_asked_for() {
     for store in stores() {
-        let limits = WatchLimits { fragment_bytes: 600, ..WatchLimits::default() };
+        let limits = WatchLimits { fragment_bytes: 700, ..WatchLimits::default() };
         let [mut whole, mut split] = [false, true]
             .map(|fragment| Watcher::new(&store, WatchSpec { fragment, ..everything(0) }, limits));
         let last = put_all(&store, &["a", "b", "c", "d", "e", "f", "g"], &"v".repeat(80));
