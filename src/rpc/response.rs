@@ -8,6 +8,7 @@ use super::etcdserverpb::{
 };
 use super::mvccpb;
 use crate::model::{Body, KeyValue, LeaseId, OpResponse, RangeResult};
+use bytes::BytesMut;
 use prost::{Message, length_delimiter_len};
 
 /// Of a field whose number is below 16.
@@ -29,16 +30,18 @@ pub fn range_head(header: ResponseHeader) -> Vec<u8> {
     RangeResponse { header: Some(header), ..RangeResponse::default() }.encode_to_vec()
 }
 
-/// One of its keys there.
-pub fn range_key(kv: KeyValue) -> Vec<u8> {
-    RangeResponse { kvs: vec![kv.into()], ..RangeResponse::default() }.encode_to_vec()
+/// Adds one of its keys to these bytes.
+pub fn range_key(kv: KeyValue, to: &mut BytesMut) {
+    let message = RangeResponse { kvs: vec![kv.into()], ..RangeResponse::default() };
+    message.encode(to).expect("bytes grow as they are added to");
 }
 
-/// How many bytes [`range_key`] has of a key whose value of `value_bytes` was left out.
-pub fn range_key_bytes(without_value: KeyValue, value_bytes: usize) -> usize {
+/// How many bytes [`range_key`] adds for a key of `numbers`, whose key and value, so many bytes long, were left out.
+pub fn range_key_bytes(numbers: KeyValue, key_bytes: usize, value_bytes: usize) -> usize {
     let field = |bytes: usize| TAG_BYTES + length_delimiter_len(bytes) + bytes;
-    let value = if value_bytes == 0 { 0 } else { field(value_bytes) };
-    field(mvccpb::KeyValue::from(without_value).encoded_len() + value)
+    let some = |bytes: usize| if bytes == 0 { 0 } else { field(bytes) };
+    let numbers = mvccpb::KeyValue::from(numbers).encoded_len();
+    field(numbers + some(key_bytes) + some(value_bytes))
 }
 
 /// What comes behind the keys.

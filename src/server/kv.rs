@@ -33,10 +33,9 @@ impl KvService {
         let turn = self.0.turn_to_look().await?;
         let context = self.0.clone();
         let looking = tokio::task::spawn_blocking(move || {
+            let _until_found = turn;
             let (revision, held) = context.node.hold(&range);
-            let pieces = Pieces::of(held?, |at| context.header(at), revision);
-            drop(turn);
-            pieces
+            Pieces::of(held?, context.header(revision))
         });
         let pieces = looking.await.map_err(|failed| match failed.is_panic() {
             true => Status::internal("kvbench: the keys could not be looked for"),

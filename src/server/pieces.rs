@@ -2,7 +2,6 @@
 //! range may be as large as the state, so here its length is found first, and then its keys are laid out as the connection takes them: it
 //! costs a pointer for each key, and one piece.
 
-use crate::model::MainRevision;
 use crate::rpc::etcdserverpb::ResponseHeader;
 use crate::rpc::{range_head, range_key, range_key_bytes, range_tail};
 use crate::store::HeldRange;
@@ -37,18 +36,15 @@ pub(super) struct Pieces {
 }
 
 impl Pieces {
-    /// Of what was found at `revision`.
+    /// Of what was found.
     ///
     /// # Errors
     /// If it is longer than a message of gRPC can be.
-    pub(super) fn of(
-        held: HeldRange,
-        header: impl FnOnce(MainRevision) -> ResponseHeader,
-        revision: MainRevision,
-    ) -> Result<Pieces, Status> {
-        let head = range_head(header(revision));
+    pub(super) fn of(held: HeldRange, header: ResponseHeader) -> Result<Pieces, Status> {
+        let head = range_head(header);
         let tail = range_tail(held.more(), held.count());
-        let keys: usize = held.lengths().map(|(kv, value)| range_key_bytes(kv, value)).sum();
+        let bytes_of = |(numbers, key, value)| range_key_bytes(numbers, key, value);
+        let keys: usize = held.lengths().map(bytes_of).sum();
         let bytes = head.len() + keys + tail.len();
         match u32::try_from(bytes) {
             Ok(bytes) => Ok(Pieces { head, held, tail, bytes }),
@@ -66,7 +62,7 @@ impl Pieces {
         next.put_u8(0);
         next.put_u32(bytes);
         next.put_slice(&head);
-        let mut keys = held.into_key_values().map(range_key);
+        let mut keys = held.into_key_values();
         let mut is_whole = false;
         let pieces = from_fn(move || {
             if is_whole {
@@ -74,7 +70,7 @@ impl Pieces {
             }
             while next.len() < PIECE_BYTES && !is_whole {
                 match keys.next() {
-                    Some(key) => next.put_slice(&key),
+                    Some(key) => range_key(key, &mut next),
                     None => {
                         next.put_slice(&tail);
                         is_whole = true;
@@ -129,7 +125,7 @@ fn in_pieces(mut answer: Response<Body>) -> Response<Body> {
 mod tests {
     use super::*;
     use crate::measure::stage::Probe;
-    use crate::model::{Body, Interval, Position, Put, Range, Refusal, Request};
+    use crate::model::{Body, Interval, MainRevision, Position, Put, Range, Refusal, Request};
     use crate::rpc;
     use crate::store::{self, ApplyPath, Command, Config, EngineKind, PathKind, StateSync};
     use prost::Message;
@@ -142,7 +138,7 @@ mod tests {
 
     fn pieces(store: &dyn ApplyPath, range: &Range) -> Pieces {
         let (revision, held) = store.hold(range);
-        Pieces::of(held.unwrap(), header, revision).unwrap()
+        Pieces::of(held.unwrap(), header(revision)).unwrap()
     }
 
     /// What is sent.

@@ -207,8 +207,13 @@ impl Kv {
 
     /// As a client gets it who wants only keys.
     pub(super) fn without_value(&self) -> KeyValue {
+        KeyValue { key: self.key().to_vec(), ..self.numbers_only() }
+    }
+
+    /// What a client gets besides key and value.
+    pub(super) fn numbers_only(&self) -> KeyValue {
         KeyValue {
-            key: self.key().to_vec(),
+            key: Vec::new(),
             value: Vec::new(),
             create_revision: self.create(),
             mod_revision: self.modified(),

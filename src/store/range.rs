@@ -36,10 +36,10 @@ impl HeldRange {
         kvs.into_iter().map(move |kv| shown(&kv, keys_only))
     }
 
-    /// Each key with its numbers, and how long the value is that belongs to it, bytes.
-    pub fn lengths(&self) -> impl Iterator<Item = (KeyValue, usize)> {
+    /// The numbers of each key, and how long the key and what is told of its value are, bytes.
+    pub fn lengths(&self) -> impl Iterator<Item = (KeyValue, usize, usize)> {
         let value_bytes = |kv: &Kv| if self.0.keys_only { 0 } else { kv.value_bytes() };
-        self.0.kvs.iter().map(move |kv| (kv.without_value(), value_bytes(kv)))
+        self.0.kvs.iter().map(move |kv| (kv.numbers_only(), kv.key().len(), value_bytes(kv)))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Keys, transactions, and what operators ask.
 
-use crate::served::{served, with_server};
+use crate::served::{node_in, served, with_server};
+use kvbench::model::{self, Interval, Range, Refusal};
 use kvbench::rpc::etcdserverpb::compare::{CompareResult, CompareTarget, TargetUnion};
 use kvbench::rpc::etcdserverpb::range_request::{SortOrder, SortTarget};
 use kvbench::rpc::etcdserverpb::request_op::Request;
@@ -87,6 +88,31 @@ fn a_large_range_is_whole_and_misses_no_write() {
         assert_eq!(refused.code(), Code::OutOfRange);
         assert!(refused.message().contains("future revision"), "{refused}");
     });
+}
+
+#[test]
+fn what_walks_over_many_keys_is_long_however_few_it_answers_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = node_in(folder.path());
+    let puts: Vec<_> =
+        (100..300).map(|number| model::Request::put(format!("k{number}"), "v")).collect();
+    assert!(node.call_all(&puts).iter().all(Result::is_ok));
+    let is_long = |range: &Range, keys| node.is_long(range, keys);
+    let all = || Range { interval: Interval::everything(), ..Range::default() };
+    for range in [
+        all(),
+        Range { limit: 1, ..all() },
+        Range { count_only: true, ..all() },
+        Range { serializable: true, ..all() },
+    ] {
+        assert_eq!((is_long(&range, 199), is_long(&range, 200)), (Ok(true), Ok(false)));
+    }
+    let some = Range { interval: Interval::prefix("k1"), ..Range::default() };
+    assert_eq!((is_long(&some, 99), is_long(&some, 100)), (Ok(true), Ok(false)));
+    let one = Range { interval: Interval::point("k100"), ..Range::default() };
+    assert_eq!(is_long(&one, 0), Ok(false));
+    let wrong = Range { interval: Interval::between("", "z"), ..Range::default() };
+    assert_eq!(is_long(&wrong, 0), Err(Refusal::EmptyKey));
 }
 
 #[test]

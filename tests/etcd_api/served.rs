@@ -56,6 +56,11 @@ pub(crate) fn start() -> (Server, TempDir) {
 
 /// A server with its data in `folder`.
 pub(crate) fn start_in(folder: &Path, quota: Quota) -> Server {
+    start_on(Arc::new(node_in(folder)), quota)
+}
+
+/// A node with its data in `folder`.
+pub(crate) fn node_in(folder: &Path) -> Node {
     let pipeline = raft::Config {
         propose: Propose::Pipelined,
         apply_on: ApplyOn::RaftThread,
@@ -65,20 +70,17 @@ pub(crate) fn start_in(folder: &Path, quota: Quota) -> Server {
     };
     let store = store::Config::in_memory(PathKind::Sharded { shards: 16, workers: 1 });
     let config = node::Config { store, compaction: Compaction::NEVER, pipeline };
-    let identity = Identity::alone("n1", vec!["http://p:1".into()], vec!["http://c:1".into()]);
-    let peers = Peers { group: identity.group(), ..Peers::none() };
+    let peers = Peers { group: identity().group(), ..Peers::none() };
     let (clock, probe) = (Clock::start(), Probe::off());
-    let node = Node::start_among(config, peers, folder, clock, probe).unwrap();
-    serve(Arc::new(node), identity, quota)
+    Node::start_among(config, peers, folder, clock, probe).unwrap()
+}
+
+fn identity() -> Identity {
+    Identity::alone("n1", vec!["http://p:1".into()], vec!["http://c:1".into()])
 }
 
 /// A server before a node that there is.
 pub(crate) fn start_on(node: Arc<Node>, quota: Quota) -> Server {
-    let identity = Identity::alone("n1", vec!["http://p:1".into()], vec!["http://c:1".into()]);
-    serve(node, identity, quota)
-}
-
-fn serve(node: Arc<Node>, identity: Identity, quota: Quota) -> Server {
     let any_port = "127.0.0.1:0".parse().unwrap();
     let config = Config {
         clients: vec![any_port],
@@ -87,7 +89,7 @@ fn serve(node: Arc<Node>, identity: Identity, quota: Quota) -> Server {
         peer_tls: None,
         peer_security: Security::default(),
         hearsay: Hearsay::default(),
-        identity,
+        identity: identity(),
         tls: None,
         progress_interval: Duration::from_millis(300),
         connections_max: 100,
