@@ -130,7 +130,6 @@ mod tests {
     use crate::store::{self, ApplyPath, Command, Config, EngineKind, PathKind, StateSync};
     use prost::Message;
     use std::path::Path;
-    use std::sync::atomic::{AtomicBool, Ordering};
 
     fn header(revision: MainRevision) -> ResponseHeader {
         ResponseHeader { cluster_id: 7, revision, ..ResponseHeader::default() }
@@ -225,30 +224,6 @@ mod tests {
             store.defragment();
             assert!(whole(&*store, all()) != before);
             assert!(sent(held).concat() == before);
-        }
-    }
-
-    /// With the second look, at the latest, compactions wait; and none takes a key from it.
-    #[test]
-    fn a_look_ends_however_often_is_compacted() {
-        let folder = tempfile::tempdir().unwrap();
-        for store in stores(folder.path()) {
-            put_all(&*store, b'v');
-            let is_over = AtomicBool::new(false);
-            std::thread::scope(|scope| {
-                scope.spawn(|| {
-                    while !is_over.load(Ordering::Relaxed) {
-                        put_all(&*store, b'w');
-                        let revision = store.published();
-                        apply(&*store, std::iter::once(Request::Compact { revision }));
-                    }
-                });
-                for _ in 0..20 {
-                    let found = store.hold(&Range { keys_only: true, ..all() }).1.unwrap();
-                    assert_eq!((found.count(), found.into_key_values().count()), (400, 400));
-                }
-                is_over.store(true, Ordering::Relaxed);
-            });
         }
     }
 

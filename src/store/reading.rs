@@ -23,7 +23,7 @@ pub(super) trait Guarded<P> {
 }
 
 /// A key space at one revision.
-struct Reader<'a, E, G> {
+pub(super) struct Reader<'a, E, G> {
     engine: &'a E,
     revision: MainRevision,
     guarded: &'a G,
@@ -98,8 +98,7 @@ pub(super) fn answer<E: Engine>(
     }
 }
 
-/// Finds what `range` asks for and holds on to it; with it the revision at which it was looked. That may take long, and compactions may
-/// come faster: if one overtakes the look, the next one has them wait.
+/// Finds what `range` asks for and holds on to it; with it the revision at which it was looked.
 pub(super) fn hold<E: Engine>(
     range: &Range,
     core: &Core<E>,
@@ -109,15 +108,26 @@ pub(super) fn hold<E: Engine>(
         let at = bounds.at(range.revision, At::Now);
         at.map(|at| range::find(reader, range, at).held())
     };
-    let (bounds, found) = at_one_revision(core, guarded, &mut look);
-    let looked_at = if range.revision > 0 { range.revision } else { bounds.current };
+    let (bounds, found) = without_gaps(core, guarded, range.revision, &mut look);
+    (bounds.current, found)
+}
+
+/// What `look` makes of `revision`, or of the newest if that is 0. It may take long, and compactions may come faster: if one overtakes it,
+/// it looks once more, and compactions wait for that.
+pub(super) fn without_gaps<E: Engine, G: Guarded<E::Part>, T>(
+    core: &Core<E>,
+    guarded: &G,
+    revision: MainRevision,
+    look: &mut impl FnMut(&Reader<'_, E, G>, Bounds) -> T,
+) -> (Bounds, T) {
+    let (bounds, seen) = at_one_revision(core, guarded, look);
+    let looked_at = if revision > 0 { revision } else { bounds.current };
     // A compaction takes nothing from who looks at its revision or at a later one.
-    if core.publication.compacted() <= looked_at || found.is_err() {
-        return (bounds.current, found);
+    if core.publication.compacted() <= looked_at {
+        return (bounds, seen);
     }
     let _waiting = core.compactions.hold(&core.engine);
-    let (bounds, found) = at_one_revision(core, guarded, &mut look);
-    (bounds.current, found)
+    at_one_revision(core, guarded, look)
 }
 
 /// Whether there are more than so many keys in `interval` now; looks at no more than that and one.

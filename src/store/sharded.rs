@@ -428,3 +428,49 @@ impl<E: Engine, L: Layout> ApplyPath for Sharded<E, L> {
         self.core.appliers.take_most()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::layout::Padded;
+    use super::super::look::{At, Flow, Look};
+    use super::super::memory::Memory;
+    use super::super::reading::without_gaps;
+    use super::*;
+
+    const KEYS: usize = 50;
+
+    fn overwrite_and_compact(store: &Sharded<Memory, Padded>) {
+        let apply = |requests: Vec<Request>| {
+            let command = |request| Command { position: Position::default(), request };
+            store.apply(&mut requests.into_iter().map(command).collect(), &mut Vec::new());
+        };
+        apply((0..KEYS).map(|key| Request::put(format!("k{key}"), "v")).collect());
+        apply(vec![Request::Compact { revision: store.published() }]);
+        store.defragment();
+    }
+
+    /// How many keys each look sees while `meanwhile` happens.
+    fn seen(store: &Sharded<Memory, Padded>, meanwhile: impl Fn()) -> Vec<usize> {
+        let mut all = Vec::new();
+        without_gaps(&store.core, &Lookups::new(&store.shards), 0, &mut |reader, _| {
+            meanwhile();
+            let mut keys = 0;
+            reader.each(&Interval::everything(), At::Now, &mut |_| {
+                keys += 1;
+                Flow::On
+            });
+            all.push(keys);
+        });
+        all
+    }
+
+    #[test]
+    fn a_compaction_overtakes_a_look_once_and_then_waits() {
+        let engine = Memory::new(1, Probe::off());
+        let store = Sharded::new(engine, Kept::default(), 8, 1, Probe::off());
+        overwrite_and_compact(&store);
+        assert_eq!(seen(&store, || ()), [KEYS]);
+        assert_eq!(seen(&store, || overwrite_and_compact(&store)), [0, KEYS]);
+        assert_eq!(seen(&store, || ()), [KEYS], "what waited is done");
+    }
+}
