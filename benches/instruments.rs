@@ -7,7 +7,7 @@ use criterion::Criterion;
 use kvbench::clock::Clock;
 use kvbench::measure::cpu::CpuSample;
 use kvbench::measure::lock::MeasuredMutex;
-use kvbench::measure::recorder::{Recorder, Services};
+use kvbench::measure::recorder::{Recorder, Services, Spans};
 use kvbench::measure::series::{Series, slot_of};
 use kvbench::measure::stage::{Probe, Stage, Timeline};
 use kvbench::units::Nanos;
@@ -78,7 +78,9 @@ fn recorder(criterion: &mut Criterion) {
         bencher.iter(|| {
             // Different magnitudes, as in a run, so that no single bucket stays in a register.
             service_ns = (service_ns + 7_919) % 4_000_000;
-            recorder.record(0, Nanos(service_ns), &black_box(&timeline).spans());
+            let mut spans = Spans::none();
+            spans.add(black_box(&timeline));
+            recorder.record(0, Nanos(service_ns), &spans);
         });
     });
 }
@@ -86,7 +88,7 @@ fn recorder(criterion: &mut Criterion) {
 /// Everything that is recorded of one operation when it is answered, by a closed loop and by an open one: the open loop also
 /// keeps the response time and how late the operation was sent.
 fn recording(criterion: &mut Criterion) {
-    let spans = Timeline::submitted(Nanos(1_000)).spans();
+    let spans = Spans::none();
     let span = Nanos::from_millis(1_000);
     let slot = slot_of(span);
     let (mut recorder, mut series) = (Recorder::default(), Series::default());

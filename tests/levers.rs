@@ -5,7 +5,7 @@
 
 use kvbench::clock::Clock;
 use kvbench::measure::pipeline::{PipelineCounts, PipelineMeter};
-use kvbench::measure::stage::Probe;
+use kvbench::measure::stage::{Probe, Stamps};
 use kvbench::model::Request;
 use kvbench::node::{self, Node};
 use kvbench::raft::{
@@ -80,7 +80,7 @@ impl StateMachine for Gated {
     }
 
     fn read(&self, query: &[u8]) -> Executed<Vec<u8>> {
-        Executed { reply: query.to_vec(), locked: Nanos::ZERO, applied: Nanos::ZERO }
+        Executed { reply: query.to_vec(), stamps: Stamps::default() }
     }
 
     fn write_image(&self, _: &mut dyn io::Write, held: &mut dyn FnMut()) -> io::Result<()> {

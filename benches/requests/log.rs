@@ -5,14 +5,13 @@ use super::put;
 use criterion::{Criterion, Throughput};
 use kvbench::clock::Clock;
 use kvbench::measure::pipeline::PipelineMeter;
-use kvbench::measure::stage::{Probe, Stage, Timeline};
+use kvbench::measure::stage::{Probe, Stage, Stamps, Timeline};
 use kvbench::model::codec;
 use kvbench::raft::{
     self, ApplyOn, Batch, Delivered, Executed, Fsync, Group, Medium, Nobody, Pipeline, Propose,
     Publish, Reads, Rejected, StateMachine, Waiter,
 };
 use kvbench::seed::Seed;
-use kvbench::units::Nanos;
 use std::error::Error;
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -141,7 +140,7 @@ impl StateMachine for Idle {
 }
 
 fn done() -> Executed<()> {
-    Executed { reply: (), locked: Nanos::ZERO, applied: Nanos::ZERO }
+    Executed { reply: (), stamps: Stamps { stands_for: 1, ..Stamps::default() } }
 }
 
 struct Told(Sender<Timeline>);

@@ -232,13 +232,13 @@ pub(super) fn seen_in(seen: AgentSeen) -> Option<(Seen, Told)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::stage::STAGES;
+    use crate::measure::recorder::Spans;
 
     #[test]
     fn what_was_seen_comes_over_whole() {
         let mut recorder = Recorder::default();
         for n in 1..=100 {
-            recorder.record((n % 2) as usize, Nanos(n * 1000), &[Nanos(0); STAGES]);
+            recorder.record((n % 2) as usize, Nanos(n * 1000), &Spans::none());
         }
         recorder.record_error();
         let acked = Acked { writes: 3, changes: 2, revokes: 1 };

@@ -4,7 +4,8 @@ use super::Span;
 use super::sample::Sampler;
 use super::seen::Seen;
 use super::window::Window;
-use crate::measure::stage::{STAGES, Stage, Timeline};
+use crate::measure::recorder::Spans;
+use crate::measure::stage::{Stage, Timeline};
 use crate::model::{Request, Response};
 use crate::scenario::spec::OpKind;
 use crate::target::{self, Connect};
@@ -32,8 +33,7 @@ pub(super) struct Done {
     pub(super) kind: OpKind,
     pub(super) sent: Nanos,
     pub(super) done: Nanos,
-    /// Where its time went, by stage, over all of its requests.
-    spans: [Nanos; STAGES],
+    spans: Spans,
 }
 
 /// Clients with a way in each; none if there is no way in, which is noted.
@@ -75,12 +75,10 @@ impl<W: target::Client> Client<W> {
     pub(super) async fn operate(&self, operation: Operation) -> Option<Done> {
         let Operation { kind, mut request, mut transfer } = operation;
         let sent = self.window.clock.now();
-        let mut spans = [Nanos::ZERO; STAGES];
+        let mut spans = Spans::none();
         loop {
             let (response, timeline, done) = self.send(request).await?;
-            for (sum, span) in spans.iter_mut().zip(timeline.spans()) {
-                sum.0 += span.0;
-            }
+            spans.add(&timeline);
             match transfer.as_mut().and_then(|transfer| transfer.next(&response)) {
                 None => {
                     self.read_again().await;
@@ -142,7 +140,7 @@ impl<W: target::Client> Client<W> {
             return None;
         }
         seen.acked.note(is_write, is_revoke, &delivered.reply);
-        if delivered.timeline.submitted_at() > Nanos::ZERO {
+        if delivered.timeline.stands_for() > 0 {
             delivered.timeline.end(Stage::Respond, done);
         }
         Some((delivered.reply, delivered.timeline, done))

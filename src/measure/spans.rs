@@ -45,10 +45,15 @@ impl SpanTally {
 impl SpanCounts {
     /// One span of `nanos`, counted by one thread.
     pub fn add(&mut self, nanos: u64) {
+        self.add_as(nanos, 1);
+    }
+
+    /// One that stands for so many.
+    pub fn add_as(&mut self, nanos: u64, stands_for: u64) {
         if self.buckets.is_empty() {
             self.buckets.resize(BUCKETS, 0);
         }
-        self.buckets[bucket(nanos)] += 1;
+        self.buckets[bucket(nanos)] += stands_for;
     }
 
     /// Takes in others.

@@ -176,8 +176,7 @@ impl Shared {
 
 fn answer(mut timeline: Timeline, reply: oneshot::Sender<Outcome>, taken: Nanos, answer: Answer) {
     timeline.end(Stage::Queue, taken);
-    timeline.end(Stage::ApplyWait, answer.locked);
-    timeline.end(Stage::Apply, answer.applied);
+    timeline.apply(answer.stamps);
     // A client that stopped waiting does not want to know.
     let _ = reply.send(Ok(Delivered { reply: answer.response, timeline }));
 }

@@ -32,12 +32,12 @@ impl Compaction {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::measure::stage::Stamps;
     use crate::model::{Body, Response};
-    use crate::units::Nanos;
 
     fn put_at(revision: MainRevision) -> Answer {
         let response = Response { revision, result: Ok(Body::Put { prev_kv: None }) };
-        Answer { response, locked: Nanos::ZERO, applied: Nanos::ZERO }
+        Answer { response, stamps: Stamps::default() }
     }
 
     #[test]

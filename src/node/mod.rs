@@ -556,5 +556,5 @@ fn decoded(bytes: &[u8]) -> Request {
 }
 
 fn executed(answer: Answer) -> Executed<Response> {
-    Executed { reply: answer.response, locked: answer.locked, applied: answer.applied }
+    Executed { reply: answer.response, stamps: answer.stamps }
 }

@@ -7,7 +7,7 @@ use super::status::Board;
 use super::{ApplyOn, Delivered, Executed, PipelineError, StateMachine, Waiter, packing};
 use crate::failpoint;
 use crate::measure::pipeline::PipelineMeter;
-use crate::measure::stage::Stage;
+use crate::measure::stage::{Stage, Stamps, Timeline};
 use crate::units::Nanos;
 use bytes::Bytes;
 use std::fs::File;
@@ -345,16 +345,15 @@ where
 
 fn answer<R, W: Waiter<R>>(group: Group<W>, replies: impl Iterator<Item = Executed<R>>) {
     for (submission, executed) in group.submissions.into_iter().zip(replies) {
-        let timeline = timeline(&submission, &group.times, &executed);
+        let timeline = timeline(&submission, &group.times, executed.stamps);
         submission.waiter.answer(Ok(Delivered { reply: executed.reply, timeline }));
     }
 }
 
-fn timeline<R, W>(
-    submission: &Submission<W>,
-    times: &GroupTimes,
-    executed: &Executed<R>,
-) -> crate::measure::stage::Timeline {
+fn timeline<W>(submission: &Submission<W>, times: &GroupTimes, stamps: Stamps) -> Timeline {
+    if stamps.stands_for == 0 {
+        return Timeline::default();
+    }
     let mut timeline = submission.timeline;
     timeline.end(Stage::Queue, times.taken);
     timeline.end(Stage::Propose, times.handed);
@@ -362,8 +361,7 @@ fn timeline<R, W>(
     timeline.end(Stage::Fsync, times.synced);
     timeline.end(Stage::Replicate, times.replicated);
     timeline.end(Stage::Commit, times.published);
-    timeline.end(Stage::ApplyWait, executed.locked);
-    timeline.end(Stage::Apply, executed.applied);
+    timeline.apply(stamps);
     timeline
 }
 
@@ -376,8 +374,7 @@ where
     let executed = machine.read(&read.command);
     let mut timeline = read.timeline;
     timeline.end(Stage::Queue, taken);
-    timeline.end(Stage::ApplyWait, executed.locked);
-    timeline.end(Stage::Apply, executed.applied);
+    timeline.apply(executed.stamps);
     read.waiter.answer(Ok(Delivered { reply: executed.reply, timeline }));
 }
 
@@ -402,7 +399,7 @@ mod tests {
         }
 
         fn read(&self, _: &[u8]) -> Executed<()> {
-            Executed { reply: (), locked: Nanos::ZERO, applied: Nanos::ZERO }
+            Executed { reply: (), stamps: Stamps::default() }
         }
 
         fn applied(&self) -> u64 {

@@ -11,7 +11,7 @@
 //! A group has one member or several, which reach each other through a [`Transport`]. Once the log has grown enough, an image of the
 //! state is written beside it (`images`) and the log is cut; a restart, or a member that was away for long, begins with the image.
 
-use crate::measure::stage::Timeline;
+use crate::measure::stage::{Stamps, Timeline};
 use crate::units::{ByteSize, Nanos};
 use std::error::Error;
 use std::io::{self, Read, Write};
@@ -113,15 +113,13 @@ pub struct Command<'a> {
     pub bytes: &'a [u8],
 }
 
-/// A reply with the two instants only the state machine knows.
+/// A reply, with what of the stage clock only the state machine knows.
 #[derive(Debug)]
 pub struct Executed<R> {
     /// What the client gets.
     pub reply: R,
-    /// When the command had its lock.
-    pub locked: Nanos,
-    /// When it was done.
-    pub applied: Nanos,
+    /// When it had its lock and was done.
+    pub stamps: Stamps,
 }
 
 /// Who gets the reply. Called on a pipeline thread: it must not block.

@@ -159,7 +159,7 @@ impl StateMachine for Echo {
     }
 
     fn read(&self, query: &[u8]) -> Executed<Vec<u8>> {
-        Executed { reply: query.to_vec(), locked: Nanos::ZERO, applied: Nanos::ZERO }
+        Executed { reply: query.to_vec(), stamps: Stamps::default() }
     }
 
     fn write_image(&self, _: &mut dyn Write, held: &mut dyn FnMut()) -> io::Result<()> {

@@ -15,12 +15,11 @@ use super::reading::{self, Guarded};
 use super::{Answer, Command, Digest, Dump, size};
 use crate::failpoint;
 use crate::measure::lock::Visit;
-use crate::measure::stage::Probe;
+use crate::measure::stage::{Probe, Stamps};
 use crate::model::{
     Body, Event, EventKind, Interval, KeyValue, LeaseId, MainRevision, Position, Range, Refusal,
     Request, Response,
 };
-use crate::units::Nanos;
 use std::sync::atomic::{AtomicU64, Ordering};
 use xxhash_rust::xxh3::Xxh3;
 
@@ -287,7 +286,7 @@ impl<E: Engine> Core<E> {
         let applied = self.seeded().applied(applied);
         let known = batch.iter().take_while(|command| command.position <= applied).count();
         let response = Response { revision: self.publication.settled(), result: Ok(Body::Compact) };
-        let skipped = Answer { response, locked: Nanos::ZERO, applied: Nanos::ZERO };
+        let skipped = Answer { response, stamps: Stamps::default() };
         answers.extend(std::iter::repeat_n(skipped, known));
         batch.drain(..known);
     }

@@ -12,7 +12,7 @@ use super::watch::WatchHub;
 use super::{Answer, ApplyPath, Command, Digest, Dump, image};
 use crate::failpoint;
 use crate::measure::lock::{MeasuredGuard, MeasuredMutex, Visit};
-use crate::measure::stage::Probe;
+use crate::measure::stage::{Probe, Sampling, Stamps};
 use crate::model::{
     Event, Interval, LeaseId, MainRevision, Position, Range, Refusal, Request, Response,
 };
@@ -86,13 +86,14 @@ impl<E: Engine> GlobalMutex<E> {
     }
 
     /// Takes the lock for one request.
-    fn apply_locked(&self, command: Command, pending: &mut Pending) -> Answer {
-        let mut state = self.state.lock();
+    fn apply_locked(&self, command: Command, pending: &mut Pending, stands_for: u32) -> Answer {
+        let mut state = self.state.lock_for(stands_for);
         let locked = state.entered();
         let applying = self.core.appliers.enter();
         let response = self.apply_one(command, &mut state, pending);
         drop(applying);
-        Answer { response, locked, applied: state.leave() }
+        let stamps = Stamps { locked, applied: state.leave(), stands_for };
+        Answer { response, stamps }
     }
 
     /// Takes the lock for a batch that is committed as a whole: its leases are not to be seen before its keys.
@@ -104,7 +105,8 @@ impl<E: Engine> GlobalMutex<E> {
             let _applying = self.core.appliers.enter();
             let response = self.apply_one(command, &mut state, &mut pending);
             let applied = self.probe.now();
-            answers.push(Answer { response, locked, applied });
+            let stamps = Stamps { locked, applied, stands_for: 1 };
+            answers.push(Answer { response, stamps });
             locked = applied;
         }
         self.core.commit(&mut pending);
@@ -147,9 +149,10 @@ impl<E: Engine> ApplyPath for GlobalMutex<E> {
             self.apply_whole(batch, answers);
         } else {
             let mut pending = Pending::default();
+            let mut sampling = Sampling::of_batch(batch.len(), self.probe);
             let mut coming = Coming::new(batch);
             while let Some(command) = coming.next(|keys| self.prefetch(keys)) {
-                answers.push(self.apply_locked(command, &mut pending));
+                answers.push(self.apply_locked(command, &mut pending, sampling.draw()));
             }
         }
         drop(pass);
@@ -160,7 +163,7 @@ impl<E: Engine> ApplyPath for GlobalMutex<E> {
         let locked = state.entered();
         let response = self.core.read(request, &state);
         let applied = state.leave();
-        Answer { response, locked, applied }
+        Answer { response, stamps: Stamps { locked, applied, stands_for: 1 } }
     }
 
     fn has_more_than(&self, keys: usize, interval: &Interval) -> bool {

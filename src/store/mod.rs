@@ -14,12 +14,11 @@
 //! versions ascend; the lease table holds key `k` under lease `l` exactly when the newest version of `k` names `l`.
 
 use crate::measure::lock::Visit;
-use crate::measure::stage::Probe;
+use crate::measure::stage::{Probe, Stamps};
 use crate::model::{
     Alarm, Event, Interval, KeyValue, LeaseStatus, MainRevision, Position, Range, Refusal, Request,
     Response,
 };
-use crate::units::Nanos;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -368,15 +367,13 @@ pub struct Command {
     pub request: Request,
 }
 
-/// A response, with the two instants of the stage clock that only the apply path knows.
+/// A response, with what of the stage clock only the apply path knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// What the client gets.
     pub response: Response,
-    /// When the request had its lock.
-    pub locked: Nanos,
-    /// When it was done.
-    pub applied: Nanos,
+    /// When it had its lock and was done.
+    pub stamps: Stamps,
 }
 
 /// A summary of the whole state that two stores share exactly when they hold the same.

@@ -28,9 +28,8 @@ use super::watch::WatchHub;
 use super::{Answer, ApplyPath, Calibration, Command, Digest, Dump, Parallelism, StoreError};
 use crate::failpoint;
 use crate::measure::lock::{MeasuredGuard, MeasuredMutex, Visit};
-use crate::measure::stage::Probe;
+use crate::measure::stage::{Probe, Stamps};
 use crate::model::{Event, Interval, LeaseId, MainRevision, Position, Range, Refusal, Request};
-use crate::units::Nanos;
 use smallvec::SmallVec;
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -81,8 +80,7 @@ enum Slot {
 struct Done {
     effects: Effects,
     position: Position,
-    locked: Nanos,
-    applied: Nanos,
+    stamps: Stamps,
 }
 
 impl<E: Engine, L: Layout> Parallel<E, L> {
@@ -120,7 +118,7 @@ impl<E: Engine, L: Layout> Parallel<E, L> {
             return;
         }
         let mut leases = batch.leases.take().unwrap_or_else(|| self.serial.shards.leases());
-        let prepared = prepare(&self.serial, &leases, segment);
+        let prepared = prepare(&self.serial, &leases, segment, &mut batch.sampling);
         // Seeded bugs: GrantOfBatchUnseen, AttachmentOfBatchUnseen.
         #[cfg(feature = "seeded-bugs")]
         let prepared = self.serial.core.seeded().prepared(&leases, prepared);
@@ -151,8 +149,7 @@ impl<E: Engine, L: Layout> Parallel<E, L> {
         self.keep(leases, batch);
         answers.extend(done.into_iter().zip(around).map(|(done, around)| Answer {
             response: done.effects.response(around),
-            locked: done.locked,
-            applied: done.applied,
+            stamps: done.stamps,
         }));
     }
 
@@ -235,14 +232,14 @@ impl<E: Engine, L: Layout> Segment<E, L> {
         let Slot::Waiting(prepared) = take(&self.slots[number]) else {
             unreachable!("tickets let a request run once")
         };
-        let Prepared { request, position, shards, leases, lease_keys } = prepared;
-        let held = self.store.shards.lock(&shards);
+        let Prepared { request, position, shards, leases, lease_keys, stands_for } = prepared;
+        let held = self.store.shards.lock(&shards, stands_for);
         let locked = held.entered();
         let applying = self.store.core.appliers.enter();
         let mut decided = Decided { held, leases, lease_keys };
         let effects = self.store.core.evaluate_numbered(request, number, self.bounds, &mut decided);
         drop(applying);
-        let done = Done { effects, position, locked, applied: decided.held.leave() };
+        let done = Done { effects, position, stamps: decided.held.leave(locked) };
         *self.slots[number].lock().unwrap_or_else(PoisonError::into_inner) = Slot::Evaluated(done);
         // Release: pairs with the applier's look at the count.
         self.evaluated.fetch_add(1, Ordering::Release);
@@ -279,8 +276,8 @@ impl<E: Engine, L: Layout> ApplyPath for Parallel<E, L> {
         let alone = self.alone.lock();
         let serial = &self.serial;
         let pass = serial.core.publication.enter(&serial.core.engine);
-        let mut state = Batch::default();
         serial.core.skip_applied(batch, answers);
+        let mut state = Batch::new(batch.len(), serial.shards.probe);
         let mut segment = Vec::with_capacity(batch.len());
         let mut known = serial.core.settled_bounds().current;
         for command in batch.drain(..) {

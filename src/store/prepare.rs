@@ -10,6 +10,7 @@ use super::footprint::Shards;
 use super::layout::Layout;
 use super::leases::Leases;
 use super::sharded::Sharded;
+use crate::measure::stage::Sampling;
 use crate::model::{LeaseId, Position, Request, RequestOp, Txn};
 use smallvec::SmallVec;
 use std::collections::{BTreeSet, HashMap};
@@ -23,6 +24,8 @@ pub(super) struct Prepared {
     pub(super) leases: SmallVec<[LeaseId; 1]>,
     /// Keys that may hang on the lease it revokes.
     pub(super) lease_keys: Vec<Vec<u8>>,
+    /// How many requests its stamps will stand for.
+    pub(super) stands_for: u32,
 }
 
 /// Goes through the segment once, in log order.
@@ -30,6 +33,7 @@ pub(super) fn prepare<E: Engine, L: Layout>(
     store: &Sharded<E, L>,
     leases: &Leases,
     segment: Vec<(Command, Shards)>,
+    sampling: &mut Sampling,
 ) -> Vec<Prepared> {
     let mut coming = Coming {
         table: leases,
@@ -41,7 +45,8 @@ pub(super) fn prepare<E: Engine, L: Layout>(
         let named = coming.follow(&request);
         let lease_keys = named.revoked_keys;
         let shards = if lease_keys.is_empty() { shards } else { store.shards_of(&lease_keys) };
-        Prepared { request, position, shards, leases: named.existing, lease_keys }
+        let stands_for = sampling.draw();
+        Prepared { request, position, shards, leases: named.existing, lease_keys, stands_for }
     };
     segment.into_iter().map(prepare).collect()
 }

@@ -17,7 +17,7 @@ use super::watch::WatchHub;
 use super::{Answer, ApplyPath, Command, Digest, Dump, image};
 use crate::failpoint;
 use crate::measure::lock::{MeasuredGuard, MeasuredMutex, Visit};
-use crate::measure::stage::Probe;
+use crate::measure::stage::{Probe, Sampling, Stamps};
 use crate::model::{
     Event, Interval, LeaseId, MainRevision, Position, Range, Refusal, Request, Response,
 };
@@ -33,12 +33,21 @@ pub(super) struct Sharded<E: Engine, L: Layout> {
 }
 
 /// What an apply call carries from request to request.
-#[derive(Default)]
 pub(super) struct Batch<'a> {
     pub(super) pending: Pending,
     /// Where a batch is committed as a whole, the lease table stays locked from its first use until then: leases are not to
     /// be seen before their keys. Nobody else applies meanwhile.
     pub(super) leases: Option<MeasuredGuard<'a, Leases>>,
+    /// Which of its requests are stamped.
+    pub(super) sampling: Sampling,
+}
+
+impl Batch<'_> {
+    /// For so many requests.
+    pub(super) fn new(requests: usize, probe: Probe) -> Self {
+        let sampling = Sampling::of_batch(requests, probe);
+        Batch { pending: Pending::default(), leases: None, sampling }
+    }
 }
 
 /// The locks. Order: shards ascending, then leases, then the publication.
@@ -46,7 +55,7 @@ pub(super) struct ShardLocks<P: Send, L: Layout> {
     /// Length is a power of two.
     parts: Vec<L::Place<MeasuredMutex<P>>>,
     leases: MeasuredMutex<Leases>,
-    probe: Probe,
+    pub(super) probe: Probe,
 }
 
 impl<P: Send, L: Layout> ShardLocks<P, L> {
@@ -76,20 +85,20 @@ impl<P: Send, L: Layout> ShardLocks<P, L> {
         self.leases.lock()
     }
 
-    /// Takes the locks of `shards`, which ascend.
-    pub(super) fn lock(&self, shards: &[u32]) -> LockedShards<'_, P, L> {
-        let lock = |shard: &u32| (*shard, self.parts[*shard as usize].lock());
+    /// Takes the locks of `shards`, which ascend, for a request that stands for so many.
+    pub(super) fn lock(&self, shards: &[u32], stands_for: u32) -> LockedShards<'_, P, L> {
+        let lock = |shard: &u32| (*shard, self.parts[*shard as usize].lock_for(stands_for));
         // Nearly all there are: to collect one takes longer than to lock it.
         let held = match shards {
             [one] => SmallVec::from_buf([lock(one)]),
             several => several.iter().map(lock).collect(),
         };
-        LockedShards { locks: self, held, leases: None }
+        LockedShards { locks: self, held, leases: None, stands_for }
     }
 
-    fn lock_all(&self) -> LockedShards<'_, P, L> {
+    fn lock_all(&self, stands_for: u32) -> LockedShards<'_, P, L> {
         let all: Vec<u32> = (0..self.parts.len() as u32).collect();
-        self.lock(&all)
+        self.lock(&all, stands_for)
     }
 }
 
@@ -99,11 +108,12 @@ pub(super) struct LockedShards<'a, P: Send, L: Layout> {
     /// Ascending by shard.
     held: SmallVec<[(u32, MeasuredGuard<'a, P>); 1]>,
     leases: Option<MeasuredGuard<'a, Leases>>,
+    stands_for: u32,
 }
 
 impl<'a, P: Send, L: Layout> LockedShards<'a, P, L> {
     fn leases(&mut self) -> &mut MeasuredGuard<'a, Leases> {
-        self.leases.get_or_insert_with(|| self.locks.leases.lock())
+        self.leases.get_or_insert_with(|| self.locks.leases.lock_for(self.stands_for))
     }
 
     fn place(&self, hash: u64) -> usize {
@@ -118,12 +128,23 @@ impl<'a, P: Send, L: Layout> LockedShards<'a, P, L> {
         }
     }
 
+    /// When the last lock was got.
+    pub(super) fn entered(&self) -> Nanos {
+        self.held.last().map_or_else(|| self.now(), |(_, part)| part.entered())
+    }
+
     /// Gives all locks back and says when the last was.
-    pub(super) fn leave(mut self) -> Nanos {
-        drop(self.leases);
+    pub(super) fn leave(mut self, locked: Nanos) -> Stamps {
+        drop(self.leases.take());
         let last = self.held.pop();
-        drop(self.held);
-        last.map_or_else(|| self.locks.probe.now(), |(_, part)| part.leave())
+        self.held.clear();
+        let applied = last.map_or_else(|| self.now(), |(_, part)| part.leave());
+        Stamps { locked, applied, stands_for: self.stands_for }
+    }
+
+    /// The present instant if somebody asks for it.
+    fn now(&self) -> Nanos {
+        if self.stands_for == 0 { Nanos::ZERO } else { self.locks.probe.now() }
     }
 }
 
@@ -211,7 +232,7 @@ impl<E: Engine, L: Layout> Sharded<E, L> {
     /// Adds a version that was kept.
     fn fill(&self, kv: Kv) {
         let hash = self.core.hash(kv.key());
-        let mut held = self.shards.lock(&[self.shards.shard_of(hash)]);
+        let mut held = self.shards.lock(&[self.shards.shard_of(hash)], 1);
         self.core.engine.add(held.part_mut(hash), hash, kv);
     }
 
@@ -252,11 +273,12 @@ impl<E: Engine, L: Layout> Sharded<E, L> {
         }
         let known = self.core.publication.published();
         let footprint = footprint(&request, known, |key| self.shard_of(key));
+        let stands_for = batch.sampling.draw();
         let (mut held, exact) = match (&request, footprint) {
-            (Request::LeaseRevoke { id }, _) => (self.lock_lease(*id, batch), false),
-            (_, Footprint::Shards(shards)) => (self.shards.lock(&shards), false),
-            (_, Footprint::All) => (self.shards.lock_all(), false),
-            (_, Footprint::Exact) => (self.shards.lock_all(), true),
+            (Request::LeaseRevoke { id }, _) => (self.lock_lease(*id, batch, stands_for), false),
+            (_, Footprint::Shards(shards)) => (self.shards.lock(&shards, stands_for), false),
+            (_, Footprint::All) => (self.shards.lock_all(stands_for), false),
+            (_, Footprint::Exact) => (self.shards.lock_all(stands_for), true),
         };
         held.leases = held.leases.take().or_else(|| batch.leases.take());
         if let Request::LeaseGrant { .. } = request {
@@ -276,20 +298,20 @@ impl<E: Engine, L: Layout> Sharded<E, L> {
             batch.leases = held.leases.take();
         }
         drop(applying);
-        let applied = held.leave();
-        Answer { response, locked, applied }
+        Answer { response, stamps: held.leave(locked) }
     }
 
     /// Touches no key, so it needs no shard: versions are forgotten later, and not while a transaction reads the past.
     fn compact(&self, revision: MainRevision, position: Position, pending: &mut Pending) -> Answer {
         let locked = self.shards.probe.now();
         let response = self.core.compact(revision, position, pending);
-        Answer { response, locked, applied: self.shards.probe.now() }
+        let stamps = Stamps { locked, applied: self.shards.probe.now(), stands_for: 1 };
+        Answer { response, stamps }
     }
 
     /// Under every lock: who holds one of them relies on the alarms.
     fn alarm<'a>(&'a self, request: &Request, position: Position, batch: &mut Batch<'a>) -> Answer {
-        let mut held = self.shards.lock_all();
+        let mut held = self.shards.lock_all(1);
         held.leases = batch.leases.take();
         held.leases();
         let locked = held.entered();
@@ -297,7 +319,7 @@ impl<E: Engine, L: Layout> Sharded<E, L> {
         if self.core.engine.commits_batches() {
             batch.leases = held.leases.take();
         }
-        Answer { response, locked, applied: held.leave() }
+        Answer { response, stamps: held.leave(locked) }
     }
 
     /// Locks the shards of a lease's keys, and the lease table. Keys come and go until both are held, so it may take
@@ -306,15 +328,16 @@ impl<E: Engine, L: Layout> Sharded<E, L> {
         &'a self,
         id: LeaseId,
         batch: &mut Batch<'a>,
+        stands_for: u32,
     ) -> LockedShards<'a, E::Part, L> {
         if let Some(leases) = batch.leases.take() {
-            let mut held = self.shards.lock(&self.shards_of(&leases.keys(id)));
+            let mut held = self.shards.lock(&self.shards_of(&leases.keys(id)), stands_for);
             held.leases = Some(leases);
             return held;
         }
         loop {
             let keys = self.shards.leases.lock().keys(id);
-            let mut held = self.shards.lock(&self.shards_of(&keys));
+            let mut held = self.shards.lock(&self.shards_of(&keys), stands_for);
             if held.leases().keys(id) == keys {
                 return held;
             }
@@ -341,18 +364,11 @@ impl<E: Engine, L: Layout> Sharded<E, L> {
     }
 }
 
-impl<P: Send, L: Layout> LockedShards<'_, P, L> {
-    /// When the last lock was got.
-    pub(super) fn entered(&self) -> Nanos {
-        self.held.last().map_or_else(|| self.locks.probe.now(), |(_, part)| part.entered())
-    }
-}
-
 impl<E: Engine, L: Layout> ApplyPath for Sharded<E, L> {
     fn apply(&self, batch: &mut Vec<Command>, answers: &mut Vec<Answer>) {
         let pass = self.core.publication.enter(&self.core.engine);
-        let mut state = Batch::default();
         self.core.skip_applied(batch, answers);
+        let mut state = Batch::new(batch.len(), self.shards.probe);
         let mut coming = Coming::new(batch);
         while let Some(command) = coming.next(|keys| self.prefetch(keys)) {
             answers.push(self.apply_one(command, &mut state));
@@ -365,11 +381,9 @@ impl<E: Engine, L: Layout> ApplyPath for Sharded<E, L> {
         let lookups = Lookups::new(&self.shards);
         let began = if is_get(request) { Nanos::ZERO } else { self.shards.probe.now() };
         let response = self.core.read(request, &lookups);
-        Answer {
-            response,
-            locked: lookups.first.get().unwrap_or(began),
-            applied: lookups.last.get().unwrap_or_else(|| self.shards.probe.now()),
-        }
+        let locked = lookups.first.get().unwrap_or(began);
+        let applied = lookups.last.get().unwrap_or_else(|| self.shards.probe.now());
+        Answer { response, stamps: Stamps { locked, applied, stands_for: 1 } }
     }
 
     fn has_more_than(&self, keys: usize, interval: &Interval) -> bool {

@@ -6,7 +6,7 @@ use crate::clock::Clock;
 use crate::measure::lock::Visit;
 use crate::measure::pipeline::PipelineCounts;
 use crate::measure::spans::SpanCounts;
-use crate::measure::stage::{Probe, Stage, Timeline};
+use crate::measure::stage::{Probe, Timeline};
 use crate::model::{Position, Range, Request, Response};
 use crate::node::{ApplyOnly, Cluster, Compaction, NodeError};
 use crate::raft::Delivered;
@@ -171,8 +171,7 @@ impl Nodes {
 }
 
 fn delivered(answer: store::Answer, mut timeline: Timeline) -> Delivered<Response> {
-    timeline.end(Stage::ApplyWait, answer.locked);
-    timeline.end(Stage::Apply, answer.applied);
+    timeline.apply(answer.stamps);
     Delivered { reply: answer.response, timeline }
 }
 

@@ -4,7 +4,7 @@
 
 use kvbench::clock::Clock;
 use kvbench::measure::lock::Visit;
-use kvbench::measure::stage::Probe;
+use kvbench::measure::stage::{Probe, Stamps};
 use kvbench::model::{
     Body, DeleteRange, Event, EventKind, Interval, KeyValue, MainRevision, OpResponse, Position,
     Put, Range, Refusal, Request, RequestOp, Response, Txn,
@@ -12,7 +12,6 @@ use kvbench::model::{
 use kvbench::store::{
     self, Answer, ApplyPath, Command, Config, Digest, Dump, HeldRange, PathKind, WatchHub,
 };
-use kvbench::units::Nanos;
 use kvbench::verify::equivalence::difference_in;
 use kvbench::verify::equivalence::log_of;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -290,18 +289,19 @@ impl Seeded {
 
 impl ApplyPath for Seeded {
     fn apply(&self, batch: &mut Vec<Command>, answers: &mut Vec<Answer>) {
-        answers.extend(batch.drain(..).map(|command| Answer {
-            response: self.execute(command),
-            locked: Nanos::ZERO,
-            applied: Nanos::ZERO,
-        }));
+        answers.extend(
+            batch.drain(..).map(|command| Answer {
+                response: self.execute(command),
+                stamps: Stamps::default(),
+            }),
+        );
     }
 
     fn read(&self, request: &Request) -> Answer {
         let mut answer = match request {
             Request::Txn(txn) if self.bug == Bug::TxnNotAtomic => {
                 let response = self.txn_by_steps(txn, Position::default());
-                Answer { response, locked: Nanos::ZERO, applied: Nanos::ZERO }
+                Answer { response, stamps: Stamps::default() }
             }
             _ => self.inner.read(request),
         };

@@ -5,7 +5,7 @@
 use crate::driver::{Answer, Plan, fuzz};
 use kvbench::clock::Clock;
 use kvbench::measure::pipeline::PipelineMeter;
-use kvbench::measure::stage::Probe;
+use kvbench::measure::stage::{Probe, Stamps};
 use kvbench::model::{Request, codec};
 use kvbench::raft::{
     self as pipeline, ApplyOn, Command, Config, Delivered, Door, Envelope, Executed, Fsync, Group,
@@ -35,12 +35,11 @@ impl StateMachine for Machine {
     type Reply = ();
 
     fn apply(&self, commands: &[Command<'_>]) -> Vec<Executed<()>> {
-        let (locked, applied) = (Nanos::ZERO, Nanos::ZERO);
-        commands.iter().map(|_| Executed { reply: (), locked, applied }).collect()
+        commands.iter().map(|_| Executed { reply: (), stamps: Stamps::default() }).collect()
     }
 
     fn read(&self, _: &[u8]) -> Executed<()> {
-        Executed { reply: (), locked: Nanos::ZERO, applied: Nanos::ZERO }
+        Executed { reply: (), stamps: Stamps::default() }
     }
 
     fn accepts(&self, command: &[u8]) -> bool {

@@ -257,7 +257,10 @@ pub const GLOSSARY: &[(&str, &str)] = &[
         "locks per op",
         "Locks of the store taken during the span divided by operations finished in it. If only transactions are sent that is shards per transaction.",
     ),
-    ("lock hold", "Time a lock was held, per operation."),
+    (
+        "lock hold",
+        "Time a lock was held, per operation; in batches of more than 64 requests one in eight is timed and counts eight times.",
+    ),
     ("contended", "Share of a lock's acquisitions that found it held by somebody else."),
     (
         "load generator",

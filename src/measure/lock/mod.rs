@@ -21,7 +21,7 @@ pub struct LockTally {
     pub contended: u64,
     /// Time waited for it, ns.
     pub wait_ns: u64,
-    /// Time it was held, ns.
+    /// Time it was held, ns; an estimate if not every hold is timed.
     pub hold_ns: u64,
 }
 
@@ -144,13 +144,20 @@ impl<T> MeasuredMutex<T> {
 
     /// Takes the lock. A poisoned lock is taken too: a panic elsewhere ends the process on its own.
     pub fn lock(&self) -> MeasuredGuard<'_, T> {
+        self.lock_for(u32::from(self.times_holds))
+    }
+
+    /// The same; this hold stands for that many, and for 0 it is not timed. A wait always is.
+    pub fn lock_for(&self, stands_for: u32) -> MeasuredGuard<'_, T> {
         match self.inner.try_lock() {
-            Ok(guard) => self.entered(guard, None),
-            Err(TryLockError::Poisoned(poisoned)) => self.entered(poisoned.into_inner(), None),
+            Ok(guard) => self.entered(guard, None, stands_for),
+            Err(TryLockError::Poisoned(poisoned)) => {
+                self.entered(poisoned.into_inner(), None, stands_for)
+            }
             Err(TryLockError::WouldBlock) => {
                 let asked = self.probe.now();
                 let guard = self.locked();
-                self.entered(guard, Some(asked))
+                self.entered(guard, Some(asked), stands_for)
             }
         }
     }
@@ -166,8 +173,9 @@ impl<T> MeasuredMutex<T> {
         guard: MeasuredGuard<'a, T>,
         condvar: &Condvar,
     ) -> MeasuredGuard<'a, T> {
+        let stands_for = guard.stands_for;
         let inner = condvar.wait(guard.release()).unwrap_or_else(PoisonError::into_inner);
-        MeasuredGuard { inner: Some(inner), lock: self, entered: self.probe.now() }
+        MeasuredGuard { inner: Some(inner), lock: self, entered: self.probe.now(), stands_for }
     }
 
     /// Waits on `condvar` for at most `timeout`; the wait is not counted as holding.
@@ -177,20 +185,22 @@ impl<T> MeasuredMutex<T> {
         condvar: &Condvar,
         timeout: Duration,
     ) -> MeasuredGuard<'a, T> {
+        let stands_for = guard.stands_for;
         let inner = guard.release();
         let (inner, _) =
             condvar.wait_timeout(inner, timeout).unwrap_or_else(PoisonError::into_inner);
         let entered = self.probe.now();
-        MeasuredGuard { inner: Some(inner), lock: self, entered }
+        MeasuredGuard { inner: Some(inner), lock: self, entered, stands_for }
     }
 
     fn entered<'a>(
         &'a self,
         mut guard: MutexGuard<'a, Tallied<T>>,
         asked: Option<Nanos>,
+        stands_for: u32,
     ) -> MeasuredGuard<'a, T> {
         let mut entered = match asked {
-            None if !self.times_holds => Nanos::ZERO,
+            None if stands_for == 0 => Nanos::ZERO,
             _ => self.probe.now(),
         };
         guard.tally.acquisitions += 1;
@@ -204,7 +214,7 @@ impl<T> MeasuredMutex<T> {
                 entered = self.probe.now();
             }
         }
-        MeasuredGuard { inner: Some(guard), lock: self, entered }
+        MeasuredGuard { inner: Some(guard), lock: self, entered, stands_for }
     }
 
     fn locked(&self) -> MutexGuard<'_, Tallied<T>> {
@@ -238,20 +248,19 @@ pub struct MeasuredGuard<'a, T> {
     inner: Option<MutexGuard<'a, Tallied<T>>>,
     lock: &'a MeasuredMutex<T>,
     entered: Nanos,
+    /// How many holds this one stands for.
+    stands_for: u32,
 }
 
 impl<'a, T> MeasuredGuard<'a, T> {
-    /// When the lock was got; zero if nobody had to wait for a lock whose holds are not timed.
+    /// When the lock was got; zero if nobody had to wait and the hold is not timed.
     pub fn entered(&self) -> Nanos {
         self.entered
     }
 
-    /// Gives the lock back and says when: the same instant that ends the hold.
+    /// Gives the lock back and says when: the same instant that ends the hold; zero if that is not timed.
     pub fn leave(mut self) -> Nanos {
-        let left = self.lock.probe.now();
-        if self.lock.times_holds {
-            self.tally_hold(left);
-        }
+        let left = self.end_hold();
         self.inner = None;
         left
     }
@@ -261,20 +270,19 @@ impl<'a, T> MeasuredGuard<'a, T> {
         self.inner.take().expect("a guard holds its lock until it is given up")
     }
 
-    fn end_hold(&mut self) {
-        if self.lock.times_holds {
-            self.tally_hold(self.lock.probe.now());
+    fn end_hold(&mut self) -> Nanos {
+        if self.stands_for == 0 {
+            return Nanos::ZERO;
         }
-    }
-
-    fn tally_hold(&mut self, left: Nanos) {
+        let left = self.lock.probe.now();
         if let Some(inner) = &mut self.inner {
             let held = left.since(self.entered).0;
-            inner.tally.hold_ns += held;
+            inner.tally.hold_ns += held * u64::from(self.stands_for);
             if let Some(contention) = &mut inner.contention {
                 contention.holds.add(held);
             }
         }
+        left
     }
 }
 
