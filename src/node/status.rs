@@ -28,16 +28,9 @@ impl Node {
         }
     }
 
-    /// Whether `range` has to walk over more than so many keys, as this node has them.
-    ///
-    /// # Errors
-    /// If nobody may ask that.
-    pub fn is_long(&self, range: &Range, keys: usize) -> Result<bool, Refusal> {
-        if range.interval.is_point() {
-            return Ok(false);
-        }
-        validate(&Request::Range(range.clone()))?;
-        Ok(self.store().has_more_than(keys, &range.interval))
+    /// The same of `range`, which is one that may be asked, unless it walks over more than so many keys; it ends at the one that is too many.
+    pub fn read_here_within(&self, keys: i64, range: &Range) -> Option<Response> {
+        self.store().read_within(keys, range)
     }
 
     /// Finds what `range`, which is one that may be asked, asks for in the state as this node has it, and holds on to it; with it the

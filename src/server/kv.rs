@@ -2,7 +2,7 @@
 
 use super::context::{Context, unexpected};
 use super::pieces::Pieces;
-use crate::model::{Body, Range, Request, RequestOp, Txn};
+use crate::model::{Body, Range, Request, RequestOp, Response, Txn, validate};
 use crate::rpc;
 use crate::rpc::Failure;
 use crate::rpc::etcdserverpb::kv_server::Kv;
@@ -11,12 +11,12 @@ use crate::rpc::etcdserverpb::{
     PutResponse, RangeRequest, RangeResponse, ResponseHeader, TxnRequest, TxnResponse,
 };
 use std::sync::Arc;
-use tonic::{Response, Status};
+use tonic::Status;
 
 /// The service.
 pub(super) struct KvService(pub(super) Arc<Context>);
 
-type Answer<T> = Result<Response<T>, Status>;
+type Answer<T> = Result<tonic::Response<T>, Status>;
 
 impl KvService {
     /// A read that may be behind asks this node's state; everything else goes through the log or waits for it.
@@ -24,12 +24,24 @@ impl KvService {
         if here { self.0.ask_here(&request) } else { self.0.call(request).await }
     }
 
-    /// Looks on a thread of its own, at the state as this node has it once it has what was committed, so that neither the raft thread nor a
-    /// connection's is busy while a million keys are found.
-    async fn range_in_pieces(&self, range: Range) -> Answer<RangeResponse> {
+    /// Walks over keys in the state as this node has it, for a linearizable range once it has what was committed, so that the raft thread,
+    /// which everybody waits for, is not busy with it.
+    async fn walk(&self, range: Range) -> Answer<RangeResponse> {
+        validate(&Request::Range(range.clone()))?;
         if !range.serializable {
             self.0.catch_up().await?;
         }
+        match self.0.node.read_here_within(KEYS_TOGETHER, &range) {
+            Some(Response { revision, result }) => {
+                let header = self.0.header(revision);
+                in_one((header, result?))
+            }
+            None => self.range_in_pieces(range).await,
+        }
+    }
+
+    /// Looks on a thread of its own, so that a connection's is not busy either while a million keys are found.
+    async fn range_in_pieces(&self, range: Range) -> Answer<RangeResponse> {
         let turn = self.0.turn_to_look().await?;
         let context = self.0.clone();
         let looking = tokio::task::spawn_blocking(move || {
@@ -41,14 +53,21 @@ impl KvService {
             true => Status::internal("kvbench: the keys could not be looked for"),
             false => Failure::Stopped.into(),
         })??;
-        let mut answer = Response::new(RangeResponse::default());
+        let mut answer = tonic::Response::new(RangeResponse::default());
         answer.extensions_mut().insert(Arc::new(pieces));
         Ok(answer)
     }
 }
 
-/// Keys that a range may walk over on the thread that everybody waits for, and answer for in one piece.
-const KEYS_TOGETHER: usize = 128;
+/// Keys that a range may walk over on a connection's thread, and answer for in one piece.
+const KEYS_TOGETHER: i64 = 128;
+
+fn in_one((header, body): (ResponseHeader, Body)) -> Answer<RangeResponse> {
+    match body {
+        Body::Range(result) => Ok(tonic::Response::new(rpc::range(header, result))),
+        other => Err(unexpected(&other)),
+    }
+}
 
 /// Whether every step may be behind. A transaction without steps may not.
 fn is_serializable(txn: &Txn) -> bool {
@@ -61,19 +80,16 @@ fn is_serializable(txn: &Txn) -> bool {
 impl Kv for KvService {
     async fn range(&self, request: tonic::Request<RangeRequest>) -> Answer<RangeResponse> {
         let range = Range::try_from(request.into_inner())?;
-        if self.0.node.is_long(&range, KEYS_TOGETHER)? {
-            return self.range_in_pieces(range).await;
+        if !range.interval.is_point() {
+            return self.walk(range).await;
         }
         let here = range.serializable;
-        match self.read(Request::Range(range), here).await? {
-            (header, Body::Range(result)) => Ok(Response::new(rpc::range(header, result))),
-            (_, other) => Err(unexpected(&other)),
-        }
+        in_one(self.read(Request::Range(range), here).await?)
     }
 
     async fn put(&self, request: tonic::Request<PutRequest>) -> Answer<PutResponse> {
         match self.0.call(Request::Put(request.into_inner().into())).await? {
-            (header, Body::Put { prev_kv }) => Ok(Response::new(rpc::put(header, prev_kv))),
+            (header, Body::Put { prev_kv }) => Ok(tonic::Response::new(rpc::put(header, prev_kv))),
             (_, other) => Err(unexpected(&other)),
         }
     }
@@ -84,7 +100,7 @@ impl Kv for KvService {
     ) -> Answer<DeleteRangeResponse> {
         match self.0.call(Request::DeleteRange(request.into_inner().into())).await? {
             (header, Body::DeleteRange { deleted, prev_kvs }) => {
-                Ok(Response::new(rpc::delete_range(header, deleted, prev_kvs)))
+                Ok(tonic::Response::new(rpc::delete_range(header, deleted, prev_kvs)))
             }
             (_, other) => Err(unexpected(&other)),
         }
@@ -95,7 +111,7 @@ impl Kv for KvService {
         let here = is_serializable(&txn);
         match self.read(Request::Txn(txn), here).await? {
             (header, Body::Txn { succeeded, responses }) => {
-                Ok(Response::new(rpc::txn(header, succeeded, responses)))
+                Ok(tonic::Response::new(rpc::txn(header, succeeded, responses)))
             }
             (_, other) => Err(unexpected(&other)),
         }
@@ -108,7 +124,7 @@ impl Kv for KvService {
     ) -> Answer<CompactionResponse> {
         let revision = request.into_inner().revision;
         match self.0.call(Request::Compact { revision }).await? {
-            (header, Body::Compact) => Ok(Response::new(rpc::compaction(header))),
+            (header, Body::Compact) => Ok(tonic::Response::new(rpc::compaction(header))),
             (_, other) => Err(unexpected(&other)),
         }
     }

@@ -237,8 +237,11 @@ mod tests {
             assert_eq!(refusal(299), Some(Refusal::Compacted));
             assert_eq!(refusal(402), Some(Refusal::FutureRevision));
             assert_eq!(refusal(401), None);
-            assert!(store.has_more_than(399, &all().interval));
-            assert!(!store.has_more_than(400, &all().interval));
+            assert_eq!(store.read_within(399, &all()), None);
+            assert_eq!(
+                store.read_within(400, &all()),
+                Some(store.read(&Request::Range(all())).response)
+            );
         }
     }
 }

@@ -303,13 +303,13 @@ impl<E: Engine> Core<E> {
         reading::hold(range, self, guarded)
     }
 
-    pub(super) fn has_more_than(
+    pub(super) fn read_within(
         &self,
-        keys: usize,
-        interval: &Interval,
+        keys: i64,
+        range: &Range,
         guarded: &impl Guarded<E::Part>,
-    ) -> bool {
-        reading::has_more_than(keys, interval, self, guarded)
+    ) -> Option<Response> {
+        reading::answer_within(keys, range, self, guarded)
     }
 
     /// The changes in `from..=to` as watchers see them, or the compaction that took some of them.

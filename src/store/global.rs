@@ -13,9 +13,7 @@ use super::{Answer, ApplyPath, Command, Digest, Dump, image};
 use crate::failpoint;
 use crate::measure::lock::{MeasuredGuard, MeasuredMutex, Visit};
 use crate::measure::stage::{Probe, Sampling, Stamps};
-use crate::model::{
-    Event, Interval, LeaseId, MainRevision, Position, Range, Refusal, Request, Response,
-};
+use crate::model::{Event, LeaseId, MainRevision, Position, Range, Refusal, Request, Response};
 use std::io::{self, Write};
 
 /// All keys behind one mutex.
@@ -166,8 +164,8 @@ impl<E: Engine> ApplyPath for GlobalMutex<E> {
         Answer { response, stamps: Stamps { locked, applied, stands_for: 1 } }
     }
 
-    fn has_more_than(&self, keys: usize, interval: &Interval) -> bool {
-        self.core.has_more_than(keys, interval, &self.state.lock())
+    fn read_within(&self, keys: i64, range: &Range) -> Option<Response> {
+        self.core.read_within(keys, range, &self.state.lock())
     }
 
     fn hold(&self, range: &Range) -> (MainRevision, Result<HeldRange, Refusal>) {

@@ -16,8 +16,7 @@
 use crate::measure::lock::Visit;
 use crate::measure::stage::{Probe, Stamps};
 use crate::model::{
-    Alarm, Event, Interval, KeyValue, LeaseStatus, MainRevision, Position, Range, Refusal, Request,
-    Response,
+    Alarm, Event, KeyValue, LeaseStatus, MainRevision, Position, Range, Refusal, Request, Response,
 };
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -306,8 +305,9 @@ pub trait ApplyPath: Send + Sync {
     /// If it is a write.
     fn read(&self, request: &Request) -> Answer;
 
-    /// Whether there are more than so many keys in `interval`; looks at one more at most.
-    fn has_more_than(&self, keys: usize, interval: &Interval) -> bool;
+    /// Answers `range` as [`ApplyPath::read`] does, unless it walks over more than so many keys, whatever it shows of them; it ends at the
+    /// one that is too many.
+    fn read_within(&self, keys: i64, range: &Range) -> Option<Response>;
 
     /// Finds what `range` asks for at the newest published revision, which is told with it, and holds on to it where it lies: a large
     /// answer can then be made piece by piece.

@@ -29,7 +29,7 @@ use super::{Answer, ApplyPath, Calibration, Command, Digest, Dump, Parallelism, 
 use crate::failpoint;
 use crate::measure::lock::{MeasuredGuard, MeasuredMutex, Visit};
 use crate::measure::stage::{Probe, Stamps};
-use crate::model::{Event, Interval, LeaseId, MainRevision, Position, Range, Refusal, Request};
+use crate::model::{Event, LeaseId, MainRevision, Position, Range, Refusal, Request, Response};
 use smallvec::SmallVec;
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -302,8 +302,8 @@ impl<E: Engine, L: Layout> ApplyPath for Parallel<E, L> {
         self.serial.read(request)
     }
 
-    fn has_more_than(&self, keys: usize, interval: &Interval) -> bool {
-        self.serial.has_more_than(keys, interval)
+    fn read_within(&self, keys: i64, range: &Range) -> Option<Response> {
+        self.serial.read_within(keys, range)
     }
 
     fn hold(&self, range: &Range) -> (MainRevision, Result<HeldRange, Refusal>) {

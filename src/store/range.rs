@@ -66,20 +66,32 @@ impl Bounds {
 
 /// Reads what `range` asks for, as of `at`.
 pub(super) fn find(look: &impl Look, range: &Range, at: At) -> Found {
-    if range.count_only {
-        return Found { count: count(look, range, at), ..Found::default() };
-    }
+    find_within(i64::MAX, look, range, at).expect("no interval has as many keys")
+}
+
+/// The same, unless it walks over more than so many keys: then it stops at the one that is too many.
+pub(super) fn find_within(keys: i64, look: &impl Look, range: &Range, at: At) -> Option<Found> {
     let limit = usize::try_from(range.limit).ok().filter(|limit| *limit > 0);
     // One more than the limit shows that there is more.
-    let fetch = limit.filter(|_| !must_fetch_all(range)).map_or(usize::MAX, |limit| limit + 1);
+    let fetch = match limit.filter(|_| !must_fetch_all(range)) {
+        _ if range.count_only => 0,
+        Some(limit) => limit + 1,
+        None => usize::MAX,
+    };
     let mut found = Found { keys_only: range.keys_only, ..Found::default() };
     look.each(&range.interval, at, &mut |kv| {
         found.count += 1;
         if found.kvs.len() < fetch {
             found.kvs.push(kv);
         }
-        Flow::On
+        if found.count > keys { Flow::Stop } else { Flow::On }
     });
+    if found.count > keys {
+        return None;
+    }
+    if range.count_only {
+        return Some(found);
+    }
     if has_filters(range) {
         found.kvs.retain(|kv| passes(range, kv));
     }
@@ -92,16 +104,7 @@ pub(super) fn find(look: &impl Look, range: &Range, at: At) -> Found {
     if !range.keys_only {
         found.take_down();
     }
-    found
-}
-
-fn count(look: &impl Look, range: &Range, at: At) -> i64 {
-    let mut count = 0;
-    look.each(&range.interval, at, &mut |_| {
-        count += 1;
-        Flow::On
-    });
-    count
+    Some(found)
 }
 
 /// Whether the limit can only be laid on what all of the interval gave. As in etcd, a target without an order is no

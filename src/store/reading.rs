@@ -9,7 +9,7 @@ use super::leases::Leases;
 use super::look::{At, Flow, Look};
 use super::range::{self, Bounds, HeldRange};
 use crate::model::{
-    Body, Interval, MainRevision, OpResponse, Range, Refusal, Request, RequestOp, Response, Txn,
+    Body, MainRevision, OpResponse, Range, Refusal, Request, RequestOp, Response, Txn,
 };
 
 /// How a reader gets at what a path guards. Each call takes the lock it needs and gives it back, unless the path's one
@@ -89,13 +89,7 @@ pub(super) fn answer<E: Engine>(
         };
         Response { revision, result }
     };
-    loop {
-        let (bounds, response) = at_one_revision(core, guarded, &mut look);
-        // If a compaction overtook the reader, what it read may have gaps: read again, at a newer revision.
-        if publication.compacted() == bounds.compacted {
-            return response;
-        }
-    }
+    unless_overtaken(core, guarded, &mut look)
 }
 
 /// Finds what `range` asks for and holds on to it; with it the revision at which it was looked.
@@ -130,22 +124,36 @@ pub(super) fn without_gaps<E: Engine, G: Guarded<E::Part>, T>(
     at_one_revision(core, guarded, look)
 }
 
-/// Whether there are more than so many keys in `interval` now; looks at no more than that and one.
-pub(super) fn has_more_than<E: Engine>(
-    keys: usize,
-    interval: &Interval,
+/// Answers `range` unless it walks over more than so many keys.
+pub(super) fn answer_within<E: Engine>(
+    keys: i64,
+    range: &Range,
     core: &Core<E>,
     guarded: &impl Guarded<E::Part>,
-) -> bool {
-    let mut look = |reader: &Reader<'_, E, _>, _: Bounds| {
-        let mut seen = 0;
-        reader.each(interval, At::Now, &mut |_| {
-            seen += 1;
-            if seen > keys { Flow::Stop } else { Flow::On }
-        });
-        seen > keys
+) -> Option<Response> {
+    let mut look = |reader: &Reader<'_, E, _>, bounds: Bounds| {
+        let result = match bounds.at(range.revision, At::Now) {
+            Ok(at) => Ok(Body::Range(range::find_within(keys, reader, range, at)?.result())),
+            Err(refusal) => Err(refusal),
+        };
+        Some(Response { revision: bounds.current, result })
     };
-    at_one_revision(core, guarded, &mut look).1
+    unless_overtaken(core, guarded, &mut look)
+}
+
+/// What `look` makes of the newest published revision. If a compaction overtook it, what it saw may have gaps: it looks again, at a newer
+/// revision.
+fn unless_overtaken<E: Engine, G: Guarded<E::Part>, T>(
+    core: &Core<E>,
+    guarded: &G,
+    look: &mut impl FnMut(&Reader<'_, E, G>, Bounds) -> T,
+) -> T {
+    loop {
+        let (bounds, seen) = at_one_revision(core, guarded, look);
+        if core.publication.compacted() == bounds.compacted {
+            return seen;
+        }
+    }
 }
 
 /// What `look` makes of the newest published revision, and the bounds that it had.

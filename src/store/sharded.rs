@@ -18,9 +18,7 @@ use super::{Answer, ApplyPath, Command, Digest, Dump, image};
 use crate::failpoint;
 use crate::measure::lock::{MeasuredGuard, MeasuredMutex, Visit};
 use crate::measure::stage::{Probe, Sampling, Stamps};
-use crate::model::{
-    Event, Interval, LeaseId, MainRevision, Position, Range, Refusal, Request, Response,
-};
+use crate::model::{Event, LeaseId, MainRevision, Position, Range, Refusal, Request, Response};
 use crate::units::Nanos;
 use smallvec::SmallVec;
 use std::cell::Cell;
@@ -386,8 +384,8 @@ impl<E: Engine, L: Layout> ApplyPath for Sharded<E, L> {
         Answer { response, stamps: Stamps { locked, applied, stands_for: 1 } }
     }
 
-    fn has_more_than(&self, keys: usize, interval: &Interval) -> bool {
-        self.core.has_more_than(keys, interval, &Lookups::new(&self.shards))
+    fn read_within(&self, keys: i64, range: &Range) -> Option<Response> {
+        self.core.read_within(keys, range, &Lookups::new(&self.shards))
     }
 
     fn hold(&self, range: &Range) -> (MainRevision, Result<HeldRange, Refusal>) {
@@ -450,6 +448,7 @@ mod tests {
     use super::super::memory::Memory;
     use super::super::reading::without_gaps;
     use super::*;
+    use crate::model::Interval;
 
     const KEYS: usize = 50;
 

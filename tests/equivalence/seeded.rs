@@ -316,8 +316,8 @@ impl ApplyPath for Seeded {
         answer
     }
 
-    fn has_more_than(&self, keys: usize, interval: &Interval) -> bool {
-        self.inner.has_more_than(keys, interval)
+    fn read_within(&self, keys: i64, range: &Range) -> Option<Response> {
+        self.inner.read_within(keys, range)
     }
 
     fn hold(&self, range: &Range) -> (MainRevision, Result<HeldRange, Refusal>) {

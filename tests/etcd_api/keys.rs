@@ -97,22 +97,24 @@ fn what_walks_over_many_keys_is_long_however_few_it_answers_with() {
     let puts: Vec<_> =
         (100..300).map(|number| model::Request::put(format!("k{number}"), "v")).collect();
     assert!(node.call_all(&puts).iter().all(Result::is_ok));
-    let is_long = |range: &Range, keys| node.is_long(range, keys);
+    let is_long = |range: &Range, keys| node.read_here_within(keys, range).is_none();
     let all = || Range { interval: Interval::everything(), ..Range::default() };
     for range in [
         all(),
         Range { limit: 1, ..all() },
         Range { count_only: true, ..all() },
         Range { serializable: true, ..all() },
+        Range { revision: 201, ..all() },
     ] {
-        assert_eq!((is_long(&range, 199), is_long(&range, 200)), (Ok(true), Ok(false)));
+        assert_eq!((is_long(&range, 199), is_long(&range, 200)), (true, false));
+        let short = node.read_here_within(200, &range);
+        assert_eq!(short, Some(node.read_here(&model::Request::Range(range))));
     }
     let some = Range { interval: Interval::prefix("k1"), ..Range::default() };
-    assert_eq!((is_long(&some, 99), is_long(&some, 100)), (Ok(true), Ok(false)));
-    let one = Range { interval: Interval::point("k100"), ..Range::default() };
-    assert_eq!(is_long(&one, 0), Ok(false));
-    let wrong = Range { interval: Interval::between("", "z"), ..Range::default() };
-    assert_eq!(is_long(&wrong, 0), Err(Refusal::EmptyKey));
+    assert_eq!((is_long(&some, 99), is_long(&some, 100)), (true, false));
+    let future = Range { revision: 202, ..all() };
+    let refused = node.read_here_within(0, &future).unwrap().result;
+    assert_eq!(refused, Err(Refusal::FutureRevision));
 }
 
 #[test]
