@@ -4,7 +4,7 @@ use super::{LeaseTimes, Node};
 use crate::model::{
     Alarm, Body, Interval, MainRevision, Range, RangeResult, Refusal, Request, Response, validate,
 };
-use crate::store::{HeldRange, WatchCounts};
+use crate::store::{HeldRange, Portion, WatchCounts};
 
 impl Node {
     /// Newest revision a reader may name.
@@ -28,9 +28,9 @@ impl Node {
         }
     }
 
-    /// The same of `range`, which is one that may be asked, unless it walks over more than so many keys; it ends at the one that is too many.
-    pub fn read_here_within(&self, keys: i64, range: &Range) -> Option<Response> {
-        self.store().read_within(keys, range)
+    /// Answers `range`, which is one that may be asked, from the state as this node has it, unless that is more than `portion`.
+    pub fn read_here_within(&self, portion: Portion, range: &Range) -> Option<Response> {
+        self.store().read_within(portion, range)
     }
 
     /// Finds what `range`, which is one that may be asked, asks for in the state as this node has it, and holds on to it; with it the

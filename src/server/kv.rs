@@ -10,6 +10,7 @@ use crate::rpc::etcdserverpb::{
     CompactionRequest, CompactionResponse, DeleteRangeRequest, DeleteRangeResponse, PutRequest,
     PutResponse, RangeRequest, RangeResponse, ResponseHeader, TxnRequest, TxnResponse,
 };
+use crate::store::Portion;
 use std::sync::Arc;
 use tonic::Status;
 
@@ -31,7 +32,7 @@ impl KvService {
         if !range.serializable {
             self.0.catch_up().await?;
         }
-        match self.0.node.read_here_within(KEYS_TOGETHER, &range) {
+        match self.0.node.read_here_within(TOGETHER, &range) {
             Some(Response { revision, result }) => {
                 let header = self.0.header(revision);
                 in_one((header, result?))
@@ -59,8 +60,8 @@ impl KvService {
     }
 }
 
-/// Keys that a range may walk over on a connection's thread, and answer for in one piece.
-const KEYS_TOGETHER: i64 = 128;
+/// What a connection's thread walks over, and answers for in one piece.
+const TOGETHER: Portion = Portion { keys: 128, value_bytes: 1 << 20 };
 
 fn in_one((header, body): (ResponseHeader, Body)) -> Answer<RangeResponse> {
     match body {

@@ -125,9 +125,13 @@ fn in_pieces(mut answer: Response<Body>) -> Response<Body> {
 mod tests {
     use super::*;
     use crate::measure::stage::Probe;
-    use crate::model::{Body, Interval, MainRevision, Position, Put, Range, Refusal, Request};
+    use crate::model::{
+        Body, DeleteRange, Interval, MainRevision, Position, Put, Range, Refusal, Request,
+    };
     use crate::rpc;
-    use crate::store::{self, ApplyPath, Command, Config, EngineKind, PathKind, StateSync};
+    use crate::store::{
+        self, ApplyPath, Command, Config, EngineKind, PathKind, Portion, StateSync,
+    };
     use prost::Message;
     use std::path::Path;
 
@@ -237,11 +241,45 @@ mod tests {
             assert_eq!(refusal(299), Some(Refusal::Compacted));
             assert_eq!(refusal(402), Some(Refusal::FutureRevision));
             assert_eq!(refusal(401), None);
-            assert_eq!(store.read_within(399, &all()), None);
-            assert_eq!(
-                store.read_within(400, &all()),
-                Some(store.read(&Request::Range(all())).response)
-            );
+        }
+    }
+
+    #[test]
+    fn a_portion_ends_at_the_key_that_is_too_much() {
+        let folder = tempfile::tempdir().unwrap();
+        for store in stores(folder.path()) {
+            put_all(&*store, b'v');
+            // What is 50 times in 400 keys.
+            let value_bytes = 50 * (1 + 127 + 128 + 300 + 16_383 + 16_384 + 70_000);
+            let whole = Portion { keys: 400, value_bytes };
+            let [fewer, shorter] =
+                [Portion { keys: 399, ..whole }, Portion { value_bytes: value_bytes - 1, ..whole }];
+            let answer = |range| Some(store.read(&Request::Range(range)).response);
+            assert_eq!(store.read_within(whole, &all()), answer(all()));
+            assert_eq!(store.read_within(fewer, &all()), None);
+            assert_eq!(store.read_within(shorter, &all()), None);
+            for of_keys in [
+                Range { count_only: true, ..all() },
+                Range { keys_only: true, ..all() },
+                Range { limit: 1, ..all() },
+            ] {
+                assert_eq!(store.read_within(shorter, &of_keys), answer(of_keys.clone()));
+                assert_eq!(store.read_within(fewer, &of_keys), None);
+            }
+            // Keys that came later or are gone are walked over all the same.
+            let early = Range { revision: 2, ..all() };
+            assert_eq!(store.read_within(whole, &early), answer(early.clone()));
+            assert_eq!(store.read_within(fewer, &early), None);
+            let delete = DeleteRange { interval: Interval::everything(), prev_kv: false };
+            apply(&*store, std::iter::once(Request::DeleteRange(delete)));
+            assert_eq!(store.read_within(whole, &all()), answer(all()));
+            assert_eq!(store.read_within(fewer, &all()), None);
+
+            apply(&*store, std::iter::once(Request::Compact { revision: 300 }));
+            for (revision, refusal) in [(299, Refusal::Compacted), (403, Refusal::FutureRevision)] {
+                let refused = store.read_within(fewer, &Range { revision, ..all() }).unwrap();
+                assert_eq!(refused.result, Err(refusal));
+            }
         }
     }
 }

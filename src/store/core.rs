@@ -8,9 +8,9 @@ use super::evaluate::{State, Turn, evaluate};
 use super::footprint::looks_back;
 use super::image::{Compactions, Held};
 use super::kv::{Kv, STAMP};
-use super::look::{At, Flow, Look};
+use super::look::{At, EachKey, Look};
 use super::publication::{Around, Pending, Publication};
-use super::range::{Bounds, HeldRange};
+use super::range::{Bounds, HeldRange, Portion};
 use super::reading::{self, Guarded};
 use super::{Answer, Command, Digest, Dump, size};
 use crate::failpoint;
@@ -65,7 +65,7 @@ impl<E: Engine, L: Locked<E::Part>> Look for Newest<'_, E, L> {
         self.core.engine.get(self.locked.part(hash), Hashed { key, hash }, at)
     }
 
-    fn scan(&self, from: &[u8], end: Option<&[u8]>, at: At, visit: &mut dyn FnMut(Kv) -> Flow) {
+    fn scan(&self, from: &[u8], end: Option<&[u8]>, at: At, visit: EachKey<'_>) {
         self.core.engine.scan(from, end, at, visit);
     }
 }
@@ -305,11 +305,11 @@ impl<E: Engine> Core<E> {
 
     pub(super) fn read_within(
         &self,
-        keys: i64,
+        portion: Portion,
         range: &Range,
         guarded: &impl Guarded<E::Part>,
     ) -> Option<Response> {
-        reading::answer_within(keys, range, self, guarded)
+        reading::answer_within(portion, range, self, guarded)
     }
 
     /// The changes in `from..=to` as watchers see them, or the compaction that took some of them.

@@ -3,7 +3,7 @@
 
 use super::effects::{AlarmChange, Change, LeaseChange};
 use super::kv::Kv;
-use super::look::{At, Flow};
+use super::look::{At, EachKey};
 use crate::measure::lock::Visit;
 use crate::model::{Alarm, LeaseId, MainRevision, Position};
 
@@ -40,9 +40,9 @@ pub(super) trait Engine: Send + Sync + 'static {
     /// Has what writes to keys of these parts and hashes will look at brought into the caches.
     fn prefetch<'a>(&self, _keys: impl Iterator<Item = (&'a Self::Part, u64)>) {}
 
-    /// Visits live versions from `from` on, below `end`, ascending. With [`At::Now`], for who holds all locks; as of a published revision,
+    /// Visits live versions from `from` on, below `end`, ascending, and nothing for a key that is not there at that time. With [`At::Now`], for who holds all locks; as of a published revision,
     /// for everybody.
-    fn scan(&self, from: &[u8], end: Option<&[u8]>, at: At, visit: &mut dyn FnMut(Kv) -> Flow);
+    fn scan(&self, from: &[u8], end: Option<&[u8]>, at: At, visit: EachKey<'_>);
 
     /// Makes `kv` the newest version of its key.
     fn add(&self, part: &mut Self::Part, hash: u64, kv: Kv);

@@ -6,7 +6,7 @@ use super::core::{Core, Locked};
 use super::engine::{Engine, Kept};
 use super::leases::Leases;
 use super::publication::Pending;
-use super::range::HeldRange;
+use super::range::{HeldRange, Portion};
 use super::reading::Guarded;
 use super::watch::WatchHub;
 use super::{Answer, ApplyPath, Command, Digest, Dump, image};
@@ -14,6 +14,7 @@ use crate::failpoint;
 use crate::measure::lock::{MeasuredGuard, MeasuredMutex, Visit};
 use crate::measure::stage::{Probe, Sampling, Stamps};
 use crate::model::{Event, LeaseId, MainRevision, Position, Range, Refusal, Request, Response};
+use crate::units::Nanos;
 use std::io::{self, Write};
 
 /// All keys behind one mutex.
@@ -98,14 +99,15 @@ impl<E: Engine> GlobalMutex<E> {
     fn apply_whole(&self, batch: &mut Vec<Command>, answers: &mut Vec<Answer>) {
         let mut state = self.state.lock();
         let mut pending = Pending::default();
-        let mut locked = state.entered();
+        let mut sampling = Sampling::of_batch(batch.len(), self.probe);
         for command in batch.drain(..) {
+            let stands_for = sampling.draw();
+            let now = || if stands_for == 0 { Nanos::ZERO } else { self.probe.now() };
+            let locked = now();
             let _applying = self.core.appliers.enter();
             let response = self.apply_one(command, &mut state, &mut pending);
-            let applied = self.probe.now();
-            let stamps = Stamps { locked, applied, stands_for: 1 };
+            let stamps = Stamps { locked, applied: now(), stands_for };
             answers.push(Answer { response, stamps });
-            locked = applied;
         }
         self.core.commit(&mut pending);
     }
@@ -164,8 +166,8 @@ impl<E: Engine> ApplyPath for GlobalMutex<E> {
         Answer { response, stamps: Stamps { locked, applied, stands_for: 1 } }
     }
 
-    fn read_within(&self, keys: i64, range: &Range) -> Option<Response> {
-        self.core.read_within(keys, range, &self.state.lock())
+    fn read_within(&self, portion: Portion, range: &Range) -> Option<Response> {
+        self.core.read_within(portion, range, &self.state.lock())
     }
 
     fn hold(&self, range: &Range) -> (MainRevision, Result<HeldRange, Refusal>) {

@@ -12,7 +12,7 @@ use super::engine::{Commit, Engine, Hashed, Show, Tend};
 use super::history::{FORGET_TOGETHER, Forgotten, History};
 use super::index::Index;
 use super::kv::Kv;
-use super::look::{At, Flow};
+use super::look::{At, EachKey, Flow};
 use super::record::Record;
 use super::size::{self, Striped};
 use crate::measure::lock::Visit;
@@ -100,11 +100,8 @@ impl Engine for Memory {
         records.iter().for_each(|record| record.prefetch_newest());
     }
 
-    fn scan(&self, from: &[u8], end: Option<&[u8]>, at: At, visit: &mut dyn FnMut(Kv) -> Flow) {
-        self.index.scan(from, end, &mut |record| match record.live(at) {
-            Some(kv) => visit(kv),
-            None => Flow::On,
-        });
+    fn scan(&self, from: &[u8], end: Option<&[u8]>, at: At, visit: EachKey<'_>) {
+        self.index.scan(from, end, &mut |record| visit(record.live(at)));
     }
 
     fn add(&self, part: &mut Part, hash: u64, kv: Kv) {

@@ -62,7 +62,7 @@ mod watch;
 
 pub use calibration::Calibration;
 pub use image::{ImageError, check_image, position_of_image};
-pub use range::HeldRange;
+pub use range::{HeldRange, Portion};
 #[cfg(feature = "seeded-bugs")]
 pub use seeded::{SeededBug, open_seeded};
 pub use watch::{
@@ -305,9 +305,8 @@ pub trait ApplyPath: Send + Sync {
     /// If it is a write.
     fn read(&self, request: &Request) -> Answer;
 
-    /// Answers `range` as [`ApplyPath::read`] does, unless it walks over more than so many keys, whatever it shows of them; it ends at the
-    /// one that is too many.
-    fn read_within(&self, keys: i64, range: &Range) -> Option<Response>;
+    /// Answers `range` as [`ApplyPath::read`] does, unless that is more than `portion`; it ends at the key that is too much.
+    fn read_within(&self, portion: Portion, range: &Range) -> Option<Response>;
 
     /// Finds what `range` asks for at the newest published revision, which is told with it, and holds on to it where it lies: a large
     /// answer can then be made piece by piece.

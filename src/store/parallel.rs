@@ -21,7 +21,7 @@ use super::layout::Layout;
 use super::leases::Leases;
 use super::pool::{Job, Pool};
 use super::prepare::{Prepared, prepare};
-use super::range::{Bounds, HeldRange};
+use super::range::{Bounds, HeldRange, Portion};
 use super::sharded::{Batch, LockedShards, Sharded};
 use super::tickets::Tickets;
 use super::watch::WatchHub;
@@ -302,8 +302,8 @@ impl<E: Engine, L: Layout> ApplyPath for Parallel<E, L> {
         self.serial.read(request)
     }
 
-    fn read_within(&self, keys: i64, range: &Range) -> Option<Response> {
-        self.serial.read_within(keys, range)
+    fn read_within(&self, portion: Portion, range: &Range) -> Option<Response> {
+        self.serial.read_within(portion, range)
     }
 
     fn hold(&self, range: &Range) -> (MainRevision, Result<HeldRange, Refusal>) {

@@ -43,6 +43,24 @@ impl HeldRange {
     }
 }
 
+/// How far a range may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Portion {
+    /// Keys that are walked over, whether they are shown or not, and those that were deleted or came later, as long as the store knows them.
+    pub keys: usize,
+    /// Bytes of values that are held on the way.
+    pub value_bytes: usize,
+}
+
+impl Portion {
+    /// As far as it goes.
+    const ALL: Portion = Portion { keys: usize::MAX, value_bytes: usize::MAX };
+
+    fn exceeds(self, portion: Portion) -> bool {
+        self.keys > portion.keys || self.value_bytes > portion.value_bytes
+    }
+}
+
 /// The revisions that may be named in a request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
@@ -66,11 +84,16 @@ impl Bounds {
 
 /// Reads what `range` asks for, as of `at`.
 pub(super) fn find(look: &impl Look, range: &Range, at: At) -> Found {
-    find_within(i64::MAX, look, range, at).expect("no interval has as many keys")
+    find_within(Portion::ALL, look, range, at).expect("it has no end")
 }
 
-/// The same, unless it walks over more than so many keys: then it stops at the one that is too many.
-pub(super) fn find_within(keys: i64, look: &impl Look, range: &Range, at: At) -> Option<Found> {
+/// The same, unless that is more than `portion`: then it stops at the key that is too much.
+pub(super) fn find_within(
+    portion: Portion,
+    look: &impl Look,
+    range: &Range,
+    at: At,
+) -> Option<Found> {
     let limit = usize::try_from(range.limit).ok().filter(|limit| *limit > 0);
     // One more than the limit shows that there is more.
     let fetch = match limit.filter(|_| !must_fetch_all(range)) {
@@ -79,14 +102,19 @@ pub(super) fn find_within(keys: i64, look: &impl Look, range: &Range, at: At) ->
         None => usize::MAX,
     };
     let mut found = Found { keys_only: range.keys_only, ..Found::default() };
-    look.each(&range.interval, at, &mut |kv| {
-        found.count += 1;
-        if found.kvs.len() < fetch {
-            found.kvs.push(kv);
+    let mut walked = Portion { keys: 0, value_bytes: 0 };
+    look.walk(&range.interval, at, &mut |kv| {
+        walked.keys += 1;
+        if let Some(kv) = kv {
+            found.count += 1;
+            if found.kvs.len() < fetch {
+                walked.value_bytes += if range.keys_only { 0 } else { kv.value_bytes() };
+                found.kvs.push(kv);
+            }
         }
-        if found.count > keys { Flow::Stop } else { Flow::On }
+        if walked.exceeds(portion) { Flow::Stop } else { Flow::On }
     });
-    if found.count > keys {
+    if walked.exceeds(portion) {
         return None;
     }
     if range.count_only {

@@ -6,8 +6,8 @@ use super::core::Core;
 use super::engine::{Engine, Hashed, Show};
 use super::kv::Kv;
 use super::leases::Leases;
-use super::look::{At, Flow, Look};
-use super::range::{self, Bounds, HeldRange};
+use super::look::{At, EachKey, Look};
+use super::range::{self, Bounds, HeldRange, Portion};
 use crate::model::{
     Body, MainRevision, OpResponse, Range, Refusal, Request, RequestOp, Response, Txn,
 };
@@ -46,7 +46,7 @@ impl<E: Engine, G: Guarded<E::Part>> Look for Reader<'_, E, G> {
         self.engine.read(&part, key, self.revision_of(at))
     }
 
-    fn scan(&self, from: &[u8], end: Option<&[u8]>, at: At, visit: &mut dyn FnMut(Kv) -> Flow) {
+    fn scan(&self, from: &[u8], end: Option<&[u8]>, at: At, visit: EachKey<'_>) {
         self.engine.scan(from, end, At::Revision(self.revision_of(at)), visit);
     }
 }
@@ -124,16 +124,16 @@ pub(super) fn without_gaps<E: Engine, G: Guarded<E::Part>, T>(
     at_one_revision(core, guarded, look)
 }
 
-/// Answers `range` unless it walks over more than so many keys.
+/// Answers `range` unless that is more than `portion`.
 pub(super) fn answer_within<E: Engine>(
-    keys: i64,
+    portion: Portion,
     range: &Range,
     core: &Core<E>,
     guarded: &impl Guarded<E::Part>,
 ) -> Option<Response> {
     let mut look = |reader: &Reader<'_, E, _>, bounds: Bounds| {
         let result = match bounds.at(range.revision, At::Now) {
-            Ok(at) => Ok(Body::Range(range::find_within(keys, reader, range, at)?.result())),
+            Ok(at) => Ok(Body::Range(range::find_within(portion, reader, range, at)?.result())),
             Err(refusal) => Err(refusal),
         };
         Some(Response { revision: bounds.current, result })

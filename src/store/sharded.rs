@@ -11,7 +11,7 @@ use super::kv::Kv;
 use super::layout::Layout;
 use super::leases::Leases;
 use super::publication::Pending;
-use super::range::HeldRange;
+use super::range::{HeldRange, Portion};
 use super::reading::Guarded;
 use super::watch::WatchHub;
 use super::{Answer, ApplyPath, Command, Digest, Dump, image};
@@ -111,7 +111,8 @@ pub(super) struct LockedShards<'a, P: Send, L: Layout> {
 
 impl<'a, P: Send, L: Layout> LockedShards<'a, P, L> {
     fn leases(&mut self) -> &mut MeasuredGuard<'a, Leases> {
-        self.leases.get_or_insert_with(|| self.locks.leases.lock_for(self.stands_for))
+        // One hold may last for a batch: to time one in eight would tell all of it or nothing.
+        self.leases.get_or_insert_with(|| self.locks.leases.lock())
     }
 
     fn place(&self, hash: u64) -> usize {
@@ -384,8 +385,8 @@ impl<E: Engine, L: Layout> ApplyPath for Sharded<E, L> {
         Answer { response, stamps: Stamps { locked, applied, stands_for: 1 } }
     }
 
-    fn read_within(&self, keys: i64, range: &Range) -> Option<Response> {
-        self.core.read_within(keys, range, &Lookups::new(&self.shards))
+    fn read_within(&self, portion: Portion, range: &Range) -> Option<Response> {
+        self.core.read_within(portion, range, &Lookups::new(&self.shards))
     }
 
     fn hold(&self, range: &Range) -> (MainRevision, Result<HeldRange, Refusal>) {

@@ -10,7 +10,7 @@ use kvbench::model::{
     Put, Range, Refusal, Request, RequestOp, Response, Txn,
 };
 use kvbench::store::{
-    self, Answer, ApplyPath, Command, Config, Digest, Dump, HeldRange, PathKind, WatchHub,
+    self, Answer, ApplyPath, Command, Config, Digest, Dump, HeldRange, PathKind, Portion, WatchHub,
 };
 use kvbench::verify::equivalence::difference_in;
 use kvbench::verify::equivalence::log_of;
@@ -316,8 +316,8 @@ impl ApplyPath for Seeded {
         answer
     }
 
-    fn read_within(&self, keys: i64, range: &Range) -> Option<Response> {
-        self.inner.read_within(keys, range)
+    fn read_within(&self, portion: Portion, range: &Range) -> Option<Response> {
+        self.inner.read_within(portion, range)
     }
 
     fn hold(&self, range: &Range) -> (MainRevision, Result<HeldRange, Refusal>) {

@@ -10,7 +10,9 @@ use kvbench::raft::{
     self, ApplyOn, Fsync, Group, Member, MemberId, Network, Propose, Publish, Reads, Rejected,
     Role, Timing,
 };
-use kvbench::rpc::etcdserverpb::{LeaseTimeToLiveRequest, MemberAddRequest, PutRequest};
+use kvbench::rpc::etcdserverpb::{
+    LeaseTimeToLiveRequest, MemberAddRequest, PutRequest, RangeRequest,
+};
 use kvbench::seed::Seed;
 use kvbench::server::{Quota, Server};
 use kvbench::store::{self, PathKind};
@@ -133,6 +135,14 @@ fn without_a_leader_nothing_is_promised() {
         trio.first_knows_a_leader(false).await;
         let refused = put(&client).await;
         assert_told(refused, Code::Unavailable, "etcdserver: no leader");
+        // Others may have acknowledged more since, so many keys are not told, as one is not, unless that does not matter to who asks.
+        let many =
+            RangeRequest { key: b"k".into(), range_end: b"l".into(), ..RangeRequest::default() };
+        let late = client.kv.clone().range(many.clone()).await.map(drop);
+        assert_told(late, Code::Unavailable, "etcdserver: request timed out");
+        let here = RangeRequest { serializable: true, ..many };
+        let found = client.kv.clone().range(here).await.unwrap().into_inner();
+        assert_eq!(found.kvs[0].value, b"led");
         let asked = LeaseTimeToLiveRequest { id: 7, keys: false };
         let lease = client.lease.clone().lease_time_to_live(asked).await.map(drop);
         assert_told(lease, Code::Unavailable, "etcdserver: no leader");

@@ -11,6 +11,7 @@ use kvbench::rpc::etcdserverpb::{
     HashRequest, MemberListRequest, MoveLeaderRequest, PutRequest, RangeRequest, RequestOp,
     StatusRequest, TxnRequest,
 };
+use kvbench::store::Portion;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use tonic::Code;
@@ -97,7 +98,8 @@ fn what_walks_over_many_keys_is_long_however_few_it_answers_with() {
     let puts: Vec<_> =
         (100..300).map(|number| model::Request::put(format!("k{number}"), "v")).collect();
     assert!(node.call_all(&puts).iter().all(Result::is_ok));
-    let is_long = |range: &Range, keys| node.read_here_within(keys, range).is_none();
+    let of = |keys| Portion { keys, value_bytes: usize::MAX };
+    let is_long = |range: &Range, keys| node.read_here_within(of(keys), range).is_none();
     let all = || Range { interval: Interval::everything(), ..Range::default() };
     for range in [
         all(),
@@ -107,13 +109,13 @@ fn what_walks_over_many_keys_is_long_however_few_it_answers_with() {
         Range { revision: 201, ..all() },
     ] {
         assert_eq!((is_long(&range, 199), is_long(&range, 200)), (true, false));
-        let short = node.read_here_within(200, &range);
+        let short = node.read_here_within(of(200), &range);
         assert_eq!(short, Some(node.read_here(&model::Request::Range(range))));
     }
     let some = Range { interval: Interval::prefix("k1"), ..Range::default() };
     assert_eq!((is_long(&some, 99), is_long(&some, 100)), (true, false));
     let future = Range { revision: 202, ..all() };
-    let refused = node.read_here_within(0, &future).unwrap().result;
+    let refused = node.read_here_within(of(0), &future).unwrap().result;
     assert_eq!(refused, Err(Refusal::FutureRevision));
 }
 

@@ -12,7 +12,7 @@ use super::engine::{Commit, Engine, Hashed, Kept, Show, Tend};
 use super::history::{FORGET_TOGETHER, Forgotten, History};
 use super::index::Index;
 use super::kv::{Kv, Shelf, Shelved};
-use super::look::{At, Flow};
+use super::look::{At, EachKey};
 use super::record::Record;
 use super::{StateSync, StoreError, size};
 use crate::failpoint;
@@ -380,11 +380,8 @@ impl Engine for RocksDb {
         live
     }
 
-    fn scan(&self, from: &[u8], end: Option<&[u8]>, at: At, visit: &mut dyn FnMut(Kv) -> Flow) {
-        self.order.scan(from, end, &mut |record| match record.live(at) {
-            Some(kv) => visit(kv),
-            None => Flow::On,
-        });
+    fn scan(&self, from: &[u8], end: Option<&[u8]>, at: At, visit: EachKey<'_>) {
+        self.order.scan(from, end, &mut |record| visit(record.live(at)));
     }
 
     fn add(&self, (): &mut (), hash: u64, kv: Kv) {
