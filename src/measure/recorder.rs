@@ -78,29 +78,43 @@ impl Services {
     }
 }
 
-/// Where the time of an operation went, over all of its requests.
+/// Where the time of an operation went, over all of its requests. Those that nobody looked at are told by others, which stand for them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spans {
-    /// By stage, in pipeline order.
-    pub of: [Nanos; STAGES],
-    /// For how many operations this one stands; 0 if nobody looked.
-    pub stands_for: u64,
+    requests: u64,
+    /// Requests that those stand for which were looked at, and their time by stage, each times the number that it stands for.
+    weight: u64,
+    weighted_ns: [u64; STAGES],
+    /// For how many operations this one stands as a whole; 0 if one of its requests was not looked at.
+    stands_for: u64,
+    of: [Nanos; STAGES],
 }
 
 impl Spans {
     /// Those of no request; they stand for themselves.
     pub fn none() -> Spans {
-        Spans { of: [Nanos::ZERO; STAGES], stands_for: 1 }
+        Spans {
+            requests: 0,
+            weight: 0,
+            weighted_ns: [0; STAGES],
+            stands_for: 1,
+            of: [Nanos::ZERO; STAGES],
+        }
     }
 
-    /// With another request's, which was looked at or not whatever became of those before.
+    /// With another request's. Whether that was looked at has nothing to do with those before, so chances multiply.
     pub fn add(&mut self, timeline: &Timeline) {
-        self.stands_for *= u64::from(timeline.stands_for());
-        if self.stands_for == 0 {
+        let stands_for = u64::from(timeline.stands_for());
+        self.requests += 1;
+        self.weight += stands_for;
+        self.stands_for = self.stands_for.saturating_mul(stands_for);
+        if stands_for == 0 {
             return;
         }
-        for (sum, span) in self.of.iter_mut().zip(timeline.spans()) {
+        let sums = self.of.iter_mut().zip(&mut self.weighted_ns);
+        for ((sum, weighted), span) in sums.zip(timeline.spans()) {
             sum.0 += span.0;
+            *weighted += span.0 * stands_for;
         }
     }
 }
@@ -111,11 +125,12 @@ impl Spans {
 #[derive(Clone, Debug, Default)]
 pub struct Recorder {
     by_kind: Vec<Option<Services>>,
-    /// Operations that those with stages stand for.
-    staged: u64,
-    /// Each times the number that it stands for, as below.
+    /// Of all operations: their requests, how many the stamped ones stand for, and time by stage, each times the number that it stands for.
+    requests: u64,
+    stamped: u64,
     stage_ns: [u64; STAGES],
-    /// Of the operations that spent any time there.
+    /// Operations that those stand for all of whose requests were stamped, and their time in each stage where they spent any.
+    staged: u64,
     stage_times: [SpanCounts; STAGES],
     errors: u64,
 }
@@ -124,14 +139,22 @@ impl Recorder {
     /// One answered operation: its kind, its service time (done − sent) and where it went.
     pub fn record(&mut self, kind: usize, service: Nanos, spans: &Spans) {
         self.of_kind(kind).record(service);
+        self.requests += spans.requests;
+        if spans.weight == 0 {
+            return;
+        }
+        self.stamped += spans.weight;
+        for (sum, more) in self.stage_ns.iter_mut().zip(spans.weighted_ns) {
+            *sum += more;
+        }
         if spans.stands_for == 0 {
             return;
         }
         self.staged += spans.stands_for;
-        let sums = self.stage_ns.iter_mut().zip(&mut self.stage_times);
-        for ((sum, times), span) in sums.zip(spans.of).filter(|(_, span)| span.0 > 0) {
-            *sum += span.0 * spans.stands_for;
-            times.add_as(span.0, spans.stands_for);
+        for (times, span) in self.stage_times.iter_mut().zip(spans.of) {
+            if span.0 > 0 {
+                times.add_as(span.0, spans.stands_for);
+            }
         }
     }
 
@@ -168,6 +191,8 @@ impl Recorder {
             self.of_kind(kind).merge(services);
         }
         self.errors += other.errors;
+        self.requests += other.requests;
+        self.stamped += other.stamped;
         self.staged += other.staged;
         for (sum, more) in self.stage_ns.iter_mut().zip(other.stage_ns) {
             *sum += more;
@@ -200,10 +225,12 @@ impl Recorder {
         self.errors
     }
 
-    /// Mean time per stage, ns, in pipeline order; zeros when nothing was recorded.
+    /// Mean time per stage and operation, ns, in pipeline order: the mean of a request, as the stamped ones have it, times the requests of an
+    /// operation (a ratio estimate: Cochran, Sampling Techniques, 6). Zeros when nothing was recorded.
     pub fn stage_means_ns(&self) -> [f64; STAGES] {
-        let staged = self.staged.max(1) as f64;
-        self.stage_ns.map(|sum| sum as f64 / staged)
+        let requests_per_op = self.requests as f64 / self.ops().max(1) as f64;
+        let stamped = self.stamped.max(1) as f64;
+        self.stage_ns.map(|sum| sum as f64 / stamped * requests_per_op)
     }
 
     /// The time in each stage that `quantile` (0..=1) of the operations did not exceed, ns, in pipeline order.
@@ -214,16 +241,40 @@ impl Recorder {
 
 #[cfg(test)]
 mod tests {
+    use super::super::stage::{Stage, Stamps};
     use super::*;
+
+    /// A request that spent `nanos` in each of these stages, and nothing in others.
+    fn spent(nanos: &[(Stage, u64)], stands_for: u32) -> Spans {
+        let mut spans = Spans::none();
+        spans.add(&line(nanos, stands_for));
+        spans
+    }
+
+    fn line(nanos: &[(Stage, u64)], stands_for: u32) -> Timeline {
+        let mut line = Timeline::submitted(Nanos(1));
+        let mut now = 1;
+        for stage in Stage::ALL {
+            now += nanos.iter().find(|(of, _)| *of == stage).map_or(0, |(_, nanos)| *nanos);
+            line.end(stage, Nanos(now));
+        }
+        let [locked, applied] = [Stage::ApplyWait, Stage::Apply].map(|stage| {
+            let until = |(of, nanos): &(Stage, u64)| {
+                if *of as usize <= stage as usize { *nanos } else { 0 }
+            };
+            Nanos(1 + nanos.iter().map(until).sum::<u64>())
+        });
+        line.apply(Stamps { locked, applied, stands_for });
+        line
+    }
 
     #[test]
     fn merging_gives_what_one_recorder_would_have_seen() {
-        let of = [Nanos(1); STAGES];
         let (mut all, mut left, mut right) =
             (Recorder::default(), Recorder::default(), Recorder::default());
         for n in 1..=1000u64 {
             let kind = (n % 3) as usize * 2;
-            let spans = Spans { of, stands_for: n % 5 };
+            let spans = spent(&[(Stage::Queue, n), (Stage::Apply, n * n)], (n % 5) as u32);
             all.record(kind, Nanos(n * 1000), &spans);
             if n % 2 == 0 { &mut left } else { &mut right }.record(kind, Nanos(n * 1000), &spans);
         }
@@ -235,30 +286,51 @@ mod tests {
         };
         assert_eq!(counts(&left), [(0, 333), (2, 334), (4, 333)]);
         assert_eq!(counts(&left), counts(&all));
-        assert_eq!(left.stage_quantiles_ns(0.99), all.stage_quantiles_ns(0.99));
+        for quantile in [0.1, 0.5, 0.99] {
+            assert_eq!(left.stage_quantiles_ns(quantile), all.stage_quantiles_ns(quantile));
+        }
+        let means = left.stage_means_ns().into_iter().zip(all.stage_means_ns());
+        assert!(means.clone().all(|(merged, one)| (merged - one).abs() < 1e-9));
+        assert!(all.stage_means_ns()[Stage::Apply as usize] > 0.0);
     }
 
     #[test]
-    fn stages_without_time_count_as_none() {
+    fn stages_without_time_count_as_none_and_requests_for_what_they_stand_for() {
         let mut recorder = Recorder::default();
         for n in 0..100u64 {
-            let mut spans = Spans::none();
-            spans.of[3] = Nanos(1_000_000);
-            // Every tenth operation waits in the queue.
-            spans.of[0] = Nanos(if n % 10 == 0 { 64 } else { 0 });
-            // One in eight stands for eight: the same is said of a hundred as of eight hundred.
-            spans.stands_for = 8;
+            // Every tenth waits in the queue. One in eight is stamped: the same is said of a hundred as of eight hundred.
+            let queue = if n % 10 == 0 { 64 } else { 0 };
+            let spans = spent(&[(Stage::Queue, queue), (Stage::Fsync, 1_000_000)], 8);
             recorder.record(0, Nanos(1_000_064), &spans);
-            spans.of = [Nanos(7); STAGES];
-            spans.stands_for = 0;
-            (1..8).for_each(|_| recorder.record(0, Nanos(1_000_064), &spans));
+            (1..8).for_each(|_| recorder.record(0, Nanos(1_000_064), &spent(&[], 0)));
         }
-        assert_eq!(recorder.ops(), 800);
-        assert!((recorder.stage_means_ns()[0] - 6.4).abs() < 1e-9);
+        let queue = Stage::Queue as usize;
+        let fsync = Stage::Fsync as usize;
         let (median, tail) = (recorder.stage_quantiles_ns(0.5), recorder.stage_quantiles_ns(0.95));
-        assert_eq!((median[0], tail[1]), (0, 0));
-        assert!(tail[0].abs_diff(64) <= 3, "{tail:?}");
-        assert!(median[3].abs_diff(1_000_000) <= 32_000, "{median:?}");
+        assert_eq!((median[queue], tail[Stage::Propose as usize]), (0, 0));
+        assert!(tail[queue].abs_diff(64) <= 3, "{tail:?}");
+        assert!(median[fsync].abs_diff(1_000_000) <= 32_000, "{median:?}");
+        assert_eq!(recorder.ops(), 800);
+        assert!((recorder.stage_means_ns()[queue] - 6.4).abs() < 1e-9);
+        // As many again that stand for themselves and take twice as long there.
+        let alone = spent(&[(Stage::Fsync, 2_000_000)], 1);
+        (0..800).for_each(|_| recorder.record(0, Nanos(2_000_000), &alone));
+        assert!((recorder.stage_means_ns()[fsync] - 1_500_000.0).abs() < 1e-3);
+    }
+
+    #[test]
+    fn an_operation_of_several_requests_has_the_time_of_all() {
+        let mut recorder = Recorder::default();
+        let (read, write) = ([(Stage::Apply, 100)], [(Stage::Apply, 300)]);
+        for n in 0..80 {
+            let mut spans = spent(&read, 1);
+            // The write is stamped once in eight times.
+            spans.add(&line(&write, if n % 8 == 0 { 8 } else { 0 }));
+            recorder.record(0, Nanos(400), &spans);
+        }
+        let apply = Stage::Apply as usize;
+        assert!((recorder.stage_means_ns()[apply] - 400.0).abs() < 1e-9);
+        assert!(recorder.stage_quantiles_ns(0.5)[apply].abs_diff(400) <= 13);
     }
 
     #[test]

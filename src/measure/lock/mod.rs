@@ -313,6 +313,30 @@ mod tests {
     use crate::clock::Clock;
 
     #[test]
+    fn a_hold_counts_for_what_it_stands_for_and_a_wait_always() {
+        let (clock, hand) = Clock::by_hand();
+        let lock = MeasuredMutex::new((), Probe::on(clock));
+        for stands_for in [0, 1, 8] {
+            let guard = lock.lock_for(stands_for);
+            hand.pass(Nanos(10));
+            assert_eq!(guard.leave() == Nanos::ZERO, stands_for == 0);
+        }
+        assert_eq!(lock.tally().hold_ns, 90);
+        let lock = MeasuredMutex::new((), Probe::on(Clock::start()));
+        std::thread::scope(|scope| {
+            let guard = lock.lock_for(0);
+            let waiter = scope.spawn(|| drop(lock.lock_for(0)));
+            // Nearly always enough for the other to come; if not, nobody waited, and nothing is said of that.
+            Clock::start().sleep(Nanos::from_millis(20));
+            drop(guard);
+            waiter.join().unwrap();
+        });
+        let tally = lock.tally();
+        assert_eq!((tally.acquisitions, tally.hold_ns), (2, 0));
+        assert_eq!(tally.contended > 0, tally.wait_ns > 0, "{tally:?}");
+    }
+
+    #[test]
     fn a_held_lock_is_waited_for_and_both_are_tallied() {
         let clock = Clock::start();
         let lock = MeasuredMutex::new(0u32, Probe::on(clock));
