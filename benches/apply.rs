@@ -7,20 +7,26 @@
 //! `--keys=1000` has so many keys and revisions of history, 100 000 if it is not said: few enough fit into the processor's caches.
 //! With `--split` each case is sampled instead, and the table shows which step of applying the CPU time goes to; no step carries a
 //! clock of its own, so splitting costs what is split nothing.
+//!
+//! `bare` is no apply path: a hash table that keeps values and lets go of them when the others do, and has nothing else. What it takes is
+//! what this memory and this allocator take, whoever uses them.
 
 #![expect(clippy::print_stdout, reason = "the table is the result")]
 
+use hashbrown::HashTable;
 use kvbench::clock::Clock;
 use kvbench::measure::stage::Probe;
-use kvbench::model::{Position, Request};
+use kvbench::model::{MainRevision, Position, Put, Request};
 use kvbench::profile;
 use kvbench::seed::Seed;
-use kvbench::store::{self, ApplyPath, Command, EngineKind, PathKind};
+use kvbench::store::{self, Answer, ApplyPath, Command, EngineKind, PathKind};
 use kvbench::units::Nanos;
 use rand::Rng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
+use std::collections::VecDeque;
 use std::sync::Arc;
+use xxhash_rust::xxh3::xxh3_64;
 
 const KEYS: u64 = 100_000;
 const VALUE_BYTES: usize = 256;
@@ -34,7 +40,7 @@ const BATCHES: [usize; 5] = [1, 25, 100, 1_000, 10_000];
 
 struct Case {
     name: String,
-    store: Arc<dyn ApplyPath>,
+    subject: Box<dyn Subject>,
     batch: usize,
     /// And revisions that are kept.
     keys: u64,
@@ -47,19 +53,27 @@ fn main() {
         std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
     let keys = std::env::args().find_map(|arg| arg.strip_prefix("--keys=").map(str::to_owned));
     let keys = keys.map_or(KEYS, |keys| keys.parse().expect("--keys= takes a number"));
+    let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|part| name.contains(part));
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut cases = Vec::new();
     for (engine_name, engine) in engines() {
         for (path_name, path, probe) in paths() {
             for batch in BATCHES {
                 let name = format!("{engine_name}/{path_name}/{batch}");
-                if wanted.is_empty() || wanted.iter().any(|part| name.contains(part.as_str())) {
+                if is_wanted(&name) {
                     let config = store::Config { engine, ..store::Config::in_memory(path) };
                     let folder = folder.path().join(cases.len().to_string());
                     let store = store::open(config, &folder, probe).expect("it opens");
-                    cases.push(Case::new(name, store, batch, keys));
+                    let path = Path { store, answers: Vec::new() };
+                    cases.push(Case::new(name, Box::new(path), batch, keys));
                 }
             }
+        }
+    }
+    for batch in BATCHES {
+        let name = format!("bare/{batch}");
+        if is_wanted(&name) {
+            cases.push(Case::new(name, Box::new(Bare::default()), batch, keys));
         }
     }
     for case in &mut cases {
@@ -192,19 +206,17 @@ fn paths() -> Vec<(&'static str, PathKind, Probe)> {
 }
 
 impl Case {
-    fn new(name: String, store: Arc<dyn ApplyPath>, batch: usize, keys: u64) -> Case {
+    fn new(name: String, subject: Box<dyn Subject>, batch: usize, keys: u64) -> Case {
         let random = Seed(1).stream("apply", 0);
-        Case { name, store, batch, keys, random, ns_per_put: Vec::new() }
+        Case { name, subject, batch, keys, random, ns_per_put: Vec::new() }
     }
 
     fn preload(&mut self) {
         let mut numbers: Vec<u64> = (0..self.keys).collect();
         numbers.shuffle(&mut self.random);
-        let mut answers = Vec::new();
         for chunk in numbers.chunks(1_000) {
-            answers.clear();
-            let mut batch = chunk.iter().map(|number| put(*number)).collect();
-            self.store.apply(&mut batch, &mut answers);
+            self.subject.apply(&mut chunk.iter().map(|number| put(*number)).collect());
+            self.subject.drop_answers();
         }
     }
 
@@ -212,24 +224,97 @@ impl Case {
     /// answers dropped.
     fn round(&mut self) {
         let (clock, mut took, mut done) = (Clock::start(), Nanos::ZERO, 0);
-        let mut answers = Vec::new();
         while done < PUTS {
             let mut chunk: Vec<Vec<Command>> = (0..MADE_AT_ONCE.div_ceil(self.batch))
                 .map(|_| {
                     (0..self.batch).map(|_| put(self.random.random_range(0..self.keys))).collect()
                 })
                 .collect();
-            answers.clear();
+            done += chunk.len() * self.batch;
             let began = clock.now();
-            chunk.iter_mut().for_each(|batch| self.store.apply(batch, &mut answers));
+            chunk.iter_mut().for_each(|batch| self.subject.apply(batch));
             took = took.after(clock.now().since(began));
-            done += answers.len();
+            self.subject.drop_answers();
         }
         self.ns_per_put.push(took.0 as f64 / done as f64);
-        let revision = self.store.published() - self.keys as i64;
-        let compact =
-            Command { position: Position::default(), request: Request::Compact { revision } };
-        self.store.apply(&mut vec![compact], &mut answers);
+        self.subject.compact(self.keys as MainRevision);
+    }
+}
+
+/// What is timed.
+trait Subject {
+    fn apply(&mut self, batch: &mut Vec<Command>);
+    fn drop_answers(&mut self);
+    /// From now on so many revisions are kept; what is older is let go with the puts that follow.
+    fn compact(&mut self, kept: MainRevision);
+}
+
+struct Path {
+    store: Arc<dyn ApplyPath>,
+    answers: Vec<Answer>,
+}
+
+impl Subject for Path {
+    fn apply(&mut self, batch: &mut Vec<Command>) {
+        self.store.apply(batch, &mut self.answers);
+    }
+
+    fn drop_answers(&mut self) {
+        self.answers.clear();
+    }
+
+    fn compact(&mut self, kept: MainRevision) {
+        let request = Request::Compact { revision: self.store.published() - kept };
+        self.apply(&mut vec![Command { position: Position::default(), request }]);
+    }
+}
+
+/// Newest values by key, and older ones until they are let go.
+#[derive(Default)]
+struct Bare {
+    newest: HashTable<(Vec<u8>, Vec<u8>)>,
+    /// With the revision that put another in their place.
+    older: VecDeque<(MainRevision, Vec<u8>)>,
+    revision: MainRevision,
+    compacted: MainRevision,
+}
+
+/// More than come with a put, so that a backlog shrinks.
+const LET_GO_WITH_A_PUT: usize = 2;
+
+impl Bare {
+    fn put(&mut self, put: Put) {
+        self.revision += 1;
+        let hash_of = |(key, _): &(Vec<u8>, Vec<u8>)| xxh3_64(key);
+        let hash = xxh3_64(&put.key);
+        match self.newest.find_mut(hash, |(key, _)| *key == put.key) {
+            Some((_, value)) => {
+                self.older.push_back((self.revision, std::mem::replace(value, put.value)));
+            }
+            None => {
+                self.newest.insert_unique(hash, (put.key, put.value), hash_of);
+            }
+        }
+        for _ in 0..LET_GO_WITH_A_PUT {
+            if self.older.front().is_some_and(|(replaced, _)| *replaced <= self.compacted) {
+                self.older.pop_front();
+            }
+        }
+    }
+}
+
+impl Subject for Bare {
+    fn apply(&mut self, batch: &mut Vec<Command>) {
+        for command in batch.drain(..) {
+            let Request::Put(put) = command.request else { panic!("nothing but puts are applied") };
+            self.put(put);
+        }
+    }
+
+    fn drop_answers(&mut self) {}
+
+    fn compact(&mut self, kept: MainRevision) {
+        self.compacted = self.revision - kept;
     }
 }
 
