@@ -3,11 +3,12 @@
 use super::forwarding::Forwarding;
 use super::{Config, Identity, Quota};
 use crate::failpoint;
-use crate::model::{Body, Interval, LeaseId, MainRevision, Range, Request};
+use crate::model::{Body, Interval, LeaseId, MainRevision, Range, Request, validate};
 use crate::node::Node;
 use crate::raft::{BadChange, Rejected, Role};
 use crate::rpc::Failure;
 use crate::rpc::etcdserverpb::ResponseHeader;
+use crate::store::Portion;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
@@ -17,6 +18,9 @@ use tonic::transport::Channel;
 
 /// How long a request may take: etcd's five seconds and two elections.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(7);
+
+/// What the thread of a connection, which others wait for, walks over, and answers for in one piece.
+const TOGETHER: Portion = Portion { keys: 128, value_bytes: 1 << 20 };
 
 /// Time to live of a lease that a lock or an election is given when its client brings none, seconds (as etcd).
 const SESSION_TTL_S: i64 = 60;
@@ -88,6 +92,39 @@ impl Context {
         }
     }
 
+    /// Walks over keys in the state as this node has it, for a linearizable range once it has what was committed, so that the raft thread,
+    /// which everybody waits for, is not busy with it. None if there is too much for the thread that asks: who asked looks aside then.
+    pub(super) async fn look(
+        &self,
+        range: &Range,
+    ) -> Result<Option<(ResponseHeader, Body)>, Status> {
+        validate(&Request::Range(range.clone()))?;
+        if !range.serializable {
+            self.catch_up().await?;
+        }
+        match self.node.read_here_within(TOGETHER, range) {
+            Some(response) => Ok(Some((self.header(response.revision), response.result?))),
+            None => Ok(None),
+        }
+    }
+
+    /// Does `look` on a thread of its own once it has its turn, so that a connection's is not busy either while a million keys are found.
+    pub(super) async fn look_aside<T: Send + 'static>(
+        self: &Arc<Context>,
+        look: impl FnOnce(&Context) -> Result<T, Status> + Send + 'static,
+    ) -> Result<T, Status> {
+        let turn = self.turn_to_look().await?;
+        let context = self.clone();
+        let looking = tokio::task::spawn_blocking(move || {
+            let _until_found = turn;
+            look(&context)
+        });
+        looking.await.map_err(|failed| match failed.is_panic() {
+            true => Status::internal("kvbench: the keys could not be looked for"),
+            false => Failure::Stopped.into(),
+        })?
+    }
+
     /// Waits until this node has all that was committed when it was asked.
     pub(super) async fn catch_up(&self) -> Result<(), Status> {
         let nothing = Range { interval: Interval::point([0]), ..Range::default() };
@@ -95,7 +132,7 @@ impl Context {
     }
 
     /// Waits until there are few enough that walk over many keys. What this gives is kept as long as that takes.
-    pub(super) async fn turn_to_look(&self) -> Result<OwnedSemaphorePermit, Status> {
+    async fn turn_to_look(&self) -> Result<OwnedSemaphorePermit, Status> {
         let turn = tokio::time::timeout(REQUEST_TIMEOUT, self.looks.clone().acquire_owned()).await;
         turn.map_err(|_| Failure::Timeout)?.map_err(|_| Failure::Stopped.into())
     }

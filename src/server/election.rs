@@ -1,7 +1,7 @@
 //! Elections for clients that cannot watch: whoever stands first in line leads, and its value is what it proclaims.
 
 use super::context::Context;
-use super::queue::{Changes, Place, if_created_at, oldest, prefix, range};
+use super::queue::{Changes, Place, if_created_at, look, oldest, prefix};
 use crate::model::{DeleteRange, EventKind, Interval, KeyValue, LeaseId, Put, RequestOp};
 use crate::rpc::Failure;
 use crate::rpc::etcdserverpb::ResponseHeader;
@@ -70,7 +70,7 @@ impl Election for ElectionService {
 
     async fn leader(&self, request: Request<LeaderRequest>) -> Answer<LeaderResponse> {
         let (header, mut result) =
-            range(&self.0, oldest(&prefix(&request.into_inner().name))).await?;
+            look(&self.0, oldest(&prefix(&request.into_inner().name))).await?;
         let leader = result.kvs.pop().ok_or(Failure::NobodyElected)?;
         Ok(Response::new(told(header, leader)))
     }
@@ -105,9 +105,9 @@ fn told(header: ResponseHeader, leader: KeyValue) -> LeaderResponse {
 }
 
 /// Tells every leader, and everything it proclaims, until the observer goes away.
-async fn observe(context: &Context, prefix: &[u8], tell: &Told) -> Result<(), Status> {
+async fn observe(context: &Arc<Context>, prefix: &[u8], tell: &Told) -> Result<(), Status> {
     loop {
-        let (header, mut result) = range(context, oldest(prefix)).await?;
+        let (header, mut result) = look(context, oldest(prefix)).await?;
         let mut told_at = header.revision;
         let leader = match result.kvs.pop() {
             Some(leader) => Some(leader),

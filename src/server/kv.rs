@@ -2,15 +2,13 @@
 
 use super::context::{Context, unexpected};
 use super::pieces::Pieces;
-use crate::model::{Body, Range, Request, RequestOp, Response, Txn, validate};
+use crate::model::{Body, Range, Request, RequestOp, Txn};
 use crate::rpc;
-use crate::rpc::Failure;
 use crate::rpc::etcdserverpb::kv_server::Kv;
 use crate::rpc::etcdserverpb::{
     CompactionRequest, CompactionResponse, DeleteRangeRequest, DeleteRangeResponse, PutRequest,
     PutResponse, RangeRequest, RangeResponse, ResponseHeader, TxnRequest, TxnResponse,
 };
-use crate::store::Portion;
 use std::sync::Arc;
 use tonic::Status;
 
@@ -25,43 +23,21 @@ impl KvService {
         if here { self.0.ask_here(&request) } else { self.0.call(request).await }
     }
 
-    /// Walks over keys in the state as this node has it, for a linearizable range once it has what was committed, so that the raft thread,
-    /// which everybody waits for, is not busy with it.
+    /// A range of few keys is answered in one piece, a longer one in as many as it takes.
     async fn walk(&self, range: Range) -> Answer<RangeResponse> {
-        validate(&Request::Range(range.clone()))?;
-        if !range.serializable {
-            self.0.catch_up().await?;
+        if let Some(found) = self.0.look(&range).await? {
+            return in_one(found);
         }
-        match self.0.node.read_here_within(TOGETHER, &range) {
-            Some(Response { revision, result }) => {
-                let header = self.0.header(revision);
-                in_one((header, result?))
-            }
-            None => self.range_in_pieces(range).await,
-        }
-    }
-
-    /// Looks on a thread of its own, so that a connection's is not busy either while a million keys are found.
-    async fn range_in_pieces(&self, range: Range) -> Answer<RangeResponse> {
-        let turn = self.0.turn_to_look().await?;
-        let context = self.0.clone();
-        let looking = tokio::task::spawn_blocking(move || {
-            let _until_found = turn;
+        let look = move |context: &Context| {
             let (revision, held) = context.node.hold(&range);
             Pieces::of(held?, context.header(revision))
-        });
-        let pieces = looking.await.map_err(|failed| match failed.is_panic() {
-            true => Status::internal("kvbench: the keys could not be looked for"),
-            false => Failure::Stopped.into(),
-        })??;
+        };
+        let pieces = self.0.look_aside(look).await?;
         let mut answer = tonic::Response::new(RangeResponse::default());
         answer.extensions_mut().insert(Arc::new(pieces));
         Ok(answer)
     }
 }
-
-/// What a connection's thread walks over, and answers for in one piece.
-const TOGETHER: Portion = Portion { keys: 128, value_bytes: 1 << 20 };
 
 fn in_one((header, body): (ResponseHeader, Body)) -> Answer<RangeResponse> {
     match body {
@@ -127,6 +103,91 @@ impl Kv for KvService {
         match self.0.call(Request::Compact { revision }).await? {
             (header, Body::Compact) => Ok(tonic::Response::new(rpc::compaction(header))),
             (_, other) => Err(unexpected(&other)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::measure::stage::Probe;
+    use crate::node::{self, Compaction, Node};
+    use crate::peer::{Hearsay, Security};
+    use crate::raft::{self, ApplyOn, Fsync, Propose, Publish, Reads};
+    use crate::server::{Config, Identity, PROGRESS_INTERVAL, Quota};
+    use crate::store::{self, PathKind};
+    use std::path::Path;
+    use tokio::sync::watch;
+
+    fn service(path: PathKind, folder: &Path) -> KvService {
+        let pipeline = raft::Config {
+            propose: Propose::Pipelined,
+            apply_on: ApplyOn::RaftThread,
+            publish: Publish::Ready,
+            fsync: Fsync::Off,
+            reads: Reads::Index,
+        };
+        let store = store::Config::in_memory(path);
+        let config = node::Config { store, compaction: Compaction::NEVER, pipeline };
+        let node = Node::start(config, folder, Clock::start(), Probe::off()).unwrap();
+        let config = Config {
+            clients: Vec::new(),
+            metrics: Vec::new(),
+            profiles: false,
+            identity: Identity::alone("n1", Vec::new(), Vec::new()),
+            tls: None,
+            peers: Vec::new(),
+            peer_tls: None,
+            peer_security: Security::default(),
+            hearsay: Hearsay::default(),
+            progress_interval: PROGRESS_INTERVAL,
+            connections_max: 1,
+            quota: Quota::NONE,
+        };
+        // Without its sender the server counts as ended, which no range asks about.
+        let (_, stopping) = watch::channel(false);
+        KvService(Arc::new(Context::new(Arc::new(node), &config, stopping)))
+    }
+
+    impl KvService {
+        async fn put_keys(&self, prefix: &str, keys: usize, value_bytes: usize) {
+            for number in 0..keys {
+                let key = format!("{prefix}/{number:04}").into();
+                let value = vec![b'v'; value_bytes];
+                let put = PutRequest { key, value, ..PutRequest::default() };
+                self.put(tonic::Request::new(put)).await.unwrap();
+            }
+        }
+
+        /// Whether all that begins with `prefix` and a slash, as `asked` changes the question, is answered in pieces.
+        async fn is_in_pieces(&self, prefix: &str, asked: impl FnOnce(&mut RangeRequest)) -> bool {
+            let (key, range_end) = (format!("{prefix}/"), format!("{prefix}0"));
+            let (key, range_end) = (key.into_bytes(), range_end.into_bytes());
+            let mut request = RangeRequest { key, range_end, ..RangeRequest::default() };
+            asked(&mut request);
+            let answer = self.range(tonic::Request::new(request)).await.unwrap();
+            answer.extensions().get::<Arc<Pieces>>().is_some()
+        }
+    }
+
+    #[tokio::test]
+    async fn little_is_answered_in_one_piece_and_much_in_several() {
+        for path in [PathKind::GlobalMutex, PathKind::Sharded { shards: 4, workers: 1 }] {
+            let folder = tempfile::tempdir().unwrap();
+            let service = service(path, folder.path());
+            let as_it_is = |_: &mut RangeRequest| {};
+            assert!(!service.is_in_pieces("nothing", as_it_is).await);
+            service.put_keys("few", 128, 1).await;
+            assert!(!service.is_in_pieces("few", as_it_is).await);
+            service.put_keys("many", 129, 1).await;
+            assert!(service.is_in_pieces("many", as_it_is).await);
+            assert!(service.is_in_pieces("many", |request| request.serializable = true).await);
+            assert!(service.is_in_pieces("many", |request| request.limit = 1).await);
+            assert!(service.is_in_pieces("many", |request| request.count_only = true).await);
+            service.put_keys("long", 2, 600 << 10).await;
+            assert!(service.is_in_pieces("long", as_it_is).await);
+            assert!(!service.is_in_pieces("long", |request| request.keys_only = true).await);
         }
     }
 }

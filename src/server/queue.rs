@@ -64,14 +64,14 @@ impl Place {
                 max_create_revision: self.created - 1,
                 ..oldest(&self.prefix)
             };
-            let (header, mut result) = range(&self.context, before).await?;
+            let (header, mut result) = look(&self.context, before).await?;
             match result.kvs.pop() {
                 Some(before) => gone(&self.context, before.key, header.revision).await,
                 None => break,
             }
         }
         let own = Range { interval: Interval::point(&*self.key), ..Range::default() };
-        let (header, result) = range(&self.context, own).await?;
+        let (header, result) = ranged(self.context.call(Request::Range(own)).await?)?;
         self.is_kept = true;
         match result.kvs.first().is_some_and(|kv| kv.create_revision == self.created) {
             true => Ok((header, self)),
@@ -103,14 +103,24 @@ pub(super) fn oldest(prefix: &[u8]) -> Range {
     }
 }
 
-/// Asks for keys, linearizably.
-pub(super) async fn range(
-    context: &Context,
+/// Asks for keys, linearizably. Every key that is there is looked at, so that as many look at as many: not on the raft thread.
+pub(super) async fn look(
+    context: &Arc<Context>,
     range: Range,
 ) -> Result<(ResponseHeader, RangeResult), Status> {
-    match context.call(Request::Range(range)).await? {
-        (header, Body::Range(result)) => Ok((header, result)),
-        (_, other) => Err(unexpected(&other)),
+    match context.look(&range).await? {
+        Some(found) => ranged(found),
+        None => {
+            let look = move |context: &Context| context.ask_here(&Request::Range(range));
+            ranged(context.look_aside(look).await?)
+        }
+    }
+}
+
+fn ranged((header, body): (ResponseHeader, Body)) -> Result<(ResponseHeader, RangeResult), Status> {
+    match body {
+        Body::Range(result) => Ok((header, result)),
+        other => Err(unexpected(&other)),
     }
 }
 

@@ -6,6 +6,7 @@ use kvbench::rpc::v3electionpb::{
     CampaignRequest, CampaignResponse, LeaderKey, LeaderRequest, ProclaimRequest, ResignRequest,
 };
 use kvbench::rpc::v3lockpb::{LockRequest, UnlockRequest};
+use std::collections::VecDeque;
 use std::time::Duration;
 use tonic::{Code, Status};
 
@@ -58,6 +59,30 @@ fn whoever_goes_away_leaves_the_line() {
         client.lease.clone().lease_revoke(LeaseRevokeRequest { id: third }).await.unwrap();
         client.lock.clone().unlock(UnlockRequest { key: held }).await.unwrap();
         assert_eq!(ended.await.unwrap().unwrap_err().message(), "mutex: session is expired");
+    });
+}
+
+#[test]
+fn a_long_line_keeps_its_order() {
+    served(|client| async move {
+        // More than a connection's thread walks over.
+        let mut line = VecDeque::new();
+        for id in 1..=150 {
+            let lease = lease(&client, id).await;
+            line.push_back((format!("l/{lease:x}"), tokio::spawn(lock(client.clone(), lease))));
+            while client.get(&line[line.len() - 1].0).await.is_none() {
+                sleep(1).await;
+            }
+        }
+        while let Some((key, first)) = line.pop_front() {
+            let held = first.await.unwrap().unwrap();
+            assert_eq!(held, key.as_bytes());
+            assert!(
+                line.iter().all(|(_, waiting)| !waiting.is_finished()),
+                "one holds it at a time"
+            );
+            client.lock.clone().unlock(UnlockRequest { key: held }).await.unwrap();
+        }
     });
 }
 
