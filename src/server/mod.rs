@@ -19,6 +19,7 @@ mod cluster;
 mod context;
 mod election;
 mod forwarding;
+mod front;
 mod health;
 mod identity;
 mod kv;
@@ -154,14 +155,13 @@ impl Server {
                 let context = context.clone();
                 async move { context.stopped().await }
             };
-            let routes = routes::routes(&context)?;
+            let front = routes::front(&context, &tally)?;
             let mut serving = Vec::new();
             for listener in client_listeners {
                 let (slots, acceptor) = (client_slots.clone(), acceptor.clone());
                 let incoming = listen::incoming(listener, slots, acceptor, lanes.all())?;
                 serving.extend(on_lanes(incoming, |incoming| {
-                    let router = routes::router(routes.clone(), &tally);
-                    router.serve_with_incoming_shutdown(incoming, stopped())
+                    front.clone().serve(incoming, stopped())
                 }));
             }
             let peers_lane = [Lane::on(runtime.handle().clone())];
@@ -231,7 +231,7 @@ fn on_lanes<F>(
     serve: impl Fn(Incoming) -> F,
 ) -> Vec<JoinHandle<()>>
 where
-    F: Future<Output = Result<(), tonic::transport::Error>> + Send + 'static,
+    F: Future<Output: Send> + Send + 'static,
 {
     let start = |(lane, incoming): (Lane, Incoming)| {
         let serving = serve(incoming);

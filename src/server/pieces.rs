@@ -6,20 +6,16 @@ use crate::rpc::etcdserverpb::ResponseHeader;
 use crate::rpc::{range_head, range_key, range_key_bytes, range_tail};
 use crate::store::HeldRange;
 use bytes::{BufMut, Bytes, BytesMut};
-use futures_util::future::{MapOk, TryFutureExt};
 use futures_util::stream;
 use http_body_util::StreamBody;
 use hyper::body::Frame;
 use std::convert::Infallible;
 use std::iter::{from_fn, once};
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use tonic::body::Body;
 use tonic::codegen::http::header::{HeaderName, HeaderValue};
-use tonic::codegen::http::{HeaderMap, Request, Response};
-use tonic::server::NamedService;
+use tonic::codegen::http::{HeaderMap, Response};
 use tonic::{Code, Status};
-use tower::Service;
 
 /// Bytes of keys that are laid out at once, or one key.
 const PIECE_BYTES: usize = 64 << 10;
@@ -90,32 +86,8 @@ fn went_well() -> HeaderMap {
     )])
 }
 
-/// A service that leaves [`Pieces`] beside an empty message where the message is to be sent so.
-#[derive(Clone)]
-pub(super) struct InPieces<S>(pub(super) S);
-
-impl<S: NamedService> NamedService for InPieces<S> {
-    const NAME: &'static str = S::NAME;
-}
-
-impl<S> Service<Request<Body>> for InPieces<S>
-where
-    S: Service<Request<Body>, Response = Response<Body>>,
-{
-    type Response = Response<Body>;
-    type Error = S::Error;
-    type Future = MapOk<S::Future, fn(Response<Body>) -> Response<Body>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.0.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        self.0.call(request).map_ok(in_pieces)
-    }
-}
-
-fn in_pieces(mut answer: Response<Body>) -> Response<Body> {
+/// An answer that has [`Pieces`] beside an empty message, with these in its place.
+pub(super) fn in_pieces(mut answer: Response<Body>) -> Response<Body> {
     let Some(pieces) = answer.extensions_mut().remove::<Arc<Pieces>>() else { return answer };
     let pieces = Arc::into_inner(pieces).expect("the answer alone had them");
     answer.map(|_| Body::new(StreamBody::new(stream::iter(pieces.frames()))))

@@ -4,12 +4,12 @@ use super::auth::AuthService;
 use super::cluster::ClusterService;
 use super::context::Context;
 use super::election::ElectionService;
+use super::front::{Front, KEEPALIVE, KEEPALIVE_TIMEOUT, RESET_STREAMS_MAX, STREAMS_MAX};
 use super::kv::KvService;
 use super::lease::LeaseService;
 use super::lock::LockService;
 use super::maintenance::MaintenanceService;
-use super::pieces::InPieces;
-use super::tally::{Counted, Tally};
+use super::tally::Tally;
 use super::watching::WatchService;
 use super::{Config, ServerError, health};
 use crate::peer::{Admission, PeerService};
@@ -23,46 +23,9 @@ use crate::rpc::v3electionpb::election_server::ElectionServer;
 use crate::rpc::v3lockpb::lock_server::LockServer;
 use crate::rpc::{DESCRIPTORS, MESSAGE_BYTES_MAX};
 use std::sync::Arc;
-use std::time::Duration;
 use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic::transport::server::Router;
-use tower::layer::util::{Identity as NoLayer, Stack};
-
-/// Most requests at once on one connection. A lock, an election and a stream of watches each keep one open for long, so
-/// it is far above what waits in the log's queue per client; above it a client opens another connection.
-const STREAMS_MAX: u32 = 1024;
-
-/// A connection that says nothing this long is asked whether its client is there.
-const KEEPALIVE: Duration = Duration::from_secs(60);
-
-/// How long it has to answer that (etcd's default).
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// Requests that were reset and not yet taken; hyper's own default, written down since it bounds an attack.
-const RESET_STREAMS_MAX: usize = 20;
-
-/// A layer that counts requests.
-#[derive(Clone)]
-pub(super) struct Counting(Arc<Tally>);
-
-impl<S> tower::Layer<S> for Counting {
-    type Service = Counted<S>;
-
-    fn layer(&self, inner: S) -> Counted<S> {
-        Counted::new(inner, self.0.clone())
-    }
-}
-
-/// A server of `routes` to clients.
-pub(super) fn router(routes: Routes, tally: &Arc<Tally>) -> Router<Stack<Counting, NoLayer>> {
-    let server = Server::builder()
-        .max_concurrent_streams(STREAMS_MAX)
-        .http2_keepalive_interval(Some(KEEPALIVE))
-        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-        .http2_max_pending_accept_reset_streams(Some(RESET_STREAMS_MAX));
-    server.layer(Counting(tally.clone())).add_routes(routes)
-}
 
 /// What other members may call: what raft needs, and what only a leader can answer.
 pub(super) fn peer_router(context: &Arc<Context>, config: &Config) -> Router {
@@ -91,7 +54,7 @@ pub(super) fn peer_router(context: &Arc<Context>, config: &Config) -> Router {
 }
 
 /// Everything a client may call. Called within a runtime.
-pub(super) fn routes(context: &Arc<Context>) -> Result<Routes, ServerError> {
+pub(super) fn front(context: &Arc<Context>, tally: &Arc<Tally>) -> Result<Front, ServerError> {
     let shared = || context.clone();
     let mut routes = Routes::default();
     macro_rules! add {
@@ -101,8 +64,6 @@ pub(super) fn routes(context: &Arc<Context>) -> Result<Routes, ServerError> {
             );)*
         };
     }
-    let kv = KvServer::new(KvService(shared())).max_decoding_message_size(MESSAGE_BYTES_MAX);
-    routes = routes.add_service(InPieces(kv));
     add! {
         WatchServer(WatchService(shared()));
         LeaseServer(LeaseService(shared()));
@@ -112,14 +73,15 @@ pub(super) fn routes(context: &Arc<Context>) -> Result<Routes, ServerError> {
         LockServer(LockService(shared()));
         ElectionServer(ElectionService(shared()));
     }
-    let health = health::service(context.clone());
     let described = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(DESCRIPTORS)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
-    Ok(routes
-        .add_service(health)
+    let routes = routes
+        .add_service(health::service(context.clone()))
         .add_service(described().build_v1()?)
-        .add_service(described().build_v1alpha()?))
+        .add_service(described().build_v1alpha()?);
+    let keys = KvServer::new(KvService(shared())).max_decoding_message_size(MESSAGE_BYTES_MAX);
+    Ok(Front::new(keys, routes, tally.clone()))
 }

@@ -1,9 +1,11 @@
 //! Who comes without an invitation: tools that ask what is served, and those who send what they should not.
 
-use crate::served::with_server;
+use crate::served::{sleep, with_server};
 use kvbench::rpc::etcdserverpb::watch_request::RequestUnion;
-use kvbench::rpc::etcdserverpb::{PutRequest, WatchCreateRequest, WatchRequest};
+use kvbench::rpc::etcdserverpb::{PutRequest, RangeRequest, WatchCreateRequest, WatchRequest};
+use kvbench::rpc::v3lockpb::LockRequest;
 use kvbench::server::Server;
+use prost::Message;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -116,6 +118,44 @@ fn a_client_that_takes_a_url_for_a_host_is_served() {
         });
         // Its version is in the answer's body, which is not encoded.
         assert!(told.await.unwrap().contains("3.5.0"));
+        stop(server).await;
+    });
+}
+
+/// The headers of the answer to a lock that is asked for by hand: a client's library would give up by itself.
+async fn lock_within(server: &Server, time: &str) -> http::HeaderMap {
+    let address = server.clients()[0];
+    let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let (mut requests, connection) = h2::client::handshake(stream).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let request = http::Request::post(format!("http://{address}/v3lockpb.Lock/Lock"))
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .header("grpc-timeout", time)
+        .body(())
+        .unwrap();
+    let (answer, mut body) = requests.send_request(request, false).unwrap();
+    let message = LockRequest { name: b"l".into(), lease: 0 }.encode_to_vec();
+    let framed = [&[0][..], &(message.len() as u32).to_be_bytes(), &message].concat();
+    body.send_data(framed.into(), true).unwrap();
+    let headers = answer.await.unwrap().headers().clone();
+    connection.abort();
+    headers
+}
+
+#[test]
+fn whoever_waits_no_longer_is_told_and_leaves_the_line() {
+    with_server(|server, client| async move {
+        let free = lock_within(&server, "10S").await;
+        assert_eq!(free.get("grpc-status"), None, "it is said after the message");
+        let late = lock_within(&server, "100m").await;
+        assert_eq!(late["grpc-status"], "4");
+        assert_eq!(late["grpc-message"], "context%20deadline%20exceeded");
+        let line =
+            RangeRequest { key: b"l/".into(), range_end: b"l0".into(), ..RangeRequest::default() };
+        while client.kv.clone().range(line.clone()).await.unwrap().into_inner().count > 1 {
+            sleep(10).await;
+        }
         stop(server).await;
     });
 }
