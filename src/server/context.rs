@@ -108,12 +108,12 @@ impl Context {
         }
     }
 
-    /// Does `look` on a thread of its own once it has its turn, so that a connection's is not busy either while a million keys are found.
+    /// Does `look` on a thread of its own, so that a connection's is not busy either while a million keys are found.
     pub(super) async fn look_aside<T: Send + 'static>(
         self: &Arc<Context>,
+        turn: OwnedSemaphorePermit,
         look: impl FnOnce(&Context) -> Result<T, Status> + Send + 'static,
     ) -> Result<T, Status> {
-        let turn = self.turn_to_look().await?;
         let context = self.clone();
         let looking = tokio::task::spawn_blocking(move || {
             let _until_found = turn;
@@ -131,10 +131,16 @@ impl Context {
         self.call(Request::Range(nothing)).await.map(|_| ())
     }
 
-    /// Waits until there are few enough that walk over many keys. What this gives is kept as long as that takes.
-    async fn turn_to_look(&self) -> Result<OwnedSemaphorePermit, Status> {
-        let turn = tokio::time::timeout(REQUEST_TIMEOUT, self.looks.clone().acquire_owned()).await;
-        turn.map_err(|_| Failure::Timeout)?.map_err(|_| Failure::Stopped.into())
+    /// Waits until there are few enough that walk over many keys.
+    pub(super) async fn turn_to_look(&self) -> Result<OwnedSemaphorePermit, Status> {
+        self.looks.clone().acquire_owned().await.map_err(|_| Failure::Stopped.into())
+    }
+
+    /// As [`Context::turn_to_look`], no longer than a request may take.
+    pub(super) async fn turn_in_time(&self) -> Result<OwnedSemaphorePermit, Status> {
+        tokio::time::timeout(REQUEST_TIMEOUT, self.turn_to_look())
+            .await
+            .map_err(|_| Failure::Timeout)?
     }
 
     /// Sends a request through the node, if there is room for what it brings.

@@ -1,8 +1,8 @@
 //! Elections for clients that cannot watch: whoever stands first in line leads, and its value is what it proclaims.
 
 use super::context::Context;
-use super::queue::{Changes, Place, if_created_at, look, oldest, prefix};
-use crate::model::{DeleteRange, EventKind, Interval, KeyValue, LeaseId, Put, RequestOp};
+use super::queue::{Changes, Place, if_created_at, leave, look, oldest, prefix};
+use crate::model::{EventKind, Interval, KeyValue, LeaseId, Put, RequestOp};
 use crate::rpc::Failure;
 use crate::rpc::etcdserverpb::ResponseHeader;
 use crate::rpc::v3electionpb::election_server::Election;
@@ -93,9 +93,7 @@ impl Election for ElectionService {
 
     async fn resign(&self, request: Request<ResignRequest>) -> Answer<ResignResponse> {
         let leader = request.into_inner().leader.ok_or(Failure::MissingLeaderKey)?;
-        let interval = Interval::point(&*leader.key);
-        let delete = RequestOp::DeleteRange(DeleteRange { interval, prev_kv: false });
-        let (header, ..) = if_created_at(&self.0, &leader.key, leader.rev, delete).await?;
+        let header = leave(&self.0, &leader.key, leader.rev).await?;
         Ok(Response::new(ResignResponse { header: Some(header) }))
     }
 }

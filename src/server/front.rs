@@ -40,6 +40,9 @@ pub(super) const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Requests that were reset and not yet taken; hyper's own default, written down since it bounds an attack.
 pub(super) const RESET_STREAMS_MAX: usize = 20;
 
+/// Streams that a connection may have made this side reset, until it is ended; hyper's own default, where gRPC's server has none.
+pub(super) const FAULTY_STREAMS_MAX: usize = 1024;
+
 /// All that a client may call.
 #[derive(Clone)]
 pub(super) struct Front {
@@ -63,7 +66,8 @@ impl Front {
             .max_concurrent_streams(STREAMS_MAX)
             .keep_alive_interval(Some(KEEPALIVE))
             .keep_alive_timeout(KEEPALIVE_TIMEOUT)
-            .max_pending_accept_reset_streams(Some(RESET_STREAMS_MAX));
+            .max_pending_accept_reset_streams(Some(RESET_STREAMS_MAX))
+            .max_local_error_reset_streams(Some(FAULTY_STREAMS_MAX));
         let open = GracefulShutdown::new();
         let mut stopped = pin!(stopped);
         loop {

@@ -32,7 +32,8 @@ impl KvService {
             let (revision, held) = context.node.hold(&range);
             Pieces::of(held?, context.header(revision))
         };
-        let pieces = self.0.look_aside(look).await?;
+        let turn = self.0.turn_in_time().await?;
+        let pieces = self.0.look_aside(turn, look).await?;
         let mut answer = tonic::Response::new(RangeResponse::default());
         answer.extensions_mut().insert(Arc::new(pieces));
         Ok(answer)

@@ -236,7 +236,7 @@ where
     let start = |(lane, incoming): (Lane, Incoming)| {
         let serving = serve(incoming);
         lane.handle.spawn(async move {
-            // It only fails where a connection cannot be made, which its client sees.
+            // If it can fail, then where a connection cannot be made, which its client sees.
             let _ = serving.await;
         })
     };

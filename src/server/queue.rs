@@ -3,8 +3,8 @@
 
 use super::context::{Context, unexpected};
 use crate::model::{
-    Body, Compare, CompareResult, EventKind, Interval, KeyValue, LeaseId, MainRevision, Operand,
-    Put, Range, RangeResult, Request, RequestOp, SortOrder, SortTarget, Txn,
+    Body, Compare, CompareResult, DeleteRange, EventKind, Interval, KeyValue, LeaseId,
+    MainRevision, Operand, Put, Range, RangeResult, Request, RequestOp, SortOrder, SortTarget, Txn,
 };
 use crate::node::Node;
 use crate::rpc::Failure;
@@ -16,7 +16,8 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 use tonic::Status;
 
-/// A place in a line. It is given up when it is dropped before its turn, as when the client goes away.
+/// A place in a line. Whoever made it gives it up when it is dropped before its turn, as when the client goes away. Who found it does not:
+/// another call of the same lease stands there, or holds what the line is for.
 pub(super) struct Place {
     context: Arc<Context>,
     prefix: Vec<u8>,
@@ -84,10 +85,10 @@ impl Drop for Place {
     /// The deletion goes on by itself. If it fails, the lease ends the place.
     fn drop(&mut self) {
         let Ok(runtime) = Handle::try_current() else { return };
-        if !self.is_kept {
-            let context = self.context.clone();
-            let delete = Request::delete(std::mem::take(&mut self.key));
-            runtime.spawn(async move { context.call(delete).await });
+        if !self.is_kept && self.found.is_none() {
+            let (context, created) = (self.context.clone(), self.created);
+            let key = std::mem::take(&mut self.key);
+            runtime.spawn(async move { leave(&context, &key, created).await });
         }
     }
 }
@@ -111,8 +112,10 @@ pub(super) async fn look(
     match context.look(&range).await? {
         Some(found) => ranged(found),
         None => {
+            // However long that takes: who stands in line waits.
+            let turn = context.turn_to_look().await?;
             let look = move |context: &Context| context.ask_here(&Request::Range(range));
-            ranged(context.look_aside(look).await?)
+            ranged(context.look_aside(turn, look).await?)
         }
     }
 }
@@ -149,6 +152,18 @@ pub(super) async fn if_created_at(
         }
         (_, other) => Err(unexpected(&other)),
     }
+}
+
+/// Deletes `key` if it is still the one that was created at `revision`.
+pub(super) async fn leave(
+    context: &Context,
+    key: &[u8],
+    revision: MainRevision,
+) -> Result<ResponseHeader, Status> {
+    let delete =
+        RequestOp::DeleteRange(DeleteRange { interval: Interval::point(key), prev_kv: false });
+    let (header, ..) = if_created_at(context, key, revision, delete).await?;
+    Ok(header)
 }
 
 /// Waits until `key`, which was there at `revision`, is deleted. May end early: whoever waits looks again.

@@ -1,8 +1,10 @@
 //! Who comes without an invitation: tools that ask what is served, and those who send what they should not.
 
 use crate::served::{sleep, with_server};
+use bytes::Bytes;
+use h2::client::SendRequest;
 use kvbench::rpc::etcdserverpb::watch_request::RequestUnion;
-use kvbench::rpc::etcdserverpb::{PutRequest, RangeRequest, WatchCreateRequest, WatchRequest};
+use kvbench::rpc::etcdserverpb::{LeaseGrantRequest, PutRequest, WatchCreateRequest, WatchRequest};
 use kvbench::rpc::v3lockpb::LockRequest;
 use kvbench::server::Server;
 use prost::Message;
@@ -122,12 +124,16 @@ fn a_client_that_takes_a_url_for_a_host_is_served() {
     });
 }
 
-/// The headers of the answer to a lock that is asked for by hand: a client's library would give up by itself.
-async fn lock_within(server: &Server, time: &str) -> http::HeaderMap {
+/// Asks for a lock by hand, since a client's library would give up by itself: the headers of the answer, and what keeps the connection.
+async fn lock_within(
+    server: &Server,
+    lease: i64,
+    time: &str,
+) -> (http::HeaderMap, SendRequest<Bytes>) {
     let address = server.clients()[0];
     let stream = tokio::net::TcpStream::connect(address).await.unwrap();
     let (mut requests, connection) = h2::client::handshake(stream).await.unwrap();
-    let connection = tokio::spawn(connection);
+    tokio::spawn(connection);
     let request = http::Request::post(format!("http://{address}/v3lockpb.Lock/Lock"))
         .header("content-type", "application/grpc")
         .header("te", "trailers")
@@ -135,27 +141,32 @@ async fn lock_within(server: &Server, time: &str) -> http::HeaderMap {
         .body(())
         .unwrap();
     let (answer, mut body) = requests.send_request(request, false).unwrap();
-    let message = LockRequest { name: b"l".into(), lease: 0 }.encode_to_vec();
+    let message = LockRequest { name: b"l".into(), lease }.encode_to_vec();
     let framed = [&[0][..], &(message.len() as u32).to_be_bytes(), &message].concat();
     body.send_data(framed.into(), true).unwrap();
-    let headers = answer.await.unwrap().headers().clone();
-    connection.abort();
-    headers
+    (answer.await.unwrap().headers().clone(), requests)
 }
 
 #[test]
 fn whoever_waits_no_longer_is_told_and_leaves_the_line() {
     with_server(|server, client| async move {
-        let free = lock_within(&server, "10S").await;
+        for id in [1, 2] {
+            let grant = LeaseGrantRequest { ttl: 3_600, id };
+            client.lease.clone().lease_grant(grant).await.unwrap();
+        }
+        let (free, _holder) = lock_within(&server, 1, "10S").await;
         assert_eq!(free.get("grpc-status"), None, "it is said after the message");
-        let late = lock_within(&server, "100m").await;
+        let (late, _waiter) = lock_within(&server, 2, "500m").await;
         assert_eq!(late["grpc-status"], "4");
         assert_eq!(late["grpc-message"], "context%20deadline%20exceeded");
-        let line =
-            RangeRequest { key: b"l/".into(), range_end: b"l0".into(), ..RangeRequest::default() };
-        while client.kv.clone().range(line.clone()).await.unwrap().into_inner().count > 1 {
-            sleep(10).await;
-        }
+        let is_gone = async {
+            while client.get("l/2").await.is_some() {
+                sleep(10).await;
+            }
+        };
+        let waited = tokio::time::timeout(Duration::from_secs(10), is_gone).await;
+        waited.expect("the place is given up long before its lease ends");
+        assert!(client.get("l/1").await.is_some(), "whoever holds it keeps it");
         stop(server).await;
     });
 }

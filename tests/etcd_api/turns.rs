@@ -63,6 +63,24 @@ fn whoever_goes_away_leaves_the_line() {
 }
 
 #[test]
+fn a_second_call_that_goes_away_leaves_the_first_its_place() {
+    served(|client| async move {
+        let [holder, waiting] = [lease(&client, 1).await, lease(&client, 2).await];
+        let held = lock(client.clone(), holder).await.unwrap();
+        let first = tokio::spawn(lock(client.clone(), waiting));
+        while client.get("l/2").await.is_none() {
+            sleep(10).await;
+        }
+        let second = lock(client.clone(), waiting);
+        assert!(tokio::time::timeout(Duration::from_millis(200), second).await.is_err());
+        // What it might have deleted would be gone by then.
+        sleep(300).await;
+        client.lock.clone().unlock(UnlockRequest { key: held }).await.unwrap();
+        assert_eq!(first.await.unwrap().unwrap(), b"l/2");
+    });
+}
+
+#[test]
 fn a_long_line_keeps_its_order() {
     served(|client| async move {
         // More than a connection's thread walks over.
