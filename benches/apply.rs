@@ -8,8 +8,8 @@
 //! With `--split` each case is sampled instead, and the table shows which step of applying the CPU time goes to; no step carries a
 //! clock of its own, so splitting costs what is split nothing.
 //!
-//! `bare` is no apply path: a hash table that keeps values and lets go of them when the others do, and has nothing else. What it takes is
-//! what this memory and this allocator take, whoever uses them.
+//! `bare` is no apply path: a hash table that keeps values and lets go of them when the others do, and has nothing else. It fetches nothing
+//! ahead, so it is something to hold the others against and not the least that can be.
 
 #![expect(clippy::print_stdout, reason = "the table is the result")]
 
