@@ -9,9 +9,12 @@
 use kvbench::client::Connection;
 use kvbench::clock::Clock;
 use kvbench::model::{Body, Interval, Range, Request};
-use served::{Asked, Puts, Server, spread};
+use meanwhile::{Puts, spread};
+use served::{Asked, Server};
 use tokio::task::JoinSet;
 
+#[path = "served/meanwhile.rs"]
+mod meanwhile;
 mod served;
 
 const KEYS: u64 = 1_000_000;
@@ -43,7 +46,7 @@ fn main() {
 }
 
 async fn cost(program: &str, keys: u64) -> Cost {
-    let server = Server::start(program);
+    let server = Server::start(program, "off");
     let (reader, writer) = (server.connect().await, server.connect().await);
     fill(&writer, keys).await;
     let clock = Clock::start();

@@ -11,11 +11,14 @@ use kvbench::clock::Clock;
 use kvbench::model::{Body, Interval, Range, Request};
 use kvbench::rpc::v3lockpb::lock_client::LockClient;
 use kvbench::rpc::v3lockpb::{LockRequest, UnlockRequest};
-use served::{Asked, Puts, Server, spread};
+use meanwhile::{Puts, spread};
+use served::{Asked, Server};
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tonic::transport::{Channel, Endpoint};
 
+#[path = "served/meanwhile.rs"]
+mod meanwhile;
 mod served;
 
 const WAITING: u64 = 2_000;
@@ -46,7 +49,7 @@ fn main() {
 }
 
 async fn cost(program: &str, waiting: u64) -> Cost {
-    let server = Server::start(program);
+    let server = Server::start(program, "off");
     let (reader, writer) = (server.connect().await, server.connect().await);
     let mut holder = lock_client(&server).await;
     let key = lock(&mut holder).await;
