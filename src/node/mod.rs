@@ -256,9 +256,11 @@ impl Node {
         File::open(path).map_err(io)
     }
 
-    /// Sends a request through the pipeline; reads are linearizable and need no log entry.
-    pub async fn call(&self, request: Request) -> Outcome {
-        self.submit(&request).await.unwrap_or(Err(Rejected::Stopped))
+    /// Sends a request through the pipeline, at once, whether or not anybody waits for the outcome; reads are linearizable and need no
+    /// log entry.
+    pub fn call(&self, request: Request) -> impl Future<Output = Outcome> + use<> {
+        let answer = self.submit(&request);
+        async { answer.await.unwrap_or(Err(Rejected::Stopped)) }
     }
 
     /// Sends requests in this order without waiting between them, and waits for all answers.

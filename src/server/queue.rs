@@ -13,6 +13,7 @@ use crate::store::{SharedEvent, WatchResponse, WatchSpec, Watcher, watch};
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::{self, Waker};
 use tokio::runtime::Handle;
 use tonic::Status;
 
@@ -82,13 +83,17 @@ impl Place {
 }
 
 impl Drop for Place {
-    /// The deletion goes on by itself. If it fails, the lease ends the place.
+    /// The deletion is proposed before this returns, so that whoever asks again finds the place gone, and goes on by itself. If it fails, the
+    /// lease ends the place.
     fn drop(&mut self) {
         let Ok(runtime) = Handle::try_current() else { return };
         if !self.is_kept && self.found.is_none() {
             let (context, created) = (self.context.clone(), self.created);
             let key = std::mem::take(&mut self.key);
-            runtime.spawn(async move { leave(&context, &key, created).await });
+            let mut left = Box::pin(async move { leave(&context, &key, created).await });
+            if left.as_mut().poll(&mut task::Context::from_waker(Waker::noop())).is_pending() {
+                runtime.spawn(left);
+            }
         }
     }
 }
