@@ -7,8 +7,9 @@ use tonic::codec::{BufferSettings, EncodeBuf, Encoder};
 use tonic_prost::ProstDecoder;
 
 /// Bytes that are laid out for each message before its length is known. gRPC's library takes 8 KiB for each request and as much for each
-/// answer, which the allocator has no short way for; most messages are small, and for a larger one there will be more.
-const MESSAGE_ROOM: usize = 512;
+/// answer, which the allocator has no short way for; most messages are small, and for a larger one there will be more. For one that comes
+/// in, it wants room for as much again as there is, and 1 032 bytes are the most that the C library keeps at hand.
+const MESSAGE_ROOM: usize = 1024;
 
 /// Bytes of a stream's messages that are sent together at most; the library's own default.
 const SENT_TOGETHER: usize = 32 << 10;

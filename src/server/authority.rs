@@ -53,21 +53,31 @@ impl Blanking {
     }
 
     /// Blanks out hosts in the bytes that came next.
-    pub(super) fn pass(&mut self, bytes: &mut [u8]) {
-        let mut next = 0;
-        while let Some(byte) = bytes.get_mut(next) {
-            if let At::Skip(left) = self.at {
-                let skipped = left.min(bytes.len() - next);
-                next += skipped;
-                self.at = match left - skipped {
-                    0 => At::Head(FRAME_HEAD_BYTES),
-                    left => At::Skip(left),
-                };
-            } else {
-                self.step(byte);
-                next += 1;
-            }
+    pub(super) fn pass(&mut self, mut bytes: &mut [u8]) {
+        while !bytes.is_empty() {
+            let passed = match self.at {
+                At::Skip(left) => self.skip(left, bytes.len()),
+                At::Head(FRAME_HEAD_BYTES) if bytes.len() >= FRAME_HEAD_BYTES => self.head(bytes),
+                _ => {
+                    self.step(&mut bytes[0]);
+                    1
+                }
+            };
+            bytes = &mut bytes[passed..];
         }
+    }
+
+    /// Passes what is not looked at, of which `left` bytes are left and `here` are there.
+    fn skip(&mut self, left: usize, here: usize) -> usize {
+        self.at = if left <= here { At::Head(FRAME_HEAD_BYTES) } else { At::Skip(left - here) };
+        left.min(here)
+    }
+
+    /// Takes a frame's head that is there as a whole, as nearly always.
+    fn head(&mut self, bytes: &[u8]) -> usize {
+        self.head.copy_from_slice(&bytes[..FRAME_HEAD_BYTES]);
+        self.at = self.payload();
+        FRAME_HEAD_BYTES
     }
 
     fn step(&mut self, byte: &mut u8) {

@@ -10,7 +10,7 @@ use crate::rpc::etcdserverpb::kv_server::KvServer;
 use hyper::body::Incoming as Sent;
 use hyper::server::conn::http2;
 use hyper::service::Service;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::graceful::GracefulShutdown;
 use std::convert::Infallible;
 use std::pin::{Pin, pin};
@@ -21,7 +21,7 @@ use tokio::time::{Sleep, sleep};
 use tokio_stream::StreamExt;
 use tonic::body::Body;
 use tonic::codegen::http::uri::PathAndQuery;
-use tonic::codegen::http::{HeaderMap, Request, Response};
+use tonic::codegen::http::{HeaderMap, HeaderName, Request, Response};
 use tonic::server::NamedService;
 use tonic::service::Routes;
 use tonic::{Code, Status};
@@ -31,14 +31,12 @@ use tower::Service as _;
 /// it is far above what waits in the log's queue per client; above it a client opens another connection.
 pub(super) const STREAMS_MAX: u32 = 1024;
 
-/// A connection that says nothing this long is asked whether its client is there.
-pub(super) const KEEPALIVE: Duration = Duration::from_secs(60);
-
-/// How long it has to answer that (etcd's default).
-pub(super) const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
-
 /// Requests that were reset and not yet taken; hyper's own default, written down since it bounds an attack.
 pub(super) const RESET_STREAMS_MAX: usize = 20;
+
+/// What gRPC's headers are called.
+const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+const STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 /// Streams that a connection may have made this side reset, until it is ended; hyper's own default, where gRPC's server has none.
 pub(super) const FAULTY_STREAMS_MAX: usize = 1024;
@@ -61,11 +59,8 @@ impl Front {
     pub(super) async fn serve(self, mut incoming: Incoming, stopped: impl Future<Output = ()>) {
         let mut http = http2::Builder::new(TokioExecutor::new());
         // Nobody asks for the date, and Go's server does not tell it.
-        http.timer(TokioTimer::new())
-            .auto_date_header(false)
+        http.auto_date_header(false)
             .max_concurrent_streams(STREAMS_MAX)
-            .keep_alive_interval(Some(KEEPALIVE))
-            .keep_alive_timeout(KEEPALIVE_TIMEOUT)
             .max_pending_accept_reset_streams(Some(RESET_STREAMS_MAX))
             .max_local_error_reset_streams(Some(FAULTY_STREAMS_MAX));
         let open = GracefulShutdown::new();
@@ -117,7 +112,7 @@ fn is_of<S: NamedService>(method: &PathAndQuery) -> bool {
 
 /// How long a client says that it will wait (`grpc-timeout`: eight digits and a unit, as gRPC's description has it).
 fn time_left(headers: &HeaderMap) -> Option<Duration> {
-    let said = headers.get("grpc-timeout")?.to_str().ok()?;
+    let said = headers.get(TIMEOUT)?.to_str().ok()?;
     let (digits, unit) = said.split_at_checked(said.len().checked_sub(1)?)?;
     if digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
@@ -155,7 +150,9 @@ impl Future for Answering {
                 too_late()
             }
         };
-        translate(answer.headers_mut());
+        if code(&answer) == Code::OutOfRange {
+            translate(answer.headers_mut());
+        }
         self.tally.count(self.method.as_ref().map_or("", PathAndQuery::path), code(&answer));
         Poll::Ready(Ok(in_pieces(answer)))
     }
@@ -168,11 +165,7 @@ fn too_late() -> Response<Body> {
 
 /// A refusal before a message was decoded is the library's, in its own words.
 fn translate(headers: &mut HeaderMap) {
-    let Some(said) =
-        Status::from_header_map(headers).filter(|said| said.code() == Code::OutOfRange)
-    else {
-        return;
-    };
+    let Some(said) = Status::from_header_map(headers) else { return };
     let says = as_go_says(said);
     if says.code() != Code::OutOfRange {
         // Code and text are replaced; digits and blanks can be a header.
@@ -182,7 +175,7 @@ fn translate(headers: &mut HeaderMap) {
 
 /// A refusal is in the headers; who has none there answers with a body.
 fn code<Out>(answer: &Response<Out>) -> Code {
-    answer.headers().get("grpc-status").map_or(Code::Ok, |code| Code::from_bytes(code.as_bytes()))
+    answer.headers().get(STATUS).map_or(Code::Ok, |code| Code::from_bytes(code.as_bytes()))
 }
 
 #[cfg(test)]

@@ -4,6 +4,10 @@ use super::authority::Blanking;
 use super::lanes::{Lane, Place};
 use crate::failpoint;
 use crate::gather::Gathered;
+use rustix::net::sockopt::{
+    set_socket_keepalive, set_tcp_keepcnt, set_tcp_keepidle, set_tcp_keepintvl,
+    set_tcp_user_timeout,
+};
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,6 +23,12 @@ use tonic::transport::server::Connected;
 
 /// How long a new connection may be silent, and how long it may take to agree on a key.
 const FIRST_WORD: Duration = Duration::from_secs(10);
+
+/// A connection that says nothing this long is asked whether its client's host is there.
+const KEEPALIVE: Duration = Duration::from_secs(60);
+
+/// How long that host has to answer (etcd's default for the question that HTTP/2 asks).
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Pause after a connection could not be taken, which mostly means that handles ran out.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -82,13 +92,26 @@ async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> Taken {
         let accepted = listener.accept().await.and_then(|(stream, _)| stream.into_std());
         match failpoint::may_fail("server::accept").and(accepted) {
             Ok(stream) => {
-                // Slower, but not broken, where the system does not take it.
+                // Slower, or held for longer, but not broken, where the system does not take it.
                 let _ = stream.set_nodelay(true);
+                let _ = keep_alive(&stream);
                 return (stream, slot);
             }
             Err(_) => sleep(PAUSE).await,
         }
     }
+}
+
+/// Has the system end a connection whose client is gone without a word, or takes nothing of what is sent to it. HTTP/2 could ask as well, but
+/// then the library looks at the clock twice for each request.
+fn keep_alive(stream: &std::net::TcpStream) -> io::Result<()> {
+    let patience = KEEPALIVE + KEEPALIVE_TIMEOUT;
+    set_socket_keepalive(stream, true)?;
+    set_tcp_keepidle(stream, KEEPALIVE)?;
+    set_tcp_keepintvl(stream, KEEPALIVE_TIMEOUT)?;
+    set_tcp_keepcnt(stream, 1)?;
+    set_tcp_user_timeout(stream, u32::try_from(patience.as_millis()).unwrap_or(u32::MAX))?;
+    Ok(())
 }
 
 /// Gives a connection to whoever serves it; one that does not agree on a key in time is dropped.

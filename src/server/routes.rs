@@ -4,9 +4,7 @@ use super::auth::AuthService;
 use super::cluster::ClusterService;
 use super::context::Context;
 use super::election::ElectionService;
-use super::front::{
-    FAULTY_STREAMS_MAX, Front, KEEPALIVE, KEEPALIVE_TIMEOUT, RESET_STREAMS_MAX, STREAMS_MAX,
-};
+use super::front::{FAULTY_STREAMS_MAX, Front, RESET_STREAMS_MAX, STREAMS_MAX};
 use super::kv::KvService;
 use super::lease::LeaseService;
 use super::lock::LockService;
@@ -47,8 +45,6 @@ pub(super) fn peer_router(context: &Arc<Context>, config: &Config) -> Router {
     let cluster = ClusterServer::new(ClusterService(sent_on));
     Server::builder()
         .max_concurrent_streams(STREAMS_MAX)
-        .http2_keepalive_interval(Some(KEEPALIVE))
-        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .http2_max_pending_accept_reset_streams(Some(RESET_STREAMS_MAX))
         .http2_max_local_error_reset_streams(Some(FAULTY_STREAMS_MAX))
         .add_service(service)
