@@ -142,7 +142,7 @@ impl Rig {
 
     fn write(&self, command: &[u8]) -> Receiver<Answer> {
         let (post, answer) = channel();
-        self.pipeline.inbox().write(command.to_vec(), Post(post));
+        self.pipeline.inbox().write(|to| to.extend(command), Post(post));
         answer
     }
 
@@ -256,7 +256,9 @@ fn too_many_waiting_requests_are_refused_and_none_accepted_is_lost() {
     const WAITING_MAX: usize = 1 << 16;
     let rig = Rig::start(Propose::Serial, ApplyOn::RaftThread);
     let (post, answers) = channel();
-    let write = |command: &[u8]| rig.pipeline.inbox().write(command.to_vec(), Post(post.clone()));
+    let write = |command: &[u8]| {
+        rig.pipeline.inbox().write(|to| to.extend(command), Post(post.clone()));
+    };
     write(STOP);
     rig.machine.until_stopped();
     // The second gate is the first of those that wait; the last ten find no room.
@@ -291,7 +293,9 @@ fn too_many_waiting_requests_are_refused_and_none_accepted_is_lost() {
 fn waiting_requests_are_bounded_by_their_bytes_too() {
     let rig = Rig::start(Propose::Serial, ApplyOn::RaftThread);
     let (post, answers) = channel();
-    let write = |command: Vec<u8>| rig.pipeline.inbox().write(command, Post(post.clone()));
+    let write = |command: Vec<u8>| {
+        rig.pipeline.inbox().write(|to| to.extend(command), Post(post.clone()));
+    };
     write(STOP.to_vec());
     rig.machine.until_stopped();
     (0..32).for_each(|_| write(vec![0; 8 << 20]));
@@ -325,8 +329,8 @@ fn a_stopped_pipeline_refuses_at_once() {
         let inbox = pipeline.inbox().clone();
         drop(pipeline);
         let (post, answers) = channel();
-        inbox.write(b"late".to_vec(), Post(post.clone()));
-        assert!(!inbox.read(b"late".to_vec(), Post(post)), "nobody is there to be woken");
+        inbox.write(|to| to.extend(b"late"), Post(post.clone()));
+        assert!(!inbox.read(|to| to.extend(b"late"), Post(post)), "nobody is there to be woken");
         assert_eq!(wait(&answers), Err(Rejected::Stopped));
         assert_eq!(wait(&answers), Err(Rejected::Stopped));
     }
@@ -338,10 +342,10 @@ fn a_stop_answers_reads_that_still_wait() {
     let Rig { pipeline, machine, _folder, .. } =
         Rig::start(Propose::Pipelined, ApplyOn::ApplyThread);
     let (post, written) = channel();
-    pipeline.inbox().write(STOP.to_vec(), Post(post));
+    pipeline.inbox().write(|to| to.extend(STOP), Post(post));
     machine.until_stopped();
     let (post, read) = channel();
-    if pipeline.inbox().read(b"query".to_vec(), Post(post)) {
+    if pipeline.inbox().read(|to| to.extend(b"query"), Post(post)) {
         Waker::from(pipeline.inbox().clone()).wake();
     }
     std::thread::scope(|scope| {

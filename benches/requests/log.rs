@@ -87,7 +87,7 @@ fn write_all(
     answers: &Receiver<Timeline>,
 ) -> Vec<Timeline> {
     for _ in 0..count {
-        member.inbox().write(bytes.to_vec(), Told(answered.clone()));
+        member.inbox().write(|to| to.extend(bytes), Told(answered.clone()));
     }
     (0..count).map(|_| answers.recv().expect("a sender is here")).collect()
 }

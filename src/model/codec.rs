@@ -42,9 +42,14 @@ pub enum CodecError {
 
 /// The bytes of `request`.
 pub fn encode(request: &Request) -> Vec<u8> {
-    let mut out = Writer { bytes: Vec::with_capacity(size_hint(request)) };
-    out.request(request);
-    out.bytes
+    let mut bytes = Vec::with_capacity(size_hint(request));
+    encode_into(request, &mut bytes);
+    bytes
+}
+
+/// Appends the bytes of `request`.
+pub fn encode_into(request: &Request, bytes: &mut Vec<u8>) {
+    Writer { bytes }.request(request);
 }
 
 /// The request in `bytes`.
@@ -70,11 +75,11 @@ fn bits<const N: usize>(flags: [bool; N]) -> u8 {
     flags.into_iter().enumerate().fold(0, |bits, (at, set)| bits | u8::from(set) << at)
 }
 
-struct Writer {
-    bytes: Vec<u8>,
+struct Writer<'a> {
+    bytes: &'a mut Vec<u8>,
 }
 
-impl Writer {
+impl Writer<'_> {
     fn byte(&mut self, byte: u8) {
         self.bytes.push(byte);
     }

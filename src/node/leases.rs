@@ -114,7 +114,8 @@ fn revoke_expired(lessor: &Lessor, inbox: &Inbox<Response, Reply>) {
 pub(super) fn revoke(expired: &[LeaseId], inbox: &Inbox<Response, Reply>) {
     for id in expired {
         let (reply, _) = oneshot::channel();
-        inbox.write(codec::encode(&Request::LeaseRevoke { id: *id }), Reply(reply));
+        let revoke = Request::LeaseRevoke { id: *id };
+        inbox.write(|to| codec::encode_into(&revoke, to), Reply(reply));
     }
 }
 

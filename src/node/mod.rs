@@ -316,14 +316,14 @@ impl Node {
             refuse(reply, refusal, &*self.store(), self.probe);
             return answer;
         }
-        let bytes = match *request {
+        let inbox = self.pipeline.inbox();
+        match *request {
             Request::LeaseGrant { id: 0, ttl_s } => {
                 let id = self.lease_names.free(&self.lessor);
-                codec::encode(&Request::LeaseGrant { id, ttl_s })
+                leave(inbox, &Request::LeaseGrant { id, ttl_s }, reply);
             }
-            _ => codec::encode(request),
-        };
-        leave(self.pipeline.inbox(), request, bytes, reply);
+            _ => leave(inbox, request, reply),
+        }
         answer
     }
 }
@@ -337,17 +337,13 @@ fn wait_for_all(answers: Vec<Answered>) -> Vec<Outcome> {
     answers.into_iter().map(wait).collect()
 }
 
-/// Leaves a request, as bytes, where the pipeline finds it. A pipeline that sleeps is woken by a write at once, and by reads once for all
+/// Leaves a request where the pipeline finds it. A pipeline that sleeps is woken by a write at once, and by reads once for all
 /// that the runtime's ready tasks ask: they need no disk that could begin meanwhile.
-fn leave(
-    inbox: &Arc<Inbox<Response, Reply>>,
-    request: &Request,
-    bytes: Vec<u8>,
-    reply: oneshot::Sender<Outcome>,
-) {
+fn leave(inbox: &Arc<Inbox<Response, Reply>>, request: &Request, reply: oneshot::Sender<Outcome>) {
+    let encode = |to: &mut Vec<u8>| codec::encode_into(request, to);
     if request.is_write() {
-        inbox.write(bytes, Reply(reply));
-    } else if inbox.read(bytes, Reply(reply)) {
+        inbox.write(encode, Reply(reply));
+    } else if inbox.read(encode, Reply(reply)) {
         wake_after_ready_tasks(&Waker::from(inbox.clone()));
     }
 }
@@ -530,7 +526,8 @@ impl Machine {
         let inbox = self.inbox.get().and_then(Weak::upgrade);
         if let Some((inbox, compact)) = inbox.zip(self.compaction.due(answers)) {
             failpoint::pass("node::propose-compaction");
-            inbox.write(codec::encode(&compact), Reply(oneshot::channel().0));
+            let encode = |to: &mut Vec<u8>| codec::encode_into(&compact, to);
+            inbox.write(encode, Reply(oneshot::channel().0));
         }
     }
 

@@ -9,7 +9,7 @@ use super::{
 use crate::clock::{Clock, Hand};
 use crate::measure::pipeline::PipelineMeter;
 use crate::measure::stage::Probe;
-use crate::model::{Request, Response, codec, validate};
+use crate::model::{Request, Response, validate};
 use crate::raft::{
     self, Change, Door, Inbox, Logged, MemberId, PipelineError, Rejected, SimulatedDisk, Step, View,
 };
@@ -109,7 +109,7 @@ impl Stepped {
     pub fn call(&self, request: &Request) -> Call {
         let (reply, answer): (_, Answered) = oneshot::channel();
         match validate(request) {
-            Ok(()) => leave(self.pipeline.inbox(), request, codec::encode(request), reply),
+            Ok(()) => leave(self.pipeline.inbox(), request, reply),
             Err(refusal) => refuse(reply, refusal, &*self.store(), Probe::off()),
         }
         Call::Waits(answer)

@@ -2,7 +2,7 @@
 //! own behind a bounded queue; both run the same [`execute`].
 
 use super::disk::{Cursor, Disk};
-use super::inbox::{Applied, Inbox, StopOnPanic, Submission, WrittenImage};
+use super::inbox::{Applied, Inbox, StopOnPanic, Submission, Submissions, WrittenImage};
 use super::status::Board;
 use super::{ApplyOn, Delivered, Executed, PipelineError, StateMachine, Waiter, packing};
 use crate::failpoint;
@@ -312,7 +312,8 @@ where
     M: StateMachine,
     W: Waiter<M::Reply>,
 {
-    let mut commands = Vec::new();
+    let own = committed.entries.iter().flat_map(|entry| &entry.group);
+    let mut commands = Vec::with_capacity(own.map(|group| group.submissions.len()).sum());
     let mut counts = Vec::with_capacity(committed.entries.len());
     for entry in &committed.entries {
         let count = packing::unpack(entry.index, &entry.data, &mut commands);
@@ -365,17 +366,21 @@ fn timeline<W>(submission: &Submission<W>, times: &GroupTimes, stamps: Stamps) -
     timeline
 }
 
-/// Answers a query that went around the log: everything between taking and executing was waiting for its turn.
-pub(super) fn answer_read<M, W>(machine: &M, read: Submission<W>, taken: Nanos)
+/// Answers queries that went around the log: everything between taking and executing was waiting for its turn.
+pub(super) fn answer_reads<M, W>(machine: &M, reads: Submissions<W>, taken: Nanos)
 where
     M: StateMachine,
     W: Waiter<M::Reply>,
 {
-    let executed = machine.read(&read.command);
-    let mut timeline = read.timeline;
-    timeline.end(Stage::Queue, taken);
-    timeline.apply(executed.stamps);
-    read.waiter.answer(Ok(Delivered { reply: executed.reply, timeline }));
+    let mut queries = Vec::with_capacity(reads.each.len());
+    packing::unpack(0, &reads.packed, &mut queries).expect("packed by whoever asked");
+    for (read, query) in reads.each.into_iter().zip(queries) {
+        let executed = machine.read(query.bytes);
+        let mut timeline = read.timeline;
+        timeline.end(Stage::Queue, taken);
+        timeline.apply(executed.stamps);
+        read.waiter.answer(Ok(Delivered { reply: executed.reply, timeline }));
+    }
 }
 
 #[cfg(test)]
@@ -383,7 +388,7 @@ mod tests {
     use super::*;
     use crate::measure::stage::Probe;
     use crate::raft::disk::HostDisk;
-    use crate::raft::inbox::Backlog;
+    use crate::raft::inbox::{Backlog, News};
     use crate::raft::{Command, Delivered, Rejected};
     use std::error::Error;
     use std::io::{Read, Write};
@@ -439,7 +444,7 @@ mod tests {
                 let path = folder.path().join(format!("{may_have_threads}-{index}"));
                 writer.write(index, path.clone());
                 writer.wait();
-                let told = inbox.take(Backlog::default()).image.unwrap();
+                let told = inbox.take(Backlog::default(), News::none()).image.unwrap();
                 assert_eq!((told.index, told.outcome.is_ok()), (index, is_written));
                 assert_eq!(path.exists(), is_written);
             }

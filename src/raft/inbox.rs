@@ -2,6 +2,7 @@
 //! held for a swap of two vectors and the loop is woken once for many.
 
 use super::members::Change;
+use super::packing::pack;
 use super::refusals::{Refusals, Refused};
 use super::transport::{Door, MemberId, Received, Report};
 use super::{Delivered, Rejected, Waiter};
@@ -25,6 +26,9 @@ const BACKLOG_MAX: Backlog = Backlog { requests: 1 << 16, bytes: 256 << 20 };
 /// Most messages of other members that may wait; more are dropped, which the raft library makes good.
 const MESSAGES_MAX: usize = 1 << 13;
 
+/// Room that is laid out for the next commands at once, at most; more is made as it is needed.
+const ROOM_BYTES: usize = 1 << 20;
+
 /// Reads that wake the loop at once after one that waited for others and remained alone: with few clients waiting is for nothing.
 const SPARED: u8 = 15;
 
@@ -38,7 +42,7 @@ pub(super) struct Backlog {
 impl Backlog {
     /// Of one request.
     pub(super) fn of<W>(submission: &Submission<W>) -> Backlog {
-        Backlog { requests: 1, bytes: submission.command.len() }
+        Backlog { requests: 1, bytes: submission.bytes }
     }
 
     pub(super) fn add(&mut self, other: Backlog) {
@@ -62,17 +66,44 @@ impl Backlog {
     }
 }
 
-/// One request on its way in.
+/// One request on its way in; its command is packed with others'.
 pub(super) struct Submission<W> {
-    pub(super) command: Vec<u8>,
+    /// How long its command is.
+    pub(super) bytes: usize,
     pub(super) timeline: Timeline,
     pub(super) waiter: W,
 }
 
+/// Requests in the order in which they came, and their commands, packed as an entry has them: each is written once, by whoever asks.
+pub(super) struct Submissions<W> {
+    pub(super) packed: Vec<u8>,
+    pub(super) each: Vec<Submission<W>>,
+}
+
+impl<W> Submissions<W> {
+    pub(super) fn none() -> Submissions<W> {
+        Submissions { packed: Vec::new(), each: Vec::new() }
+    }
+
+    /// None, with room for as many as these, or half of the room that these had.
+    fn next(&self) -> Submissions<W> {
+        let room = |length: usize, capacity: usize| length.max(capacity / 2);
+        let bytes = room(self.packed.len(), self.packed.capacity()).min(ROOM_BYTES);
+        let each = room(self.each.len(), self.each.capacity());
+        Submissions { packed: Vec::with_capacity(bytes), each: Vec::with_capacity(each) }
+    }
+
+    pub(super) fn backlog(&self) -> Backlog {
+        let mut backlog = Backlog::default();
+        self.each.iter().for_each(|submission| backlog.add(Backlog::of(submission)));
+        backlog
+    }
+}
+
 /// What happened since the loop last looked.
 pub(super) struct News<W> {
-    pub(super) writes: Vec<Submission<W>>,
-    pub(super) reads: Vec<Submission<W>>,
+    pub(super) writes: Submissions<W>,
+    pub(super) reads: Submissions<W>,
     /// What an apply thread finished, in order.
     pub(super) applied: Vec<Applied>,
     /// From other members.
@@ -147,10 +178,10 @@ struct State<W> {
 }
 
 impl<W> News<W> {
-    fn none() -> News<W> {
+    pub(super) fn none() -> News<W> {
         News {
-            writes: Vec::new(),
-            reads: Vec::new(),
+            writes: Submissions::none(),
+            reads: Submissions::none(),
             applied: Vec::new(),
             messages: Vec::new(),
             reports: Vec::new(),
@@ -160,9 +191,14 @@ impl<W> News<W> {
         }
     }
 
+    /// None, with room for about as many requests as there are in this.
+    pub(super) fn next(&self) -> News<W> {
+        News { writes: self.writes.next(), reads: self.reads.next(), ..News::none() }
+    }
+
     fn is_empty(&self) -> bool {
-        self.writes.is_empty()
-            && self.reads.is_empty()
+        self.writes.each.is_empty()
+            && self.reads.each.is_empty()
             && self.applied.is_empty()
             && self.messages.is_empty()
             && self.reports.is_empty()
@@ -218,17 +254,18 @@ impl<R, W: Waiter<R>> Inbox<R, W> {
         }
     }
 
-    /// Submits a command for the log. `waiter` is answered once it was applied, or refused at once.
-    pub fn write(&self, command: Vec<u8>, waiter: W) {
+    /// Submits the command that `command` appends to what it is given, for the log. `waiter` is answered once it was applied, or refused at
+    /// once.
+    pub fn write(&self, command: impl FnOnce(&mut Vec<u8>), waiter: W) {
         if let Some(state) = self.submit(command, waiter, |news| &mut news.writes) {
             self.wake_loop(state);
         }
     }
 
-    /// Submits a query that needs no log entry; it sees every write answered before. If this says true, the loop sleeps, and the caller
+    /// Submits a query, as [`Inbox::write`] a command, that needs no log entry; it sees every write answered before. If this says true, the loop sleeps, and the caller
     /// wakes it: by the inbox as a waker, soon, once for all that it asks meanwhile. The loop looks by itself at its next tick.
     #[must_use]
-    pub fn read(&self, query: Vec<u8>, waiter: W) -> bool {
+    pub fn read(&self, query: impl FnOnce(&mut Vec<u8>), waiter: W) -> bool {
         let Some(mut state) = self.submit(query, waiter, |news| &mut news.reads) else {
             return false;
         };
@@ -253,28 +290,32 @@ impl<R, W: Waiter<R>> Inbox<R, W> {
     /// Takes a request in, or answers why not.
     fn submit(
         &self,
-        command: Vec<u8>,
+        command: impl FnOnce(&mut Vec<u8>),
         waiter: W,
-        queue: impl Fn(&mut News<W>) -> &mut Vec<Submission<W>>,
+        queue: impl Fn(&mut News<W>) -> &mut Submissions<W>,
     ) -> Option<MeasuredGuard<'_, State<W>>> {
         let timeline = Timeline::submitted(self.probe.now());
         failpoint::pass("inbox::submit");
         let mut state = self.state.lock();
         let waiting = state.backlog.and(self.taken());
-        let refused = match waiting.has_room(command.len(), self.most) {
-            _ if state.closed => Some(Rejected::Stopped),
-            false => Some(Rejected::Overloaded(waiting.requests)),
-            true => None,
-        };
-        if let Some(rejected) = refused {
-            drop(state);
-            waiter.answer(Err::<Delivered<R>, _>(rejected));
-            return None;
+        let submissions = queue(&mut state.news);
+        let before = submissions.packed.len();
+        let bytes = pack(&mut submissions.packed, command);
+        let submission = Submission { bytes, timeline, waiter };
+        let backlog = Backlog::of(&submission);
+        if waiting.has_room(bytes, self.most) && !state.closed {
+            queue(&mut state.news).each.push(submission);
+            state.backlog.add(backlog);
+            return Some(state);
         }
-        let submission = Submission { command, timeline, waiter };
-        state.backlog.add(Backlog::of(&submission));
-        queue(&mut state.news).push(submission);
-        Some(state)
+        queue(&mut state.news).packed.truncate(before);
+        let rejected = match state.closed {
+            true => Rejected::Stopped,
+            false => Rejected::Overloaded(waiting.requests),
+        };
+        drop(state);
+        submission.waiter.answer(Err::<Delivered<R>, _>(rejected));
+        None
     }
 
     fn wake_loop(&self, mut state: MeasuredGuard<'_, State<W>>) {
@@ -287,7 +328,7 @@ impl<R, W: Waiter<R>> Inbox<R, W> {
     /// For reads, unless the loop was woken for another reason and has taken them.
     fn wake_for_reads(&self) {
         let mut state = self.state.lock();
-        if state.news.reads.is_empty() {
+        if state.news.reads.each.is_empty() {
             return;
         }
         if state.sleeping && state.backlog.requests == 1 {
@@ -332,10 +373,10 @@ impl<R, W: Waiter<R>> Inbox<R, W> {
         std::mem::replace(&mut state.news, News::none())
     }
 
-    /// What is new, at once; what was taken before and still waits counts against the bound.
-    pub(super) fn take(&self, waiting: Backlog) -> News<W> {
+    /// What is new, at once, for `next`, which has room and nothing else; what was taken before and still waits counts against the bound.
+    pub(super) fn take(&self, waiting: Backlog, next: News<W>) -> News<W> {
         let mut state = self.state.lock();
-        let news = std::mem::replace(&mut state.news, News::none());
+        let news = std::mem::replace(&mut state.news, next);
         self.still_waiting(waiting.and(std::mem::take(&mut state.backlog)));
         drop(state);
         failpoint::pass("inbox::take");
@@ -344,7 +385,7 @@ impl<R, W: Waiter<R>> Inbox<R, W> {
 
     /// Writes that came since the loop last took what is new.
     pub(super) fn writes(&self) -> usize {
-        self.state.lock().news.writes.len()
+        self.state.lock().news.writes.each.len()
     }
 
     /// Whether there is anything to take.
@@ -426,7 +467,8 @@ mod tests {
 
         /// How many were refused so far, after this one.
         fn write(&self, bytes: usize) -> usize {
-            self.inbox.write(vec![0; bytes], Noted(self.refused.clone()));
+            let command = |to: &mut Vec<u8>| to.resize(to.len() + bytes, 0);
+            self.inbox.write(command, Noted(self.refused.clone()));
             self.refused.lock().unwrap().len()
         }
     }
@@ -434,7 +476,7 @@ mod tests {
     impl Full {
         /// As the loop does when there is nothing.
         fn fall_asleep(&self) {
-            drop(self.inbox.take(Backlog::default()));
+            drop(self.inbox.take(Backlog::default(), News::none()));
             self.inbox.state.lock().sleeping = true;
         }
 
@@ -444,7 +486,7 @@ mod tests {
 
         /// Whether the loop is to be woken for it.
         fn read(&self) -> bool {
-            self.inbox.read(vec![0; 1], Noted(self.refused.clone()))
+            self.inbox.read(|to| to.push(0), Noted(self.refused.clone()))
         }
     }
 
@@ -460,12 +502,12 @@ mod tests {
             [Rejected::Overloaded(2), Rejected::Overloaded(2)]
         );
 
-        assert_eq!(full.inbox.take(Backlog::default()).writes.len(), 2);
+        assert_eq!(full.inbox.take(Backlog::default(), News::none()).writes.each.len(), 2);
         assert_eq!(full.write(1), 3, "taken, and waiting still");
         full.inbox.still_waiting(Backlog { requests: 1, bytes: 400 });
         assert_eq!(full.write(600), 3);
         assert_eq!(full.write(1), 4);
-        assert_eq!(full.inbox.take(Backlog::default()).writes.len(), 1);
+        assert_eq!(full.inbox.take(Backlog::default(), News::none()).writes.each.len(), 1);
         full.inbox.still_waiting(Backlog::default());
         assert_eq!(full.write(1_000), 4, "all of it is free again");
     }
@@ -521,7 +563,7 @@ mod tests {
             while !inbox.state.lock().sleeping {
                 std::thread::yield_now();
             }
-            assert!(inbox.read(vec![0; 1], Noted(Arc::default())));
+            assert!(inbox.read(|to| to.push(0), Noted(Arc::default())));
             Waker::from(inbox.clone()).wake();
         });
         assert!(!inbox.state.lock().sleeping);

@@ -44,16 +44,23 @@ impl fmt::Display for Corrupt {
     }
 }
 
-/// Packs `commands` into one entry.
-pub(super) fn pack<'a>(commands: impl Iterator<Item = &'a [u8]> + Clone) -> Vec<u8> {
-    let size = commands.clone().map(|command| 4 + command.len()).sum();
-    let mut bytes = Vec::with_capacity(size);
-    for command in commands {
-        let length = u32::try_from(command.len()).expect("commands are far below 4 GiB");
-        bytes.extend_from_slice(&length.to_le_bytes());
-        bytes.extend_from_slice(command);
-    }
-    bytes
+/// What precedes each command: its length.
+const HEAD_BYTES: usize = 4;
+
+/// Appends the command that `write` appends, packed, to `bytes`; says how long it is without its head.
+pub(super) fn pack(bytes: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) -> usize {
+    let begin = bytes.len();
+    bytes.extend_from_slice(&[0; HEAD_BYTES]);
+    write(bytes);
+    let length = bytes.len() - begin - HEAD_BYTES;
+    let head = u32::try_from(length).expect("commands are far below 4 GiB");
+    bytes[begin..begin + HEAD_BYTES].copy_from_slice(&head.to_le_bytes());
+    length
+}
+
+/// How long a command of `length` bytes is when it is packed.
+pub(super) fn packed(length: usize) -> usize {
+    HEAD_BYTES + length
 }
 
 /// Appends the commands in the bytes of entry `index` to `commands`; says how many there were.
@@ -64,7 +71,7 @@ pub(super) fn unpack<'a>(
 ) -> Result<usize, Corrupt> {
     let before = commands.len();
     while !rest.is_empty() {
-        let (length, after) = rest.split_first_chunk::<4>().ok_or(Corrupt)?;
+        let (length, after) = rest.split_first_chunk::<HEAD_BYTES>().ok_or(Corrupt)?;
         let length = u32::from_le_bytes(*length) as usize;
         let (bytes, after) = after.split_at_checked(length).ok_or(Corrupt)?;
         let offset = (commands.len() - before) as u32;
@@ -79,10 +86,19 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn packed_all<'a>(commands: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for command in commands {
+            let length = pack(&mut bytes, |to| to.extend_from_slice(command));
+            assert_eq!(length, command.len());
+        }
+        bytes
+    }
+
     proptest! {
         #[test]
         fn packed_commands_unpack(commands in any::<Vec<Vec<u8>>>()) {
-            let bytes = pack(commands.iter().map(Vec::as_slice));
+            let bytes = packed_all(commands.iter().map(Vec::as_slice));
             let mut unpacked = Vec::new();
             prop_assert_eq!(unpack(7, &bytes, &mut unpacked), Ok(commands.len()));
             for (offset, (command, bytes)) in unpacked.iter().zip(&commands).enumerate() {
@@ -95,7 +111,7 @@ mod tests {
         fn any_bytes_unpack_or_are_refused(bytes in any::<Vec<u8>>()) {
             let mut commands = Vec::new();
             if unpack(7, &bytes, &mut commands).is_ok() {
-                prop_assert_eq!(pack(commands.iter().map(|command| command.bytes)), bytes);
+                prop_assert_eq!(packed_all(commands.iter().map(|command| command.bytes)), bytes);
             }
         }
     }

@@ -7,7 +7,7 @@
 //! bytes, what a member acknowledged when the question came first would confirm it when it comes again, together with questions that
 //! came in between; and by then that member may follow another leader.
 
-use super::inbox::{Backlog, Submission};
+use super::inbox::{Backlog, Submission, Submissions};
 use super::packing::EntryId;
 use crate::units::Nanos;
 use std::collections::VecDeque;
@@ -40,7 +40,7 @@ pub(super) struct Group<W> {
     asking: Option<u64>,
     /// When they were taken, by the stage clock.
     pub(super) taken: Nanos,
-    pub(super) queries: Vec<Submission<W>>,
+    pub(super) queries: Submissions<W>,
 }
 
 impl<W> WaitingReads<W> {
@@ -58,9 +58,9 @@ impl<W> WaitingReads<W> {
         question: Vec<u8>,
         asked: Nanos,
         taken: Nanos,
-        queries: Vec<Submission<W>>,
+        queries: Submissions<W>,
     ) {
-        queries.iter().for_each(|query| self.backlog.add(Backlog::of(query)));
+        self.backlog.add(queries.backlog());
         let group = Group { index: None, question, asked, asking: None, taken, queries };
         self.groups.push_back(group);
     }
@@ -93,7 +93,7 @@ impl<W> WaitingReads<W> {
 
     fn pop(&mut self) -> Option<Group<W>> {
         let group = self.groups.pop_front()?;
-        group.queries.iter().for_each(|query| self.backlog.subtract(Backlog::of(query)));
+        self.backlog.subtract(group.queries.backlog());
         Some(group)
     }
 
@@ -105,6 +105,6 @@ impl<W> WaitingReads<W> {
 
     pub(super) fn drain(&mut self) -> impl Iterator<Item = Submission<W>> + '_ {
         self.backlog = Backlog::default();
-        self.groups.drain(..).flat_map(|group| group.queries)
+        self.groups.drain(..).flat_map(|group| group.queries.each)
     }
 }

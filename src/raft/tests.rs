@@ -234,7 +234,8 @@ fn start_alone<L: LogStore + Send + 'static>(
 
 fn write(pipeline: &Pipeline<Vec<u8>, Noted>, watch: &Arc<Watch>, command: &str) {
     let command = command.as_bytes().to_vec();
-    pipeline.inbox().write(command.clone(), Noted { command, watch: watch.clone() });
+    let append = |to: &mut Vec<u8>| to.extend(&command);
+    pipeline.inbox().write(append, Noted { command: command.clone(), watch: watch.clone() });
 }
 
 /// Every propose policy with every way on from there.
@@ -353,7 +354,7 @@ fn what_is_not_synced_at_the_stop_is_refused_and_not_answered() {
         assert!(seen.answered.iter().all(|answered| answered.reply == Err(Rejected::Stopped)));
         drop(seen);
         let command = b"late".to_vec();
-        inbox.write(command.clone(), Noted { command, watch: watch.clone() });
+        inbox.write(|to| to.extend(b"late"), Noted { command, watch: watch.clone() });
         let seen = watch.until(|seen| seen.answered.len() == 3);
         assert_eq!(seen.answered[2].reply, Err(Rejected::Stopped));
     });

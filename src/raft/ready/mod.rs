@@ -8,11 +8,11 @@ use crate::measure::stage::Probe;
 use crate::raft::applier::{self, Applier, Committed, CommittedEntry, Group, GroupTimes};
 use crate::raft::forwarded::Forwarded;
 use crate::raft::images::Images;
-use crate::raft::inbox::{Applied, Backlog, Inbox, News, Submission, WishReply};
+use crate::raft::inbox::{Applied, Backlog, Inbox, News, Submission, Submissions, WishReply};
 use crate::raft::lease::Lease;
 use crate::raft::log::{LogStore, Round, Written};
 use crate::raft::members::Members;
-use crate::raft::packing::{EntryId, pack};
+use crate::raft::packing::EntryId;
 use crate::raft::pipeline::Setup;
 use crate::raft::proposer::{self, Proposer, Situation, Turn, Waiting};
 use crate::raft::reads::{self, WaitingReads};
@@ -72,6 +72,8 @@ pub(super) struct ReadyLoop<M: StateMachine, W, L: LogStore> {
     raft: RawNode<L>,
     incarnation: u64,
     inbox: Arc<Inbox<M::Reply, W>>,
+    /// What the inbox is given in place of its news, so that nobody waits for memory meanwhile.
+    next: News<W>,
     board: Arc<Board>,
     transport: Arc<dyn Transport>,
     proposer: Box<dyn Proposer>,
@@ -143,6 +145,7 @@ where
             incarnation,
             raft: RawNode::new(config, log, &logger)?,
             inbox,
+            next: News::none(),
             board,
             transport: setup.transport,
             proposer: proposer::proposer(setup.config.propose),
@@ -232,7 +235,8 @@ where
         let outcome = catch_unwind(AssertUnwindSafe(|| self.serve()));
         self.board.change(|status| status.stopped = true);
         let rest = self.inbox.close();
-        let refused = rest.writes.into_iter().chain(rest.reads).chain(self.waiting.take_all());
+        let refused =
+            rest.writes.each.into_iter().chain(rest.reads.each).chain(self.waiting.take_all().each);
         for submission in refused.chain(self.reads.drain()) {
             submission.waiter.answer(Err(Rejected::Stopped));
         }
@@ -290,7 +294,9 @@ where
 
     /// Moves what is new to where it belongs; true if the loop shall end.
     fn take_news(&mut self) -> Result<bool, PipelineError> {
-        let news = self.inbox.take(self.backlog());
+        let next = std::mem::replace(&mut self.next, News::none());
+        let news = self.inbox.take(self.backlog(), next);
+        self.next = news.next();
         let News { writes, reads, applied, messages, reports, wishes, image, stop } = news;
         self.waiting.extend(writes);
         applied.into_iter().for_each(|applied| self.note_applied(applied));
@@ -300,7 +306,7 @@ where
         if let Some(image) = image {
             self.note_image(image)?;
         }
-        if !reads.is_empty() {
+        if !reads.each.is_empty() {
             self.ask_read_index(reads);
         }
         self.serve_reads();
@@ -328,7 +334,7 @@ where
         let patience = PATIENCE.after(self.timing.election).after(self.timing.election);
         let before = Nanos(now.0.saturating_sub(patience.0));
         while let Some(group) = self.reads.overdue(before) {
-            reject(group.queries, &Rejected::TimedOut);
+            reject(group.queries.each, &Rejected::TimedOut);
         }
         for (_, group) in self.proposed.extract_if(|_, group| group.proposed < before) {
             self.in_flight -= 1;
@@ -344,7 +350,7 @@ where
             since.after(self.timing.election).after(self.timing.election) < now
         });
         if nobody {
-            reject(self.waiting.take_all(), &Rejected::NoLeader);
+            reject(self.waiting.take_all().each, &Rejected::NoLeader);
         }
     }
 
@@ -366,10 +372,9 @@ where
     /// A follower's raft library sends the proposal on to the leader.
     fn propose_first(&mut self, count: usize, taken: Nanos) -> Result<(), PipelineError> {
         failpoint::may_fail("ready::before-propose")?;
-        let submissions = self.waiting.take(count);
-        let data = pack(submissions.iter().map(|submission| submission.command.as_slice()));
+        let Submissions { packed, each: submissions } = self.waiting.take(count);
         let id = self.next_id();
-        match self.raft.propose(id.to_bytes(), data) {
+        match self.raft.propose(id.to_bytes(), packed) {
             Ok(()) => {}
             Err(raft::Error::ProposalDropped) => {
                 reject(submissions, &Rejected::NoLeader);
@@ -537,7 +542,7 @@ where
         self.image_if_due();
     }
 
-    fn ask_read_index(&mut self, queries: Vec<Submission<W>>) {
+    fn ask_read_index(&mut self, queries: Submissions<W>) {
         let (question, now) = (self.next_id().to_bytes(), self.clock.now());
         self.reads.add(question.clone(), now, self.probe.now(), queries);
         if self.may_answer(now) {
@@ -557,9 +562,7 @@ where
     fn serve_reads(&mut self) {
         while let Some(group) = self.reads.due(self.applied) {
             failpoint::pass("ready::before-read");
-            for query in group.queries {
-                applier::answer_read(&*self.machine, query, group.taken);
-            }
+            applier::answer_reads(&*self.machine, group.queries, group.taken);
         }
     }
 }

@@ -151,7 +151,8 @@ impl Members {
 
     fn read(&self, me: MemberId) -> Answer {
         let answer = Answer::default();
-        let is_asleep = self.nodes[me as usize - 1].inbox().read(b"?".to_vec(), answer.clone());
+        let is_asleep =
+            self.nodes[me as usize - 1].inbox().read(|to| to.extend(b"?"), answer.clone());
         assert!(!is_asleep, "whose rounds are stepped never sleeps");
         answer
     }
