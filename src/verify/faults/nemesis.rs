@@ -101,7 +101,7 @@ impl Fault {
 /// How long most faults last.
 const SPAN: Nanos = Nanos::from_millis(250);
 /// How long one lasts at most that waits for something.
-pub(super) const SPAN_MAX: Nanos = Nanos::from_millis(10_000);
+const SPAN_MAX: Nanos = Nanos::from_millis(10_000);
 
 /// Makes `fault` happen, ends it, and says whether it happened.
 pub(super) fn inject(rig: &Rig, fault: Fault, random: &mut ChaCha8Rng) -> Came {
