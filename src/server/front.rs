@@ -13,6 +13,7 @@ use hyper::service::Service;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::graceful::GracefulShutdown;
 use std::convert::Infallible;
+use std::future::pending;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -147,6 +148,8 @@ impl Future for Answering {
             Poll::Pending => {
                 let Some(time) = &mut self.time else { return Poll::Pending };
                 ready!(time.as_mut().poll(cx));
+                // What was under way ends before its client hears of it.
+                self.answer = Box::pin(pending());
                 too_late()
             }
         };

@@ -200,3 +200,24 @@ impl Connected for Connection {
 
     fn connect_info(&self) {}
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::net::sockopt::{
+        socket_keepalive, tcp_keepcnt, tcp_keepidle, tcp_keepintvl, tcp_user_timeout,
+    };
+
+    #[test]
+    fn the_system_is_told_when_to_give_a_connection_up() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        assert!(!socket_keepalive(&stream).unwrap());
+        keep_alive(&stream).unwrap();
+        assert!(socket_keepalive(&stream).unwrap());
+        assert_eq!(tcp_keepidle(&stream).unwrap(), KEEPALIVE);
+        assert_eq!(tcp_keepintvl(&stream).unwrap(), KEEPALIVE_TIMEOUT);
+        assert_eq!(tcp_keepcnt(&stream).unwrap(), 1);
+        assert_eq!(tcp_user_timeout(&stream).unwrap(), 80_000);
+    }
+}

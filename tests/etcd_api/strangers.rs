@@ -5,7 +5,7 @@ use bytes::Bytes;
 use h2::client::SendRequest;
 use kvbench::rpc::etcdserverpb::watch_request::RequestUnion;
 use kvbench::rpc::etcdserverpb::{LeaseGrantRequest, PutRequest, WatchCreateRequest, WatchRequest};
-use kvbench::rpc::v3lockpb::LockRequest;
+use kvbench::rpc::v3lockpb::{LockRequest, UnlockRequest};
 use kvbench::server::Server;
 use prost::Message;
 use std::io::{Read, Write};
@@ -167,6 +167,34 @@ fn whoever_waits_no_longer_is_told_and_leaves_the_line() {
         let waited = tokio::time::timeout(Duration::from_secs(10), is_gone).await;
         waited.expect("the place is given up long before its lease ends");
         assert!(client.get("l/1").await.is_some(), "whoever holds it keeps it");
+        stop(server).await;
+    });
+}
+
+#[test]
+fn whoever_was_told_so_and_asks_again_at_once_has_a_place_of_its_own() {
+    with_server(|server, client| async move {
+        for id in [1, 2] {
+            let grant = LeaseGrantRequest { ttl: 3_600, id };
+            client.lease.clone().lease_grant(grant).await.unwrap();
+        }
+        let unlock = async |key: &[u8]| {
+            client.lock.clone().unlock(UnlockRequest { key: key.to_vec() }).await.unwrap();
+        };
+        for _ in 0..10 {
+            let (free, _holder) = lock_within(&server, 1, "10S").await;
+            assert_eq!(free.get("grpc-status"), None);
+            let (late, _waiter) = lock_within(&server, 2, "20m").await;
+            assert_eq!(late["grpc-status"], "4");
+            let release = async {
+                sleep(20).await;
+                unlock(b"l/1").await;
+            };
+            let ((again, _waiter), ()) = tokio::join!(lock_within(&server, 2, "10S"), release);
+            assert_eq!(again.get("grpc-status"), None, "{again:?}");
+            assert!(client.get("l/2").await.is_some(), "it is held");
+            unlock(b"l/2").await;
+        }
         stop(server).await;
     });
 }
