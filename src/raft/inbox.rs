@@ -18,7 +18,7 @@ use std::sync::{Arc, Condvar};
 use std::task::Wake;
 
 /// Most that may wait, here and taken but not yet proposed or read; more is refused. The bound keeps memory and waiting in check while the
-/// log is slow or there is no quorum: by number alone, the largest requests there may be would fill 96 GiB. etcd's bound of 5000 is another
+/// log is slow or there is no quorum, but for bytes that were proposed and wait to be let go of, as many again at most: by number alone, the largest requests there may be would fill 96 GiB. etcd's bound of 5000 is another
 /// one, of committed entries that are not applied yet: those are bounded here by the applier's queue, which holds the log up. One of etcd's
 /// entries is one request, so that its 5000 would end a load of 10 000 clients, each with one request, that is well behaved.
 const BACKLOG_MAX: Backlog = Backlog { requests: 1 << 16, bytes: 256 << 20 };
@@ -242,7 +242,7 @@ impl<R, W: Waiter<R>> Inbox<R, W> {
         let state =
             State { news: News::none(), backlog, sleeping: false, spared: 0, closed: false };
         Inbox {
-            // Held for as long as a push takes, a third of what reading the clock twice does.
+            // Held for as long as a push and a few hundred bytes take, a third of what reading the clock twice does.
             state: MeasuredMutex::brief(state, probe),
             wake: Condvar::new(),
             taken: AtomicUsize::new(0),
@@ -298,23 +298,24 @@ impl<R, W: Waiter<R>> Inbox<R, W> {
         failpoint::pass("inbox::submit");
         let mut state = self.state.lock();
         let waiting = state.backlog.and(self.taken());
-        let submissions = queue(&mut state.news);
-        let before = submissions.packed.len();
-        let bytes = pack(&mut submissions.packed, command);
-        let submission = Submission { bytes, timeline, waiter };
-        let backlog = Backlog::of(&submission);
-        if waiting.has_room(bytes, self.most) && !state.closed {
-            queue(&mut state.news).each.push(submission);
-            state.backlog.add(backlog);
-            return Some(state);
+        let has_room = |bytes| waiting.has_room(bytes, self.most);
+        if !state.closed && has_room(0) {
+            let Submissions { packed, each } = queue(&mut state.news);
+            let before = packed.len();
+            let bytes = pack(packed, command);
+            if has_room(bytes) {
+                each.push(Submission { bytes, timeline, waiter });
+                state.backlog.add(Backlog { requests: 1, bytes });
+                return Some(state);
+            }
+            packed.truncate(before);
         }
-        queue(&mut state.news).packed.truncate(before);
         let rejected = match state.closed {
             true => Rejected::Stopped,
             false => Rejected::Overloaded(waiting.requests),
         };
         drop(state);
-        submission.waiter.answer(Err::<Delivered<R>, _>(rejected));
+        waiter.answer(Err::<Delivered<R>, _>(rejected));
         None
     }
 

@@ -14,6 +14,7 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{self, Waker};
+use std::thread::panicking;
 use tokio::runtime::Handle;
 use tonic::Status;
 
@@ -91,7 +92,9 @@ impl Drop for Place {
             let (context, created) = (self.context.clone(), self.created);
             let key = std::mem::take(&mut self.key);
             let mut left = Box::pin(async move { leave(&context, &key, created).await });
-            if left.as_mut().poll(&mut task::Context::from_waker(Waker::noop())).is_pending() {
+            let mut propose = || left.as_mut().poll(&mut task::Context::from_waker(Waker::noop()));
+            // A second panic would end the process.
+            if panicking() || propose().is_pending() {
                 runtime.spawn(left);
             }
         }

@@ -32,7 +32,7 @@ impl<W> WaitingWrites<W> {
         self.writes.extend(new.each);
     }
 
-    /// What was proposed is let go of once it is half of all, so that each byte moves once at most.
+    /// What was proposed is let go of once it is half of all, so that for each byte that moves one has gone.
     fn forget_proposed(&mut self) {
         if self.proposed > self.packed.len() / 2 {
             self.packed.drain(..self.proposed);
@@ -48,7 +48,10 @@ impl<W> WaitingWrites<W> {
             0 if self.writes.is_empty() => std::mem::take(&mut self.packed),
             begin => self.packed[begin..begin + bytes].to_vec(),
         };
-        self.proposed += bytes;
+        match self.writes.is_empty() {
+            true => (self.packed, self.proposed) = (Vec::new(), 0),
+            false => self.proposed += bytes,
+        }
         let taken = Submissions { packed, each };
         self.backlog.subtract(taken.backlog());
         taken
@@ -107,6 +110,19 @@ mod tests {
             assert_eq!(command.bytes, vec![*waiter; usize::from(*waiter)]);
         }
         waiters
+    }
+
+    #[test]
+    fn nothing_is_left_of_all_and_can_be_taken() {
+        for partly in [0, 1] {
+            let mut waiting = WaitingWrites::new();
+            waiting.extend(new(&[3, 1, 2]));
+            assert_eq!(commands(waiting.take(partly)).len(), partly);
+            assert_eq!(commands(waiting.take_all()).len(), 3 - partly);
+            assert!(waiting.take_all().each.is_empty());
+            waiting.extend(new(&[4]));
+            assert_eq!(commands(waiting.take_all()), [4]);
+        }
     }
 
     #[test]
