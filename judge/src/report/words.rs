@@ -171,7 +171,7 @@ pub fn span(seconds: f64) -> String {
     }
 }
 
-/// A judged value with its unit: `0.02 %`, `5.10 ms`, `12 400/s`, `1.97`.
+/// A judged value with its unit: `0.02 %`, `5.10 ms`, `19.2 µs` below a tenth of one, `12 400/s`, `1.97`.
 pub fn quantity(value: f64, unit: Unit) -> String {
     quantity_towards(value, unit, Round::Nearest)
 }
@@ -194,6 +194,7 @@ pub fn quantity_upper(value: f64, unit: Unit) -> String {
 fn quantity_towards(value: f64, unit: Unit, round: Round) -> String {
     let (scale, unit) = match unit {
         Unit::PerSecond => (1.0, "/s"),
+        Unit::Time if value != 0.0 && value.abs() < 1e5 => (1e-3, " µs"),
         Unit::Time => (1e-6, " ms"),
         Unit::Share => (100.0, " %"),
         Unit::Bytes => (1.0 / f64::from(1 << 20), " MiB"),
@@ -368,6 +369,9 @@ mod tests {
         assert_eq!(quantity(0.000_204, Unit::Share), "0.0204 %");
         assert_eq!(quantity(0.0, Unit::Share), "0 %");
         assert_eq!(quantity(5_100_000.0, Unit::Time), "5.10 ms");
+        assert_eq!(quantity(19_184.0, Unit::Time), "19.2 µs");
+        assert_eq!(quantity(100_000.0, Unit::Time), "0.100 ms");
+        assert_eq!(quantity(0.0, Unit::Time), "0 ms");
         assert_eq!(quantity(12_437.0, Unit::PerSecond), "12 400/s");
         assert_eq!(quantity_within((0.009_996, 0.010_81), Unit::Share), "[0.999 %, 1.09 %]");
         assert_eq!(quantity_within((1.0, 4.996), Unit::Count), "[1.00, 5.00]");

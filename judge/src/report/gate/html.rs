@@ -83,17 +83,18 @@ fn drawn(row: &GateRow<'_>) -> Option<Change> {
     })
 }
 
+/// On a narrow screen the last columns are out of sight, so the verdict is not among them.
 fn table(out: &mut String, rows: &[GateRow<'_>]) {
     let mut table =
-        Table::new("base against head; means over trials with half their interval", "lrrrrrl");
+        Table::new("base against head; means over trials with half their interval", "llrrrrr");
     for (name, word) in [
         ("metric", ""),
-        ("base, mean", ""),
-        ("head, mean", ""),
+        ("verdict", ""),
         ("change", "ratio"),
         ("95 % CI", "interval"),
         ("q", ""),
-        ("verdict", ""),
+        ("base, mean", ""),
+        ("head, mean", ""),
     ] {
         table.column(name, word);
     }
@@ -101,12 +102,12 @@ fn table(out: &mut String, rows: &[GateRow<'_>]) {
         let (first, unit) = (row.first, row.first.unit.into());
         table.row(vec![
             first.metric.clone(),
-            mean(first.base.as_ref(), unit),
-            mean(first.other.as_ref(), unit),
+            verdict(row),
             change(first),
             interval(first),
             q_value(first),
-            verdict(row),
+            mean(first.base.as_ref(), unit),
+            mean(first.other.as_ref(), unit),
         ]);
     }
     table.write(out);
