@@ -1,9 +1,9 @@
 //! Leases as a node has them: their names, what the store knows of them, and the thread that ends them.
 
 use super::lessor::Lessor;
-use super::{NodeError, Reply};
+use super::{NodeError, Reply, leave};
 use crate::failpoint;
-use crate::model::{Body, LeaseId, LeaseStatus, Position, Request, Response, codec};
+use crate::model::{Body, LeaseId, LeaseStatus, Position, Request, Response};
 use crate::raft::{Inbox, MemberId, PipelineError, StopOnPanic};
 use crate::store::ApplyPath;
 use crate::units::Nanos;
@@ -102,8 +102,8 @@ impl Drop for Expiry {
 
 /// Nobody waits for the answers: the lessor hears of the revocation where it is applied, and names the lease again if
 /// that did not happen.
-fn revoke_expired(lessor: &Lessor, inbox: &Inbox<Response, Reply>) {
-    let _guard = StopOnPanic(inbox);
+fn revoke_expired(lessor: &Lessor, inbox: &Arc<Inbox<Response, Reply>>) {
+    let _guard = StopOnPanic(&**inbox);
     while let Some(expired) = lessor.wait() {
         failpoint::pass("lessor::expired");
         revoke(&expired, inbox);
@@ -111,11 +111,9 @@ fn revoke_expired(lessor: &Lessor, inbox: &Inbox<Response, Reply>) {
     }
 }
 
-pub(super) fn revoke(expired: &[LeaseId], inbox: &Inbox<Response, Reply>) {
+pub(super) fn revoke(expired: &[LeaseId], inbox: &Arc<Inbox<Response, Reply>>) {
     for id in expired {
-        let (reply, _) = oneshot::channel();
-        let revoke = Request::LeaseRevoke { id: *id };
-        inbox.write(|to| codec::encode_into(&revoke, to), Reply(reply));
+        leave(inbox, &Request::LeaseRevoke { id: *id }, oneshot::channel().0);
     }
 }
 

@@ -526,8 +526,7 @@ impl Machine {
         let inbox = self.inbox.get().and_then(Weak::upgrade);
         if let Some((inbox, compact)) = inbox.zip(self.compaction.due(answers)) {
             failpoint::pass("node::propose-compaction");
-            let encode = |to: &mut Vec<u8>| codec::encode_into(&compact, to);
-            inbox.write(encode, Reply(oneshot::channel().0));
+            leave(&inbox, &compact, oneshot::channel().0);
         }
     }
 

@@ -1,5 +1,5 @@
-//! Where clients leave requests and the Ready loop finds them. Bounded; taken out in bulk, so that the lock is
-//! held for a swap of two vectors and the loop is woken once for many.
+//! Where clients leave requests and the Ready loop finds them. Bounded; taken out in bulk, so that the loop holds the lock for a swap and is
+//! woken once for many. A client holds it while it writes its command, once, as an entry has it.
 
 use super::members::Change;
 use super::packing::pack;
@@ -18,9 +18,10 @@ use std::sync::{Arc, Condvar};
 use std::task::Wake;
 
 /// Most that may wait, here and taken but not yet proposed or read; more is refused. The bound keeps memory and waiting in check while the
-/// log is slow or there is no quorum, but for bytes that were proposed and wait to be let go of, as many again at most: by number alone, the largest requests there may be would fill 96 GiB. etcd's bound of 5000 is another
-/// one, of committed entries that are not applied yet: those are bounded here by the applier's queue, which holds the log up. One of etcd's
-/// entries is one request, so that its 5000 would end a load of 10 000 clients, each with one request, that is well behaved.
+/// log is slow or there is no quorum: by number alone, the largest requests there may be would fill 96 GiB. Bytes that were proposed and wait to be
+/// let go of are not counted: as many again at most. etcd's bound of 5000 is another one, of committed entries that are not applied yet: those
+/// are bounded here by the applier's queue, which holds the log up. One of etcd's entries is one request, so that its 5000 would end a load of
+/// 10 000 clients, each with one request, that is well behaved.
 const BACKLOG_MAX: Backlog = Backlog { requests: 1 << 16, bytes: 256 << 20 };
 
 /// Most messages of other members that may wait; more are dropped, which the raft library makes good.

@@ -22,9 +22,9 @@ const PRIORITY_BYTES: usize = 5;
 /// Where `:authority` stands in HPACK's table of well-known headers.
 const AUTHORITY: u8 = 1;
 
-/// The letter X, as it is and in HPACK's Huffman code, where it takes a byte too.
-const PLAIN: u8 = b'X';
-const HUFFMAN: u8 = 0xfc;
+/// The letter Z, as it is and in HPACK's Huffman code, where it takes a byte too.
+const PLAIN: u8 = b'Z';
+const HUFFMAN: u8 = 0xfd;
 
 /// Reads along a connection and blanks out hosts.
 pub(super) struct Blanking {
@@ -229,7 +229,7 @@ mod tests {
     const BEFORE: &[u8] =
         b"\x83\x41\x0ahttp://a:1\x00\x01n\x02vv\x41\x82\xab\xcd\xff\x80\x01\x0f\x02\x01z";
     const AFTER: &[u8] =
-        b"\x83\x41\x0aXXXXXXXXXX\x00\x01n\x02vv\x41\x82\xfc\xfc\xff\x80\x01\x0f\x02\x01z";
+        b"\x83\x41\x0aZZZZZZZZZZ\x00\x01n\x02vv\x41\x82\xfd\xfd\xff\x80\x01\x0f\x02\x01z";
 
     /// A connection with headers in every way a frame can carry them.
     fn connection(block: &[u8]) -> Vec<u8> {

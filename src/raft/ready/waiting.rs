@@ -126,6 +126,17 @@ mod tests {
     }
 
     #[test]
+    fn what_was_proposed_is_let_go_of() {
+        let mut waiting = WaitingWrites::new();
+        waiting.extend(new(&[9; 50]));
+        for _ in 0..1_000 {
+            waiting.extend(new(&[9]));
+            assert_eq!(commands(waiting.take(1)), [9]);
+            assert!(waiting.packed.len() <= 2 * packed(9) * 51 + packed(9), "twice what waits");
+        }
+    }
+
+    #[test]
     fn each_goes_with_its_command_however_many_are_taken_and_come() {
         let mut waiting = WaitingWrites::new();
         let (mut came, mut went) = (Vec::<u8>::new(), Vec::new());
