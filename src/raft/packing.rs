@@ -47,15 +47,29 @@ impl fmt::Display for Corrupt {
 /// What precedes each command: its length.
 const HEAD_BYTES: usize = 4;
 
-/// Appends the command that `write` appends, packed, to `bytes`; says how long it is without its head.
+/// Appends the command that `write` appends, packed, to `bytes`; says how long it is without its head. One that panics leaves nothing there,
+/// or what others append after it would be read as part of it.
 pub(super) fn pack(bytes: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) -> usize {
-    let begin = bytes.len();
-    bytes.extend_from_slice(&[0; HEAD_BYTES]);
-    write(bytes);
-    let length = bytes.len() - begin - HEAD_BYTES;
+    let mut begun = Begun { end: bytes.len(), bytes };
+    begun.bytes.extend_from_slice(&[0; HEAD_BYTES]);
+    write(begun.bytes);
+    let length = begun.bytes.len() - begun.end - HEAD_BYTES;
     let head = u32::try_from(length).expect("commands are far below 4 GiB");
-    bytes[begin..begin + HEAD_BYTES].copy_from_slice(&head.to_le_bytes());
+    begun.bytes[begun.end..][..HEAD_BYTES].copy_from_slice(&head.to_le_bytes());
+    begun.end = begun.bytes.len();
     length
+}
+
+/// Takes away what was appended beyond `end`.
+struct Begun<'a> {
+    bytes: &'a mut Vec<u8>,
+    end: usize,
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        self.bytes.truncate(self.end);
+    }
 }
 
 /// How long a command of `length` bytes is when it is packed.
@@ -114,6 +128,20 @@ mod tests {
                 prop_assert_eq!(packed_all(commands.iter().map(|command| command.bytes)), bytes);
             }
         }
+    }
+
+    #[test]
+    fn a_command_that_panics_leaves_nothing() {
+        let mut bytes = packed_all([&b"before"[..]].into_iter());
+        let panics = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            pack(&mut bytes, |to| {
+                to.extend_from_slice(b"half");
+                panic!("on purpose");
+            })
+        }));
+        assert!(panics.is_err());
+        pack(&mut bytes, |to| to.extend_from_slice(b"after"));
+        assert_eq!(bytes, packed_all([&b"before"[..], b"after"].into_iter()));
     }
 
     #[test]
