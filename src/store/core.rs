@@ -7,7 +7,7 @@ use super::engine::{Engine, Hashed, Kept, Show, Tend};
 use super::evaluate::{State, Turn, evaluate};
 use super::footprint::looks_back;
 use super::image::{Compactions, Held};
-use super::kv::{Kv, STAMP};
+use super::kv::{Kv, STAMP, Written};
 use super::look::{At, EachKey, Look};
 use super::publication::{Around, Pending, Publication};
 use super::range::{Bounds, HeldRange, Portion};
@@ -20,6 +20,7 @@ use crate::model::{
     Body, Event, EventKind, Interval, KeyValue, LeaseId, MainRevision, Position, Range, Refusal,
     Request, Response,
 };
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use xxhash_rust::xxh3::Xxh3;
 
@@ -71,9 +72,12 @@ impl<E: Engine, L: Locked<E::Part>> Look for Newest<'_, E, L> {
 }
 
 impl<E: Engine, L: Locked<E::Part>> State for Newest<'_, E, L> {
-    fn add(&mut self, kv: Kv) {
-        let hash = self.core.hash(kv.key());
-        self.core.engine.add(self.locked.part_mut(hash), hash, kv);
+    fn write(&mut self, key: &[u8], value: Cow<'_, [u8]>, written: Written) -> Kv {
+        let hash = self.core.hash(key);
+        let part = self.locked.part_mut(hash);
+        let kv = self.core.engine.version(part, Hashed { key, hash }, value, written);
+        self.core.engine.add(part, hash, kv.clone());
+        kv
     }
 
     fn lease_exists(&mut self, id: LeaseId) -> bool {
@@ -212,7 +216,12 @@ impl<E: Engine> Core<E> {
 
     /// What a request may name that is evaluated next.
     pub(super) fn settled_bounds(&self) -> Bounds {
-        Bounds { current: self.publication.settled(), compacted: self.publication.compacted() }
+        let current = match self.engine.commits_batches() {
+            true => self.publication.settled(),
+            // Whoever settles publishes, and asks under every lock that it takes.
+            false => self.publication.published(),
+        };
+        Bounds { current, compacted: self.publication.compacted() }
     }
 
     pub(super) fn commit(&self, pending: &mut Pending) {

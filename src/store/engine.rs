@@ -2,10 +2,11 @@
 //! them up, and keeps what it is told to keep.
 
 use super::effects::{AlarmChange, Change, LeaseChange};
-use super::kv::Kv;
+use super::kv::{Kv, Written};
 use super::look::{At, EachKey};
 use crate::measure::lock::Visit;
 use crate::model::{Alarm, LeaseId, MainRevision, Position};
+use std::borrow::Cow;
 
 /// What is done with a part, under whatever lock guards it.
 pub(super) type Show<'a, P> = &'a mut (dyn FnMut(&P) + 'a);
@@ -43,6 +44,17 @@ pub(super) trait Engine: Send + Sync + 'static {
     /// Visits live versions from `from` on, below `end`, ascending, and nothing for a key that is not there at that time. With [`At::Now`], for who holds all locks; as of a published revision,
     /// for everybody.
     fn scan(&self, from: &[u8], end: Option<&[u8]>, at: At, visit: EachKey<'_>);
+
+    /// A version of a key of `part`, not added yet.
+    fn version(
+        &self,
+        _part: &mut Self::Part,
+        key: Hashed<'_>,
+        value: Cow<'_, [u8]>,
+        written: Written,
+    ) -> Kv {
+        Kv::new(key.key, value, written)
+    }
 
     /// Makes `kv` the newest version of its key.
     fn add(&self, part: &mut Self::Part, hash: u64, kv: Kv);

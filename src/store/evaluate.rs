@@ -14,14 +14,15 @@ use crate::model::{
     RequestOp, Txn,
 };
 use smallvec::SmallVec;
+use std::borrow::Cow;
 
 /// Shorter times to live are raised to this, seconds: etcd's minimum, one and a half election timeouts rounded up.
 const LEASE_TTL_MIN_S: i64 = 2;
 
 /// The state under the caller's locks.
 pub(super) trait State: Look {
-    /// Makes `kv` the newest version of its key.
-    fn add(&mut self, kv: Kv);
+    /// Makes the newest version of `key`.
+    fn write(&mut self, key: &[u8], value: Cow<'_, [u8]>, written: Written) -> Kv;
 
     /// Whether there is such a lease, before this request.
     fn lease_exists(&mut self, id: LeaseId) -> bool;
@@ -98,12 +99,12 @@ impl<S: State> Evaluation<'_, S> {
             sub: self.next_sub(),
         };
         let value = match before {
-            Some(old) if put.ignore_value => old.value().into(),
-            _ => put.value.into_boxed_slice(),
+            Some(old) if put.ignore_value => old.value(),
+            _ => Cow::Owned(put.value),
         };
-        let kv = Kv::new(&put.key, value, written);
+        let kv = self.state.write(&put.key, value, written);
         let prev = put.prev_kv.then(|| old.clone().map(Kv::taken_down)).flatten();
-        self.change(kv, old);
+        self.changes.push(Change { kv, prev: old });
         Outcome::Put { prev }
     }
 
@@ -138,16 +139,12 @@ impl<S: State> Evaluation<'_, S> {
             lease: 0,
             sub: self.next_sub(),
         };
-        self.change(Kv::new(old.key(), [], written), Some(old));
+        let kv = self.state.write(old.key(), Cow::Borrowed(&[]), written);
+        self.changes.push(Change { kv, prev: Some(old) });
     }
 
     fn next_sub(&self) -> u32 {
         self.changes.len() as u32
-    }
-
-    fn change(&mut self, kv: Kv, prev: Option<Kv>) {
-        self.state.add(kv.clone());
-        self.changes.push(Change { kv, prev });
     }
 
     fn txn(&mut self, txn: Txn) -> Result<Outcome, Refusal> {

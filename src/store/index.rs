@@ -143,7 +143,7 @@ impl ByKey {
     /// Stands for `key` in a search.
     fn probe(key: &[u8]) -> ByKey {
         let nothing = Written { create: 0, modified: 0, version: 0, lease: 0, sub: 0 };
-        ByKey(Record::new(Kv::new(key, [], nothing)))
+        ByKey(Record::new(Kv::new(key, &[], nothing)))
     }
 }
 
@@ -178,7 +178,7 @@ mod tests {
 
     fn record(number: usize) -> Record {
         let written = Written { create: 1, modified: 1, version: 1, lease: 0, sub: 0 };
-        Record::new(Kv::new(format!("{number:08}").as_bytes(), *b"v", written))
+        Record::new(Kv::new(format!("{number:08}").as_bytes(), b"v", written))
     }
 
     fn keys(index: &Index) -> Vec<usize> {
@@ -202,7 +202,7 @@ mod tests {
             let written = Written { create: 1, modified: 1, version: 1, lease: 0, sub: 0 };
             let record = |end: &Vec<u8>| {
                 let key = [&begin[..], end].concat();
-                Record::new(Kv::new(&key, [], written))
+                Record::new(Kv::new(&key, &[], written))
             };
             // The index puts in order whatever it is given; that it need not is asked here.
             let descending = first.iter().rev().map(record).collect();

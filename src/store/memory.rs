@@ -11,14 +11,16 @@ use super::ahead::Group;
 use super::engine::{Commit, Engine, Hashed, Show, Tend};
 use super::history::{FORGET_TOGETHER, Forgotten, History};
 use super::index::Index;
-use super::kv::Kv;
+use super::kv::{Kv, Written};
 use super::look::{At, EachKey, Flow};
 use super::record::Record;
 use super::size::{self, Striped};
+use super::spare::Spares;
 use crate::measure::lock::Visit;
 use crate::measure::stage::Probe;
 use crate::model::MainRevision;
 use hashbrown::HashTable;
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 /// Keys in memory.
@@ -27,13 +29,14 @@ pub(super) struct Memory {
     hash_seed: u64,
     compacted: AtomicI64,
     held: Striped,
+    spares: Spares,
 }
 
 /// Goes one after the other when all are forgotten: then the part's lock is let go for a moment.
 const GOES_AT_ONCE: usize = 64;
 
-/// Writes to a part from one go to the next, at most: fewer than a go forgets, so that a backlog shrinks.
-const WRITES_PER_GO: usize = 8;
+/// Writes to a part from one go to the next beyond those that writes want the room of: so a backlog shrinks, by one for each of these.
+const WRITES_PER_GO: usize = 256;
 
 /// The keys of one shard.
 #[derive(Default)]
@@ -45,8 +48,13 @@ pub(super) struct Part {
 impl Memory {
     /// No keys. `hash_seed` is what keys are hashed with.
     pub(super) fn new(hash_seed: u64, probe: Probe) -> Memory {
-        let (index, held) = (Index::new(probe), Striped::default());
-        Memory { index, hash_seed, compacted: AtomicI64::new(0), held }
+        Memory {
+            index: Index::new(probe),
+            hash_seed,
+            compacted: AtomicI64::new(0),
+            held: Striped::default(),
+            spares: Spares::default(),
+        }
     }
 
     fn hash(&self, key: &[u8]) -> u64 {
@@ -57,6 +65,9 @@ impl Memory {
     /// may cover more. `stripe`: where bytes are counted.
     fn forget(&self, part: &mut Part, stripe: u64) -> bool {
         let compacted = self.compacted.load(Ordering::Relaxed);
+        if !part.written.is_behind(compacted) {
+            return false;
+        }
         let Forgotten { looked_at, mut gone, dead } = part.written.forget(compacted);
         for write in dead {
             if part.remove(self.hash(write.kv.key()), &write.record) {
@@ -64,9 +75,8 @@ impl Memory {
                 gone.push(write.record.newest());
             }
         }
-        // Freeing waits for memory, too.
-        gone.iter().for_each(Kv::prefetch_value);
         self.held.subtract(stripe, gone.iter().map(size::of_version).sum());
+        self.spares.give(stripe, gone.into_iter());
         looked_at == FORGET_TOGETHER
     }
 }
@@ -102,6 +112,21 @@ impl Engine for Memory {
 
     fn scan(&self, from: &[u8], end: Option<&[u8]>, at: At, visit: EachKey<'_>) {
         self.index.scan(from, end, &mut |record| visit(record.live(at)));
+    }
+
+    fn version(
+        &self,
+        part: &mut Part,
+        key: Hashed<'_>,
+        value: Cow<'_, [u8]>,
+        written: Written,
+    ) -> Kv {
+        let spare = self.spares.take(key.hash).or_else(|| {
+            // So that about as many are forgotten as are written.
+            self.forget(part, key.hash);
+            self.spares.take(key.hash)
+        });
+        Kv::over(spare, key.key, value, written)
     }
 
     fn add(&self, part: &mut Part, hash: u64, kv: Kv) {

@@ -57,6 +57,7 @@ mod sharded;
 mod size;
 #[cfg(feature = "slowed-apply")]
 mod slowed;
+mod spare;
 mod tickets;
 mod watch;
 

@@ -103,20 +103,28 @@ impl Record {
         self.versions().newest.prefetch();
     }
 
-    /// Hands over to `gone` what readers from `revision` on cannot see, and says whether what is left may go, too. A tombstone of that
-    /// very revision stays: watchers may begin there.
-    pub(super) fn forget(&self, revision: MainRevision, gone: &mut impl Extend<Kv>) -> bool {
+    /// Hands over to `gone` what `written`, a version of this key that a compaction at `compacted` covers, had taken the place of, and itself
+    /// if it is a tombstone from before that: one of that very revision stays, since watchers may begin there. Says whether the record may
+    /// go, too, with that tombstone.
+    ///
+    /// Which is which is seen by where versions are, not by what they say: nothing is waited for.
+    pub(super) fn forget(
+        &self,
+        written: &Kv,
+        compacted: MainRevision,
+        gone: &mut impl Extend<Kv>,
+    ) -> bool {
         let mut versions = self.versions();
         let Versions { newest, older } = &mut *versions;
-        if newest.modified() > revision {
-            older.forget(revision, gone);
-            return false;
+        let may_go = written.is_tombstone() && written.modified() < compacted;
+        if newest.is_same(written) {
+            older.forget(older.len(), gone);
+            return may_go;
         }
-        match std::mem::take(older) {
-            Older::Few(few) => gone.extend(few.into_iter().flatten()),
-            Older::Many(many) => gone.extend(many),
+        if let Some(before) = older.position(written) {
+            older.forget(before + usize::from(may_go), gone);
         }
-        newest.is_tombstone() && newest.modified() < revision
+        false
     }
 }
 
@@ -170,27 +178,30 @@ impl Older {
         }
     }
 
-    /// Keeps the last version up to `revision`, which a reader there sees, unless it is an older tombstone; and what follows it.
-    fn forget(&mut self, revision: MainRevision, gone: &mut impl Extend<Kv>) {
-        // What follows is the version whose turn it is, or follows what was forgotten right before: in the caches either way.
-        let is_over = |kv: &Kv, next: Option<&Kv>| match next {
-            Some(next) if next.modified() <= revision => true,
-            _ => kv.is_tombstone() && kv.modified() < revision,
-        };
+    fn len(&self) -> usize {
+        match self {
+            Older::Few(few) => few.iter().flatten().count(),
+            Older::Many(many) => many.len(),
+        }
+    }
+
+    /// How many came before `kv`; none if it is not here.
+    fn position(&self, kv: &Kv) -> Option<usize> {
+        match self {
+            Older::Few(few) => few.iter().flatten().position(|other| other.is_same(kv)),
+            Older::Many(many) => many.iter().position(|other| other.is_same(kv)),
+        }
+    }
+
+    /// Hands the first `count` over to `gone`.
+    fn forget(&mut self, count: usize, gone: &mut impl Extend<Kv>) {
         match self {
             Older::Few(few) => {
-                let over = |at: &usize| {
-                    let next = few.get(at + 1).and_then(Option::as_ref);
-                    few[*at].as_ref().is_some_and(|kv| is_over(kv, next))
-                };
-                let over = (0..FEW).take_while(over).count();
-                gone.extend(few[..over].iter_mut().filter_map(Option::take));
-                few.rotate_left(over);
+                gone.extend(few[..count].iter_mut().filter_map(Option::take));
+                few.rotate_left(count);
             }
             Older::Many(many) => {
-                while many.front().is_some_and(|kv| is_over(kv, many.get(1))) {
-                    gone.extend(many.pop_front());
-                }
+                (0..count).for_each(|_| gone.extend(many.pop_front()));
                 if many.len() <= 1 {
                     let mut few = [const { None }; FEW];
                     few[0] = many.pop_front();

@@ -231,8 +231,9 @@ impl RocksDb {
             for write in dead {
                 let dead = &write.record;
                 // Somebody may have added a version since.
-                let is_dead =
-                    |entry: &Entry| entry.record.is_same(dead) && dead.forget(compacted, &mut gone);
+                let is_dead = |entry: &Entry| {
+                    entry.record.is_same(dead) && dead.forget(&write.kv, compacted, &mut gone)
+                };
                 if let Ok(entry) = keys.find_entry(self.hash(write.kv.key()), is_dead) {
                     entry.remove();
                     self.order.remove(dead);
