@@ -115,8 +115,16 @@ const STEPS: [(&str, &[&str]); 10] = [
     ),
     ("ahead", &["store::ahead::next", "store::memory::prefetch", "store::sharded::prefetch"]),
     ("find", &["store::core::get", "store::memory::get", "store::rocks::get", "store::look::"]),
-    ("evaluate", &["store::evaluate::", "store::core::evaluate"]),
-    ("keep", &["store::core::add", "store::memory::add", "store::rocks::add"]),
+    (
+        "evaluate",
+        &[
+            "store::evaluate::",
+            "store::core::evaluate",
+            "store::memory::version",
+            "store::kv::over",
+        ],
+    ),
+    ("keep", &["store::core::write", "store::memory::add", "store::rocks::add"]),
     (
         "forget",
         &[

@@ -218,7 +218,7 @@ impl<E: Engine> Core<E> {
     pub(super) fn settled_bounds(&self) -> Bounds {
         let current = match self.engine.commits_batches() {
             true => self.publication.settled(),
-            // Whoever settles publishes, and asks under every lock that it takes.
+            // What is settled is published in the same step, and whoever asks keeps all others from settling.
             false => self.publication.published(),
         };
         Bounds { current, compacted: self.publication.compacted() }

@@ -17,8 +17,18 @@ pub(super) type Together<T> = SmallVec<[T; FORGET_TOGETHER]>;
 #[derive(Default)]
 pub(super) struct History {
     writes: VecDeque<Write>,
-    /// The last compaction of which nothing is left to do.
-    done: MainRevision,
+    /// Since the last go.
+    pushed: usize,
+    progress: Progress,
+}
+
+/// How far the last compaction was followed.
+#[derive(Clone, Copy, Default)]
+struct Progress {
+    compacted: MainRevision,
+    /// Writes of that very revision that were looked at. They stay: watchers may begin there.
+    at_it: usize,
+    done: bool,
 }
 
 /// A version and the record it went to.
@@ -29,7 +39,7 @@ pub(super) struct Write {
 
 /// What came of looking at the oldest writes.
 pub(super) struct Forgotten {
-    /// How many they were.
+    /// How many they were, with those at the compaction.
     pub(super) looked_at: usize,
     /// Nobody sees these any more.
     pub(super) gone: Together<Kv>,
@@ -38,24 +48,31 @@ pub(super) struct Forgotten {
 }
 
 impl History {
-    pub(super) fn len(&self) -> usize {
-        self.writes.len()
-    }
-
     /// Whether something may be left to do of a compaction at `compacted`.
     pub(super) fn is_behind(&self, compacted: MainRevision) -> bool {
-        self.done < compacted
+        self.progress.compacted < compacted || !self.progress.done
+    }
+
+    /// Writes since the last go.
+    pub(super) fn pushed(&self) -> usize {
+        self.pushed
     }
 
     pub(super) fn push(&mut self, kv: Kv, record: Record) {
         self.writes.push_back(Write { kv, record });
+        self.pushed += 1;
     }
 
-    /// Takes out the oldest writes, a go of them, as far as a compaction at `compacted` covers them, and has their records forget.
+    /// Takes out the oldest writes, a go of them, as far as a compaction at `compacted` covers them, and has their records forget what they
+    /// took the place of. The same for those of that very revision, which stay.
     ///
     /// Step by step for all of them, not one after the other: the loads of a step do not depend on each other, so that the processor
     /// waits for all of them at once.
     pub(super) fn forget(&mut self, compacted: MainRevision) -> Forgotten {
+        self.pushed = 0;
+        if self.progress.compacted < compacted {
+            self.progress = Progress { compacted, ..Progress::default() };
+        }
         let oldest = self.writes.iter().take(FORGET_TOGETHER);
         let due = oldest.take_while(|write| write.kv.modified() < compacted).count();
         let writes: Together<Write> = self.writes.drain(..due).collect();
@@ -63,15 +80,18 @@ impl History {
         let mut gone = Together::new();
         let is_dead = |write: &Write| write.record.forget(&write.kv, compacted, &mut gone);
         let dead = writes.into_iter().filter(is_dead).collect();
-        // Who is shown a history that is still being filled does not see its end.
-        if due < FORGET_TOGETHER && !self.writes.is_empty() {
-            self.done = compacted;
-            // These stay: watchers may begin there.
-            for write in self.writes.iter().take_while(|write| write.kv.modified() == compacted) {
-                write.record.forget(&write.kv, compacted, &mut gone);
+        let mut looked_at = due;
+        for write in self.writes.range(self.progress.at_it..).take(FORGET_TOGETHER - due) {
+            if write.kv.modified() != compacted {
+                // More of that revision may come only to a history that is still being filled, and then nothing is behind it.
+                self.progress.done = true;
+                break;
             }
+            write.record.forget(&write.kv, compacted, &mut gone);
+            self.progress.at_it += 1;
+            looked_at += 1;
         }
-        Forgotten { looked_at: due, gone, dead }
+        Forgotten { looked_at, gone, dead }
     }
 
     /// Those of the revisions in `from..=to`; all of them are settled.
@@ -148,12 +168,15 @@ mod tests {
                 }
                 compacted += 1 + compact.index((revision - compacted) as usize) as MainRevision;
                 compacted = compacted.min(revision);
+                // None said: as many as it takes.
                 let mut left = goes;
-                while history.is_behind(compacted) && (left > 0 || goes == 0) {
+                let mut is_more = true;
+                while is_more && history.is_behind(compacted) && (left > 0 || goes == 0) {
                     left = left.saturating_sub(1);
                     let Forgotten { looked_at, gone, dead } = history.forget(compacted);
+                    is_more = looked_at == FORGET_TOGETHER;
                     // Evenly, however many versions a key has: those before each write, and it itself if it is a tombstone.
-                    prop_assert!(gone.len() <= 2 * looked_at + 2 * KEYS as usize);
+                    prop_assert!(looked_at <= FORGET_TOGETHER && gone.len() <= 2 * looked_at);
                     handed_over += gone.len() + dead.len();
                     for write in &dead {
                         let key = write.kv.key()[0];

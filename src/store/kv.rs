@@ -1,4 +1,4 @@
-//! One version of one key: immutable but for its two revisions, which are stamps until its request is published.
+//! One version of one key: immutable for as long as anybody holds it but for its two revisions, which are stamps until its request is published.
 //! Numbers, key and value lie in one allocation behind a thin pointer, since there are as many of these as writes. A long value stays where
 //! the request brought it, and one of an engine that keeps values elsewhere is on its shelf.
 
@@ -81,15 +81,20 @@ impl Kv {
         written: Written,
     ) -> Kv {
         let bytes = value.len() as u32;
-        let (value, behind) = match value.len() {
-            0..=BEHIND_MOST => (Value::Behind, value),
-            _ => (Value::Apart(Box::new(value.into_owned().into())), Cow::Borrowed(&[][..])),
+        let (value, behind) = match Kv::may_lie_behind(&value) {
+            true => (Value::Behind, value),
+            false => (Value::Apart(Box::new(value.into_owned().into())), Cow::Borrowed(&[][..])),
         };
         let numbers = Numbers::new(written, key, value, bytes);
         match spare {
             Some(spare) => spare.overwrite(numbers, key, &behind),
             None => Kv::lay_out(numbers, key, &behind),
         }
+    }
+
+    /// Whether a value lies in the version's own room.
+    pub(super) fn may_lie_behind(value: &[u8]) -> bool {
+        value.len() <= BEHIND_MOST
     }
 
     /// A committed version whose value of so many bytes is on `shelf`.
@@ -287,7 +292,7 @@ const HEAD_BYTES: usize = 16 + size_of::<Numbers>();
 const KEPT_BACK: usize = 8;
 const STEP: usize = 16;
 
-/// Room for so many bytes that the allocator would have left unused otherwise.
+/// So many bytes, and what the allocator would leave unused behind them.
 fn room(bytes: usize) -> usize {
     (HEAD_BYTES + KEPT_BACK + bytes).next_multiple_of(STEP) - HEAD_BYTES - KEPT_BACK
 }
@@ -301,9 +306,9 @@ fn fits(room: usize, bytes: usize) -> bool {
 mod tests {
     use super::*;
 
-    /// There are as many of these as writes, and most are of engines without a shelf.
+    /// There are as many of these as writes.
     #[test]
-    fn a_shelf_makes_no_version_larger() {
+    fn numbers_fill_a_line() {
         assert_eq!(size_of::<Value>(), 16);
         assert_eq!(size_of::<Numbers>(), 64);
     }

@@ -35,8 +35,9 @@ pub(super) struct Memory {
 /// Goes one after the other when all are forgotten: then the part's lock is let go for a moment.
 const GOES_AT_ONCE: usize = 64;
 
-/// Writes to a part from one go to the next beyond those that writes want the room of: so a backlog shrinks, by one for each of these.
-const WRITES_PER_GO: usize = 256;
+/// Writes to a part from one go to the next, at least: one fewer than a go forgets. So there is a spare for each write, and a backlog shrinks
+/// by one for each go.
+const WRITES_PER_GO: usize = FORGET_TOGETHER - 1;
 
 /// The keys of one shard.
 #[derive(Default)]
@@ -64,7 +65,7 @@ impl Memory {
     /// Looks at the oldest versions that were written to `part`, a go of them, as far as the compaction covers them; says whether it
     /// may cover more. `stripe`: where bytes are counted.
     fn forget(&self, part: &mut Part, stripe: u64) -> bool {
-        let compacted = self.compacted.load(Ordering::Relaxed);
+        let compacted = self.compacted.load(Ordering::Acquire);
         if !part.written.is_behind(compacted) {
             return false;
         }
@@ -121,17 +122,13 @@ impl Engine for Memory {
         value: Cow<'_, [u8]>,
         written: Written,
     ) -> Kv {
-        let spare = self.spares.take(key.hash).or_else(|| {
-            // So that about as many are forgotten as are written.
-            self.forget(part, key.hash);
-            self.spares.take(key.hash)
-        });
+        let spare = Kv::may_lie_behind(&value).then(|| self.spares.take(key.hash)).flatten();
         Kv::over(spare, key.key, value, written)
     }
 
     fn add(&self, part: &mut Part, hash: u64, kv: Kv) {
         // Now and then a write pays for a few, so that no request waits for a compaction and a part that is written to does not grow.
-        if part.written.len().is_multiple_of(WRITES_PER_GO) {
+        if part.written.pushed() >= WRITES_PER_GO {
             self.forget(part, hash);
         }
         self.held.add(hash, size::of_version(&kv));
@@ -167,8 +164,8 @@ impl Engine for Memory {
     }
 
     fn compact(&self, revision: MainRevision) {
-        // Relaxed: it only says what may be forgotten, at any time from now on.
-        self.compacted.store(revision, Ordering::Relaxed);
+        // Release: whoever forgets sees the revisions of what was written until now.
+        self.compacted.fetch_max(revision, Ordering::Release);
     }
 
     fn defragment(&self, each_part: &mut dyn FnMut(Tend<'_, Part>)) {

@@ -9,10 +9,10 @@ use std::sync::{Mutex, TryLockError};
 /// Lists that share the work, so that appliers on different keys rarely want the same one.
 const STRIPES: usize = 8;
 
-/// In each list, at most: what two goes of forgetting give. Those beyond are freed.
+/// In each list, at most: about what two goes of forgetting give. Those beyond are freed.
 const MOST: usize = 2 * FORGET_TOGETHER;
 
-/// Versions that nobody looks at any more. Whoever finds a list taken does without: that costs no more than an allocation.
+/// Versions that nobody looks at any more. Whoever finds a list taken does without, and allocates or frees.
 #[derive(Default)]
 pub(super) struct Spares([CachePadded<Mutex<Vec<Kv>>>; STRIPES]);
 
@@ -24,11 +24,13 @@ impl Spares {
 
     /// Keeps those of `forgotten` that are fit for it, and has them brought into the caches.
     pub(super) fn give(&self, stripe: u64, forgotten: impl Iterator<Item = Kv>) {
+        let mut fit = forgotten.filter(Kv::is_spare);
         self.with(stripe, |spares| {
             let more = MOST.saturating_sub(spares.len());
-            let fit = forgotten.filter(Kv::is_spare).take(more);
-            spares.extend(fit.inspect(Kv::prefetch_room));
+            spares.extend(fit.by_ref().take(more).inspect(Kv::prefetch_room));
         });
+        // The rest is freed here, with the list free.
+        drop(fit);
     }
 
     fn with<T>(&self, stripe: u64, what: impl FnOnce(&mut Vec<Kv>) -> T) -> Option<T> {

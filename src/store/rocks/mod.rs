@@ -202,7 +202,7 @@ impl RocksDb {
     fn forget(&self, batch: &mut WriteBatch, history: &mut History, at_least: usize) -> bool {
         let compacted = self.values.compacted.load(Ordering::Relaxed);
         let mut looked_at = 0;
-        while looked_at < at_least {
+        while looked_at < at_least && history.is_behind(compacted) {
             let forgotten = history.forget(compacted);
             let is_more = forgotten.looked_at == FORGET_TOGETHER;
             looked_at += forgotten.looked_at;
@@ -214,7 +214,7 @@ impl RocksDb {
                 return false;
             }
         }
-        true
+        looked_at >= at_least
     }
 
     /// Takes out the records that are dead, and says what is gone in all.
