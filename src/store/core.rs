@@ -74,9 +74,8 @@ impl<E: Engine, L: Locked<E::Part>> Look for Newest<'_, E, L> {
 impl<E: Engine, L: Locked<E::Part>> State for Newest<'_, E, L> {
     fn write(&mut self, key: &[u8], value: Cow<'_, [u8]>, written: Written) -> Kv {
         let hash = self.core.hash(key);
-        let part = self.locked.part_mut(hash);
-        let kv = self.core.engine.version(part, Hashed { key, hash }, value, written);
-        self.core.engine.add(part, hash, kv.clone());
+        let kv = self.core.engine.version(Hashed { key, hash }, value, written);
+        self.core.engine.add(self.locked.part_mut(hash), hash, kv.clone());
         kv
     }
 

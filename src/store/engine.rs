@@ -45,14 +45,8 @@ pub(super) trait Engine: Send + Sync + 'static {
     /// for everybody.
     fn scan(&self, from: &[u8], end: Option<&[u8]>, at: At, visit: EachKey<'_>);
 
-    /// A version of a key of `part`, not added yet.
-    fn version(
-        &self,
-        _part: &mut Self::Part,
-        key: Hashed<'_>,
-        value: Cow<'_, [u8]>,
-        written: Written,
-    ) -> Kv {
+    /// A version of a key, not added yet.
+    fn version(&self, key: Hashed<'_>, value: Cow<'_, [u8]>, written: Written) -> Kv {
         Kv::new(key.key, value, written)
     }
 

@@ -115,13 +115,7 @@ impl Engine for Memory {
         self.index.scan(from, end, &mut |record| visit(record.live(at)));
     }
 
-    fn version(
-        &self,
-        part: &mut Part,
-        key: Hashed<'_>,
-        value: Cow<'_, [u8]>,
-        written: Written,
-    ) -> Kv {
+    fn version(&self, key: Hashed<'_>, value: Cow<'_, [u8]>, written: Written) -> Kv {
         let spare = Kv::may_lie_behind(&value).then(|| self.spares.take(key.hash)).flatten();
         Kv::over(spare, key.key, value, written)
     }
