@@ -173,7 +173,8 @@ impl Kv {
     pub(super) fn prefetch_room(&self) {
         prefetch(&self.numbers().create);
         prefetch(&self.0.header.length);
-        self.0.slice.iter().skip(48).step_by(64).for_each(prefetch);
+        // The two lines of the head, and what is within these of the bytes, are on their way already.
+        self.0.slice.iter().skip(2 * LINE - HEAD_BYTES).step_by(LINE).for_each(prefetch);
     }
 
     pub(super) fn key(&self) -> &[u8] {
@@ -287,6 +288,9 @@ impl Numbers {
 
 /// What an allocation has before the bytes: how often it is held, the numbers, the length.
 const HEAD_BYTES: usize = 16 + size_of::<Numbers>();
+
+/// Of the caches, bytes.
+const LINE: usize = 64;
 
 /// What the C library's allocator keeps for itself of each of its steps, and how long these are, bytes.
 const KEPT_BACK: usize = 8;

@@ -217,3 +217,71 @@ impl Part {
         found.map(|present| present.remove()).is_ok()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WRITES: i64 = 1_600;
+
+    struct Written {
+        engine: Memory,
+        part: Part,
+        revision: MainRevision,
+    }
+
+    impl Written {
+        /// So many writes of one key, all of which a compaction covers but for the last.
+        fn and_compacted() -> Written {
+            let engine = Memory::new(1, Probe::off());
+            let mut written = Written { part: engine.part(), engine, revision: 0 };
+            (0..WRITES).for_each(|_| drop(written.write()));
+            written.engine.compact(written.revision);
+            written
+        }
+
+        fn write(&mut self) -> Kv {
+            self.revision += 1;
+            let (create, modified, version) = (1, self.revision, self.revision);
+            let written = super::super::kv::Written { create, modified, version, lease: 0, sub: 0 };
+            let hash = self.engine.hash(b"k");
+            let kv = self.engine.version(Hashed { key: b"k", hash }, b"v".into(), written);
+            self.engine.add(&mut self.part, hash, kv.clone());
+            kv
+        }
+
+        fn versions(&self) -> i64 {
+            let mut versions = 0;
+            self.engine.versions(MainRevision::MAX, &mut |_| {
+                versions += 1;
+                true
+            });
+            versions
+        }
+    }
+
+    #[test]
+    fn a_backlog_shrinks_with_what_is_written() {
+        let mut written = Written::and_compacted();
+        let goes = 50;
+        (0..goes * WRITES_PER_GO).for_each(|_| drop(written.write()));
+        // The first version took the place of none.
+        assert!(written.versions() <= WRITES - goes as i64 + 1, "{}", written.versions());
+    }
+
+    #[test]
+    fn versions_are_written_over_and_none_that_is_held() {
+        let mut written = Written::and_compacted();
+        let place = |kv: &Kv| kv.key().as_ptr();
+        let held: Vec<Kv> = (0..WRITES).map(|_| written.write()).collect();
+        assert!(held.iter().zip(1..).all(|(kv, of)| kv.modified() == WRITES + of));
+        let mut places: Vec<_> = held.iter().map(place).collect();
+        places.sort_unstable();
+        places.dedup();
+        assert_eq!(places.len(), held.len());
+        drop(held);
+        written.engine.compact(written.revision);
+        let before: Vec<_> = (0..100).map(|_| place(&written.write())).collect();
+        assert!(before.iter().filter(|at| places.binary_search(at).is_ok()).count() > 0);
+    }
+}

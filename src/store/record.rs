@@ -201,6 +201,7 @@ impl Older {
                 few.rotate_left(count);
             }
             Older::Many(many) => {
+                // Mostly one: a drain takes longer to set up.
                 (0..count).for_each(|_| gone.extend(many.pop_front()));
                 if many.len() <= 1 {
                     let mut few = [const { None }; FEW];
